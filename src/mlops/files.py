@@ -1,0 +1,81 @@
+"""Where everything lives, and writes that are whole or not there at all."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mlops.errors import MlopsError
+
+PARAMS = Path("params.yaml")
+LOCK = Path("requirements.txt")
+STORE = Path(".store")
+
+RAW = Path("data/raw.parquet")
+TRAIN = Path("data/train.parquet")
+HOLDOUT = Path("data/holdout.parquet")
+
+MODEL = Path("models")
+
+REPORTS = Path("reports")
+DATA_REPORT = REPORTS / "data.json"
+METRICS = REPORTS / "metrics.json"
+TRAINING = REPORTS / "training.json"
+PLOTS = REPORTS / "plots"
+COMPARISON = REPORTS / "comparison.json"
+REPORT = REPORTS / "report.md"
+
+
+def find_root(start: Path) -> Path:
+    """Return the nearest folder at or above ``start`` that holds ``params.yaml``."""
+    for folder in (start, *start.parents):
+        if (folder / PARAMS).is_file():
+            return folder
+    raise MlopsError(
+        f"no {PARAMS} in {start} or above it; run mlops inside a project, or pass --project FOLDER"
+    )
+
+
+def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` fill a temporary file beside ``path``, then move it into place.
+
+    A reader sees the old file or the new one, also when the process is killed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as indented JSON; NaN is refused, because JSON has none."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, made_by: str) -> Any:
+    """Read JSON; ``made_by`` is the command that the error tells the user to run."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MlopsError(f"{path} is not there; run `{made_by}` first") from None
+    except ValueError as error:
+        raise MlopsError(f"{path} is damaged ({error}); run `{made_by}` again") from None
+
+
+def md5(path: Path) -> str:
+    """Return the hex MD5 of a file: the same identity that ``dvc.lock`` records."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -1,0 +1,30 @@
+"""Which commit the working folder is at, and whether it differs from it."""
+
+import subprocess
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit; ``sha`` is None outside a repository or before its first commit."""
+
+    sha: str | None
+    dirty: bool
+
+
+def head() -> Commit:
+    """Return the commit of the working folder.
+
+    Files that the pipeline itself writes (``dvc.lock``) do not make it dirty.
+    """
+    sha = _git("rev-parse", "--verify", "HEAD")
+    changes = _git("status", "--porcelain", "--", ".", ":(exclude)dvc.lock")
+    return Commit(sha, dirty=changes != "")
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
