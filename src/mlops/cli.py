@@ -1,5 +1,6 @@
 """The ``mlops`` command: one subcommand for each thing that a person or a workflow does."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import typer
 
 from mlops import files, params
 from mlops.errors import MlopsError
+from mlops.gate import Mode
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -48,7 +50,7 @@ def validate() -> None:
     """
     from mlops import validate
 
-    validate.run(params.load())
+    validate.run(settings())
 
 
 @app.command(rich_help_panel=PIPELINE)
@@ -56,7 +58,7 @@ def features() -> None:
     """Build the features of the training window, and set the holdout aside."""
     from mlops import features
 
-    features.run(params.load())
+    features.run(settings())
 
 
 @app.command(rich_help_panel=PIPELINE)
@@ -64,7 +66,7 @@ def train() -> None:
     """Fit the model, write it to models/ as ONNX and skops, and log the run to MLflow."""
     from mlops import train
 
-    train.run(params.load())
+    train.run(settings())
 
 
 @app.command(rich_help_panel=PIPELINE)
@@ -72,7 +74,120 @@ def evaluate() -> None:
     """Score the model on the holdout: reports/metrics.json and reports/plots."""
     from mlops import evaluate
 
-    evaluate.run(params.load())
+    evaluate.run(settings())
+
+
+JUDGE = "Judgement"
+REGISTRY = "Registry"
+
+
+@app.command(rich_help_panel=JUDGE)
+def compare(
+    mode: Annotated[
+        Mode | None,
+        typer.Option(
+            help="Policy: a change must be better, a retraining not worse than the margin."
+            " By default it follows from what changed."
+        ),
+    ] = None,
+) -> None:
+    """Judge the trained model against the champion on the same holdout rows.
+
+    Writes reports/comparison.json and exits with 0 whatever it finds: its field `passed` is the
+    gate. Exits with 1 when the two cannot be compared fairly.
+    """
+    from mlops import compare
+
+    compare.run(settings(), mode)
+
+
+@app.command(rich_help_panel=JUDGE)
+def report() -> None:
+    """Write the pull-request comment, reports/report.md, from the JSON files in reports/."""
+    from mlops import report
+
+    report.run()
+
+
+@app.command(rich_help_panel=REGISTRY)
+def register() -> None:
+    """Make the trained model a new version in the registry, with the alias `challenger`."""
+    from mlops import registry, tracking
+
+    version = registry.register(settings(), tracking.connect())
+    print(f"version {version} is registered as challenger")
+
+
+@app.command(rich_help_panel=REGISTRY)
+def promote(
+    version: Annotated[
+        int | None, typer.Argument(help="Version to promote; by default the challenger.")
+    ] = None,
+    override: Annotated[
+        str | None, typer.Option(metavar="REASON", help="Promote against the gate; goes on record.")
+    ] = None,
+) -> None:
+    """Make a version that passed the gate the champion. The old champion becomes `previous`."""
+    from mlops import promotion, tracking
+
+    print(promotion.promote(tracking.connect(), settings(), version, override))
+
+
+@app.command(rich_help_panel=REGISTRY)
+def rollback(
+    version: Annotated[
+        int | None, typer.Argument(help="Version to go back to; by default `previous`.")
+    ] = None,
+) -> None:
+    """Make the previous version the champion again."""
+    from mlops import promotion, tracking
+
+    print(promotion.rollback(tracking.connect(), settings(), version))
+
+
+@app.command(rich_help_panel=REGISTRY)
+def lineage(
+    version: Annotated[int, typer.Argument(help="Version in the registry.")],
+) -> None:
+    """Print as JSON where a version came from, how it was judged and who promoted it."""
+    from mlops import registry, tracking
+
+    print(json.dumps(registry.lineage(tracking.connect(), settings(), version), indent=2))
+
+
+store = typer.Typer(no_args_is_help=True, help="Copy the built-in registry out and back.")
+app.add_typer(store, name="store", rich_help_panel=REGISTRY)
+
+
+@store.command()
+def save(directory: Annotated[Path, typer.Argument(help="Where the copy goes.")]) -> None:
+    """Copy .store to DIRECTORY, whole or not at all, also while something writes to it."""
+    from mlops import store
+
+    store.save(directory)
+    print(f"{files.STORE} is saved in {directory}")
+
+
+@store.command()
+def restore(
+    directory: Annotated[Path, typer.Argument(help="A copy that `mlops store save` made.")],
+    force: Annotated[
+        bool, typer.Option(help="Also when .store has versions that the copy lacks.")
+    ] = False,
+) -> None:
+    """Replace .store by the copy in DIRECTORY, after checking it; the old one is kept beside."""
+    from mlops import store
+
+    store.restore(directory, force=force)
+    print(f"{files.STORE} is restored from {directory}")
+
+
+def settings() -> params.Params:
+    """Read params.yaml; an environment variable wins over its registry."""
+    read = params.load()
+    if read.tracking_uri:
+        os.environ.setdefault("MLFLOW_TRACKING_URI", read.tracking_uri)
+    return read
 
 
 def main() -> None:

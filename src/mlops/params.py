@@ -107,6 +107,7 @@ class Params(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     task: Task
     seed: Annotated[int, Field(ge=0, lt=2**32)]
+    tracking_uri: str = ""
     data: Data
     estimator: dict[str, Any] = {}
     gate: Gate

@@ -20,7 +20,7 @@ def working(on: str) -> Iterator[None]:
 
 
 @contextmanager
-def counting(on: str, total: int) -> Iterator[Callable[[int], None]]:
+def counting(on: str, total: float) -> Iterator[Callable[[float], None]]:
     """Show a bar while the block runs; the block calls what it is given with the number done."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:

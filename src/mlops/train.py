@@ -1,4 +1,4 @@
-"""Stage ``train``: fit, write the model as ONNX and as skops, prove that they agree, log the run."""
+"""Stage ``train``: fit, write the model as ONNX and skops, prove that they agree, log it."""
 
 import inspect
 import platform
@@ -6,7 +6,6 @@ import resource
 import shutil
 import sys
 import time
-import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,8 @@ from mlops.errors import MlopsError
 from mlops.features import TARGET, source
 from mlops.params import Params, check_estimator_arguments
 from mlops.progress import working
-from mlops.training_run import TrainingRun
 from mlops.table import Inputs, to_columns
+from mlops.training_run import TrainingRun
 
 TOLERANCE = 1e-5  # largest difference between skops and ONNX; float32 rounding stays under 1e-6
 OPSET = 21  # the newest that skl2onnx 1.20 writes; fixed, so that an upgrade is a reviewed change
@@ -44,7 +43,7 @@ def run(params: Params) -> None:
         seconds = time.perf_counter() - clock
 
         graph = to_onnx(estimator, x.shape[1])
-        facts = describe(params, list(training), inputs.read, estimator, y)
+        facts = describe(params, [str(name) for name in training], inputs.read, estimator, y)
         write_model(estimator, graph, facts)
         check_agreement(estimator, artifact.load(files.MODEL), matrix)
 
@@ -120,7 +119,9 @@ def describe(
     else:
         classes = estimator.classes_.tolist()
         base_rate = [float(np.mean(y == label)) for label in classes]
-    code = sorted(source().parent.rglob("*.py"))
+    from model import build_estimator
+
+    code = [source(), Path(inspect.getfile(build_estimator))]
     return {
         "task": params.task,
         "target": params.data.target,
@@ -130,7 +131,7 @@ def describe(
         "base_rate": base_rate,
         "window": params.data.window,
         "rows": len(y),
-        "params": params.model_dump(),
+        "params": params.model_dump(include={"task", "seed", "data", "estimator"}),
         "schema_columns": data["schema"],
         "code": {path.name: files.md5(path) for path in code},
         "data_md5": data["md5"],
@@ -146,7 +147,9 @@ def write_model(estimator: Any, graph: bytes, facts: dict[str, Any]) -> None:
     onnx = files.MODEL / artifact.ONNX
     files.write_atomic(onnx, lambda path: path.write_bytes(graph))
     files.write_atomic(files.MODEL / artifact.SKOPS, lambda path: skops.io.dump(estimator, path))
-    files.write_atomic(files.MODEL / artifact.FEATURES, lambda path: shutil.copyfile(source(), path))
+    files.write_atomic(
+        files.MODEL / artifact.FEATURES, lambda path: shutil.copyfile(source(), path)
+    )
     whole = Facts.model_validate({**facts, "model_md5": files.md5(onnx)})
     files.write_text(files.MODEL / artifact.FACTS, whole.model_dump_json(indent=2) + "\n")
 

@@ -117,9 +117,8 @@ def check_target(table: pd.DataFrame, params: Params) -> list[dict[str, Any]]:
     failures = []
     for name, window in (("window", params.data.window), ("holdout", params.data.holdout)):
         values = table.loc[in_window(table[params.data.time], window), target]
-        check = _target_problem(values, params.task)
-        if check:
-            check = f"{check} in data.{name} (params.yaml: task is {params.task})"
+        if problem := _target_problem(values, params.task):
+            check = f"{problem} in data.{name} (params.yaml: task is {params.task})"
             failures.append(
                 {"column": target, "check": check, "bad_rows": len(values), "example": None}
             )
@@ -159,8 +158,10 @@ def report(
 
 def describe(column: Any) -> str:
     """Return a column's rules in words, so that two schemas can be compared line by line."""
-    checks = [f"{check.name} {check.statistics}" if check.statistics else check.name
-              for check in column.checks]
+    checks = [
+        f"{check.name} {check.statistics}" if check.statistics else check.name
+        for check in column.checks
+    ]
     nullable = ["may be missing"] if column.nullable else []
     return "; ".join([str(column.dtype), *nullable, *checks])
 

@@ -15,7 +15,7 @@ def build_estimator(
     learning_rate: float = 0.1,
     max_iter: int = 100,
     max_leaf_nodes: int = 31,
-    l2_regularization: float = 0.0,
+    min_samples_leaf: int = 20,
 ) -> Pipeline:
     """Return gradient-boosted trees over target-encoded carrier, origin and destination.
 
@@ -23,7 +23,7 @@ def build_estimator(
     ----------
     seed : int
         Makes two trainings on the same rows give the same model.
-    learning_rate, max_iter, max_leaf_nodes, l2_regularization
+    learning_rate, max_iter, max_leaf_nodes, min_samples_leaf
         As in :class:`sklearn.ensemble.HistGradientBoostingClassifier`.
     """
     folds = StratifiedKFold(5, shuffle=True, random_state=seed)
@@ -42,7 +42,7 @@ def build_estimator(
                     learning_rate=learning_rate,
                     max_iter=max_iter,
                     max_leaf_nodes=max_leaf_nodes,
-                    l2_regularization=l2_regularization,
+                    min_samples_leaf=min_samples_leaf,
                     early_stopping=False,
                     random_state=seed,
                 ),

@@ -1,0 +1,113 @@
+"""``mlops compare``: candidate and champion on the same holdout rows, judged and written down."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from mlops import artifact, files, registry, tracking
+from mlops.artifact import ModelArtifact
+from mlops.errors import MlopsError
+from mlops.gate import Mode
+from mlops.params import Params
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The model in production, and its version in the registry."""
+
+    version: int
+    model: ModelArtifact
+
+
+def run(params: Params, mode: Mode | None) -> None:
+    """Write ``reports/comparison.json`` and print it as a short table.
+
+    Parameters
+    ----------
+    params : Params
+    mode : {"change", "retrain"}, optional
+        Which policy applies; by default it follows from what changed.
+
+    Raises
+    ------
+    MlopsError
+        When the two cannot be compared fairly. No older comparison is left behind then.
+    """
+    from mlops import comparison
+
+    for path in (files.COMPARISON, files.REPORT):
+        path.unlink(missing_ok=True)
+    candidate = load_candidate(params)
+    champion = load_champion(params, candidate)
+    written = comparison.build(params, candidate, champion, mode)
+    files.write_json(files.COMPARISON, written)
+    print_table(written)
+
+
+def load_candidate(params: Params) -> ModelArtifact:
+    """Load the model that was trained from what lies in the working folder now."""
+    candidate = artifact.load(files.MODEL)
+    data = files.read_json(files.DATA_REPORT, "dvc repro")
+    if not data["passed"]:
+        raise MlopsError(f"the data was refused ({files.DATA_REPORT}); correct it, run `dvc repro`")
+    settings = params.model_dump(include=set(candidate.facts.params))
+    if data["md5"] != candidate.facts.data_md5 or settings != candidate.facts.params:
+        raise MlopsError(
+            f"{files.MODEL} was trained from other data or {files.PARAMS}; run `dvc repro`"
+        )
+    return candidate
+
+
+def load_champion(params: Params, candidate: ModelArtifact) -> Champion | None:
+    """Load the champion, or None when there is none yet.
+
+    Raises
+    ------
+    MlopsError
+        When it cannot be judged fairly: it trained on the holdout, or predicts something else.
+    """
+    fetched = registry.fetch(tracking.connect(), params.name, "champion")
+    if fetched is None:
+        return None
+    version, folder = int(fetched[0].version), fetched[1]
+    champion = artifact.load(folder)
+    facts, holdout = champion.facts, params.data.holdout
+    if facts.window.overlaps(holdout):
+        raise MlopsError(
+            f"champion v{version} trained on {facts.window}, which covers the holdout "
+            f"{holdout}: it would be judged on rows it has seen; move data.holdout in params.yaml to after "
+            f"{facts.window.end}"
+        )
+    for name in ("task", "target", "classes"):
+        theirs, ours = getattr(facts, name), getattr(candidate.facts, name)
+        if theirs != ours:
+            raise MlopsError(
+                f"champion v{version} has {name} {theirs!r} and the candidate {ours!r}: they "
+                "cannot be compared; a new question wants a new name (params.yaml: name)"
+            )
+    return Champion(version, champion)
+
+
+def print_table(comparison: dict[str, Any]) -> None:
+    """Print finding, metrics and failed checks, short enough for a terminal."""
+    console = Console(width=100, highlight=False)
+    champion = comparison["champion"]
+    against = f"champion v{champion['version']}" if champion else "no champion"
+    table = Table("", "candidate", against, "difference", "interval", title_justify="left")
+    for row in comparison["differences"]:
+        interval = "" if row["low"] is None else f"{row['low']:+.4f} to {row['high']:+.4f}"
+        name = f"{row['metric']} {'↑' if row['greater_is_better'] else '↓'}"
+        table.add_row(
+            f"[bold]{name}[/]" if row["metric"] == comparison["metric"] else name,
+            f"{row['candidate']:.4f}",
+            "" if row["champion"] is None else f"{row['champion']:.4f}",
+            "" if row["difference"] is None else f"{row['difference']:+.4f}",
+            interval,
+        )
+    console.print(table)
+    gate = "gate passed" if comparison["passed"] else "gate failed"
+    console.print(f"finding: {comparison['finding']}, {gate} ({comparison['mode']})")
+    for reason in comparison["reasons"]:
+        console.print(f"- {reason}", markup=False)

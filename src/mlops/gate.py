@@ -1,0 +1,134 @@
+"""The policy: which findings and numbers let a candidate replace the champion."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mlops.bootstrap import Difference
+from mlops.judgement import Finding, Slice, gain, rows_needed
+from mlops.metrics import Metric
+from mlops.params import Gate
+
+Mode = Literal["change", "retrain"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of the policy; ``reason`` says in a sentence how it came out."""
+
+    name: str
+    value: str
+    limit: str
+    passed: bool
+    reason: str
+
+
+def improvement(
+    mode: Mode,
+    finding: Finding,
+    metric: Metric,
+    difference: Difference | None,
+    gate: Gate,
+    rows: int,
+) -> Check:
+    """A change must be better; a retraining must not be worse than the margin."""
+    name = "against the champion"
+    if difference is None:
+        reason = "there is no champion to compare with"
+        return Check(name, "first", "first", True, reason)
+    if finding == "same":
+        reason = "its predictions are the champion's, so there is nothing to ship"
+        return Check(name, "same", "same or better", True, reason)
+    value, low, high = gain(metric, difference)
+    interval = f"{gate.confidence:.0%} interval {low:+.4f} to {high:+.4f}"
+    if mode == "retrain":
+        passed = low >= -gate.margin
+        limit = f"gain ≥ -{gate.margin:g}"
+        said = "not worse" if passed else "possibly worse"
+        reason = f"a retraining, {said} than the margin of {gate.margin:g} in {metric.name}"
+        return Check(name, f"{finding}, gain ≥ {low:+.4f}", limit, passed, f"{reason} ({interval})")
+    words = {
+        "better": f"{metric.name} is better than the champion's by {value:.4f}",
+        "worse": f"{metric.name} is worse than the champion's by {-value:.4f}",
+        "equivalent": f"{metric.name} differs from the champion's by less than {gate.margin:g}",
+        "inconclusive": f"{rows:,} rows cannot tell {metric.name} from the champion's",
+    }[finding]
+    if finding == "inconclusive" and (needed := rows_needed(rows, metric, difference)):
+        words += f"; about {needed:,} could, if the difference is as large as it looks"
+    return Check(name, finding, "better", finding == "better", f"{words} ({interval})")
+
+
+def floors(gate: Gate, resolved: dict[str, Metric], scores: dict[str, float]) -> list[Check]:
+    """Absolute limits, whoever is champion: at least, or for an error at most."""
+    checks = []
+    for key, limit in gate.floors.items():
+        metric = resolved[key]
+        value = scores[metric.name]
+        passed = value >= limit if metric.greater_is_better else value <= limit
+        sign, below = ("≥", "below") if metric.greater_is_better else ("≤", "above")
+        reason = f"{metric.name} {value:.4f} is {'within' if passed else below} the limit {limit:g}"
+        checks.append(
+            Check(f"floor: {metric.name}", f"{value:.4f}", f"{sign} {limit:g}", passed, reason)
+        )
+    return checks
+
+
+def base_rate(metric: Metric, difference: Difference) -> Check:
+    """The candidate must clearly beat a model that knows only the training target."""
+    _, low, _ = gain(metric, difference)
+    passed = low > 0
+    return Check(
+        f"beats the base rate ({metric.name})",
+        f"{difference.candidate:.4f}",
+        f"< {difference.champion:.4f}",
+        passed,
+        f"{metric.name} {difference.candidate:.4f} is {'clearly' if passed else 'not clearly'} "
+        f"better than {difference.champion:.4f}, which the base rate alone gets",
+    )
+
+
+def no_slice_worse(metric: Metric, found: list[Slice], gate: Gate) -> Check:
+    """No slice may be clearly worse, by more than its margin."""
+    failed = [
+        f"{part.column} {part.value} ({gain(metric, part.difference)[0]:+.4f}, {part.rows:,} rows)"
+        for part in found
+        if part.difference is not None and slice_fails(metric, part, gate)
+    ]
+    judged = sum(part.verdict != "too few" for part in found)
+    reason = (
+        f"clearly worse in {metric.name} for {'; '.join(failed)}"
+        if failed
+        else f"none of {judged} slices is clearly worse in {metric.name}"
+    )
+    return Check("no slice clearly worse", str(len(failed)), "0", not failed, reason)
+
+
+def slice_fails(metric: Metric, part: Slice, gate: Gate) -> bool:
+    """Whether a slice is worse for sure, and by enough to matter."""
+    if part.difference is None or part.verdict != "worse":
+        return False
+    return gain(metric, part.difference)[0] < -gate.slices.margin
+
+
+def budget(name: str, value: float, limit: float, unit: str) -> Check:
+    """A measured value that may not pass its limit."""
+    passed = value <= limit
+    said = "is within" if passed else "is over"
+    return Check(
+        name,
+        f"{value:.3g}{unit}",
+        f"≤ {limit:g}{unit}",
+        passed,
+        f"{name} {value:.3g}{unit} {said} the limit of {limit:g}{unit}",
+    )
+
+
+def reasons(checks: list[Check]) -> list[str]:
+    """Return why the gate is closed, or an empty list when it is open."""
+    return [check.reason for check in checks if not check.passed]
+
+
+def mode_of(changes: dict[str, Any]) -> Mode:
+    """Return ``retrain`` when nothing but the data or its window has moved."""
+    moved = changes["window"] is not None or changes["data"] is not None
+    others = [change for change in changes["params"] if not change["key"].startswith("gate.")]
+    return "retrain" if moved and not others and not changes["code"] else "change"

@@ -1,0 +1,169 @@
+"""The finding: what the holdout says about a candidate. What follows from it is the gate's."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from mlops.bootstrap import Difference, paired_difference
+from mlops.errors import MlopsError
+from mlops.files import PARAMS
+from mlops.metrics import Classes, Metric
+from mlops.params import Gate
+
+Array = npt.NDArray[Any]
+Finding = Literal["first", "same", "better", "equivalent", "inconclusive", "worse"]
+
+LARGEST_COLUMN = 500  # distinct values; more is a number or a key, not a category
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Target and both models' predictions for the same ``n`` rows."""
+
+    y: Array
+    candidate: Array
+    champion: Array
+    classes: Classes
+
+    def take(self, rows: Array) -> "Pair":
+        return Pair(self.y[rows], self.candidate[rows], self.champion[rows], self.classes)
+
+    @property
+    def identical(self) -> bool:
+        return bool(np.array_equal(self.candidate, self.champion))
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One value of one column; ``verdict`` speaks of the rows that have it."""
+
+    column: str
+    value: str
+    rows: int
+    difference: Difference | None
+    verdict: Literal["better", "worse", "unclear", "too few"]
+
+
+def gain(metric: Metric, difference: Difference) -> tuple[float, float, float]:
+    """Return the difference and its interval turned so that greater is better."""
+    if metric.greater_is_better:
+        return difference.difference, difference.low, difference.high
+    return -difference.difference, -difference.high, -difference.low
+
+
+def find(metric: Metric, pair: Pair, difference: Difference, margin: float) -> Finding:
+    """Return the finding for a candidate that has a champion to be compared with.
+
+    ``same``: identical predictions. ``better``, ``worse``: the interval of the difference excludes
+    zero. ``equivalent``: it lies within the margin. ``inconclusive``: it is too wide to say.
+    """
+    if pair.identical:
+        return "same"
+    _, low, high = gain(metric, difference)
+    if low > 0:
+        return "better"
+    if high < 0:
+        return "worse"
+    return "equivalent" if low >= -margin and high <= margin else "inconclusive"
+
+
+def rows_needed(rows: int, metric: Metric, difference: Difference) -> int | None:
+    """Return how many rows would tell a difference of this size from zero; None if none is seen.
+
+    The width of the interval falls with the square root of the rows.
+    """
+    value, low, high = gain(metric, difference)
+    if not value or not math.isfinite(low) or not math.isfinite(high):
+        return None
+    return math.ceil(rows * ((high - low) / 2 / abs(value)) ** 2)
+
+
+def difference(
+    metric: Metric,
+    pair: Pair,
+    gate: Gate,
+    seed: int,
+    *,
+    comparisons: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> Difference:
+    """Return the paired difference with its interval, widened for several comparisons.
+
+    References
+    ----------
+    Bonferroni's correction: Dunn (1961), Multiple comparisons among means.
+    """
+    if pair.identical:
+        score = metric(pair.y, pair.candidate, pair.classes)
+        return Difference(score, score, 0.0, 0.0, 0.0)
+    return paired_difference(
+        metric,
+        pair.y,
+        pair.candidate,
+        pair.champion,
+        pair.classes,
+        resamples=gate.resamples,
+        confidence=1 - (1 - gate.confidence) / comparisons,
+        seed=seed,
+        progress=progress,
+    )
+
+
+def slices(
+    metric: Metric,
+    pair: Pair,
+    table: pd.DataFrame,
+    gate: Gate,
+    seed: int,
+    progress: Callable[[float], None],
+) -> list[Slice]:
+    """Compare the models on each value of ``gate.slices.columns``, largest slices first.
+
+    A slice with fewer than ``min_rows`` rows is named and not judged. The intervals of the others
+    are widened, because among twenty slices one is worse by chance.
+    """
+    groups = [
+        (column, str(value), np.asarray(rows))
+        for column in gate.slices.columns
+        for value, rows in _groups(table, column)
+    ]
+    groups.sort(key=lambda group: (gate.slices.columns.index(group[0]), -len(group[2]), group[1]))
+    judged = sum(len(rows) >= gate.slices.min_rows for _, _, rows in groups)
+    found = []
+    for done, (column, value, rows) in enumerate(groups):
+        if len(rows) < gate.slices.min_rows:
+            found.append(Slice(column, value, len(rows), None, "too few"))
+        else:
+            result = difference(metric, pair.take(rows), gate, seed, comparisons=judged)
+            verdict = _verdict(*gain(metric, result)[1:])
+            found.append(Slice(column, value, len(rows), result, verdict))
+        progress((done + 1) / len(groups))
+    return found
+
+
+def _verdict(low: float, high: float) -> Literal["better", "worse", "unclear", "too few"]:
+    if math.isnan(low):
+        return "too few"  # the metric is undefined on too many resamples
+    if low > 0:
+        return "better"
+    return "worse" if high < 0 else "unclear"
+
+
+def _groups(table: pd.DataFrame, column: str) -> list[tuple[Any, Any]]:
+    if column not in table:
+        raise MlopsError(
+            f"{PARAMS}: gate.slices.columns: got {column!r}; the data has no such column; "
+            f"it has {', '.join(table.columns)}"
+        )
+    groups = table.groupby(column, sort=True, dropna=False).indices
+    if len(groups) > LARGEST_COLUMN:
+        raise MlopsError(
+            f"{PARAMS}: gate.slices.columns: {column!r} has {len(groups):,} distinct values "
+            f"(at most {LARGEST_COLUMN}); slice by a category, such as a group of these values"
+        )
+    return list(groups.items())

@@ -1,0 +1,144 @@
+"""The built-in store as a whole: saved to a folder, restored from one, and checked both times."""
+
+import os
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from mlops import database, files, tracking
+from mlops.audit import AUDIT
+from mlops.database import Version
+from mlops.errors import MlopsError
+
+FOLDERS = ("artifacts", "dvc")
+UPLOADING = ".artifact.uploading.*"  # MLflow's unfinished files
+
+
+def save(directory: Path) -> None:
+    """Copy ``.store`` to ``directory``, which is replaced as a whole or not at all.
+
+    Others may go on training meanwhile.
+
+    Raises
+    ------
+    MlopsError
+        When the store is damaged, or ``directory`` holds something else or versions that the store
+        lacks. Nothing has been changed then.
+    """
+    _finish_replacing(directory)
+    check(files.STORE, "restore it with `mlops store restore DIR` before saving")
+    _check_target(directory)
+    _refuse_loss(files.STORE, directory, "save to another folder")
+    with tracking.store_lock():
+        copy = _copy(files.STORE, directory)
+    _replace(directory, copy)
+    shutil.rmtree(_aside(directory), ignore_errors=True)
+
+
+def restore(directory: Path, force: bool = False) -> None:
+    """Make ``.store`` a copy of ``directory``; what it was before is kept as ``.store.replaced``.
+
+    A damaged store may be replaced.
+
+    Raises
+    ------
+    MlopsError
+        When ``directory`` holds no whole store, or, without ``force``, the store has versions that
+        it lacks. Nothing has been changed then.
+    """
+    _finish_replacing(directory)
+    check(directory, "restore from another folder")
+    if not force:
+        _refuse_loss(directory, files.STORE, "use --force if they may go")
+    with tracking.store_lock() if files.STORE.exists() else suppress():
+        _replace(files.STORE, _copy(directory, files.STORE))
+
+
+def check(store: Path, advice: str) -> set[Version]:
+    """Return the versions of a store, refusing one that is damaged.
+
+    Raises
+    ------
+    MlopsError
+        Saying what is damaged, and ``advice``.
+    """
+    path = store / database.NAME
+    if problem := database.damage(path):
+        raise MlopsError(f"{path} is damaged ({problem}); {advice}")
+    versions = database.versions(path)
+    if broken := sorted(version for version in versions if not _has_files(path, version)):
+        raise MlopsError(f"{store} lacks the artifacts of {', '.join(map(str, broken))}; {advice}")
+    return versions
+
+
+def _has_files(path: Path, version: Version) -> bool:
+    if not version.source.startswith("store:"):
+        return True  # kept elsewhere
+    return (database.artifact_path(path, version.source) / "MLmodel").is_file()
+
+
+def _refuse_loss(source: Path, target: Path, advice: str) -> None:
+    """Refuse to replace a store by one that lacks some of its loadable versions."""
+    path = target / database.NAME
+    if database.damage(path):
+        return
+    there = {version for version in database.versions(path) if _has_files(path, version)}
+    if lost := sorted(there - database.versions(source / database.NAME)):
+        raise MlopsError(
+            f"{target} has {', '.join(map(str, lost))}, which {source} lacks and would be lost; "
+            f"nothing is changed; {advice}"
+        )
+
+
+def _check_target(directory: Path) -> None:
+    if directory.exists() and not directory.is_dir():
+        raise MlopsError(f"{directory} is a file; name a folder to save the store to")
+    held = {path.name for path in directory.iterdir()} if directory.exists() else set()
+    others = held - {database.NAME, AUDIT, *FOLDERS}
+    if others:
+        raise MlopsError(
+            f"{directory} holds {min(others)}, which is no part of a store; name another folder"
+        )
+
+
+def _copy(source: Path, target: Path) -> Path:
+    """Copy a store to a new folder beside ``target``."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f"{target.name}.copying."
+    for other in target.parent.iterdir():
+        if other.name.startswith(prefix):  # left by a killed process
+            shutil.rmtree(other, ignore_errors=True)
+    copy = Path(tempfile.mkdtemp(dir=target.parent, prefix=prefix))
+    try:
+        copy.chmod(0o755)
+        # The database first: every version it knows has its artifacts by then.
+        database.copy(source / database.NAME, copy / database.NAME)
+        for name in FOLDERS:
+            if (source / name).is_dir():
+                ignored = shutil.ignore_patterns(UPLOADING)
+                shutil.copytree(source / name, copy / name, ignore=ignored)
+        if (source / AUDIT).is_file():
+            shutil.copyfile(source / AUDIT, copy / AUDIT)
+    except BaseException:
+        shutil.rmtree(copy, ignore_errors=True)
+        raise
+    return copy
+
+
+def _replace(target: Path, copy: Path) -> None:
+    """Put ``copy`` where ``target`` is, and ``target`` aside."""
+    if target.exists():
+        shutil.rmtree(_aside(target), ignore_errors=True)
+        os.replace(target, _aside(target))
+    os.replace(copy, target)
+
+
+def _finish_replacing(directory: Path) -> None:
+    """Put back what a killed save had just moved aside."""
+    if not directory.exists() and _aside(directory).exists():
+        os.replace(_aside(directory), directory)
+
+
+def _aside(target: Path) -> Path:
+    return target.with_name(f"{target.name}.replaced")

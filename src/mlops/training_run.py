@@ -1,0 +1,100 @@
+"""The MLflow run of a training: opened before the fit, so that a failed one leaves a trace too."""
+
+import platform
+import socket
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from mlops import files, tracking
+from mlops.git import Commit
+from mlops.params import Params
+
+
+class TrainingRun:
+    """A context in which the run is open; leaving it by an exception marks the run as failed."""
+
+    def __init__(self, params: Params, commit: Commit) -> None:
+        self._client = tracking.connect()
+        data = files.read_json(files.DATA_REPORT, "dvc repro")
+        run = self._client.create_run(
+            tracking.experiment_id(self._client, params.name),
+            run_name=f"{params.data.window} {(commit.sha or 'no commit')[:8]}",
+            tags={
+                "mlflow.source.git.commit": commit.sha or "",
+                "git_dirty": str(commit.dirty).lower(),
+                "data_md5": data["md5"],
+                "holdout_md5": files.md5(files.HOLDOUT),
+                "requirements_md5": files.md5(files.LOCK),
+                "python": platform.python_version(),
+                "platform": platform.platform(),
+                "host": socket.gethostname(),
+            },
+        )
+        self.id: str = run.info.run_id
+        _log_params(self._client, self.id, params)
+
+    def __enter__(self) -> "TrainingRun":
+        return self
+
+    def log_training(self, **measured: float) -> None:
+        """Log what the fit took, and the files that reproduce it."""
+        _log_metrics(self._client, self.id, measured)
+        for path in (files.PARAMS, files.LOCK, files.DATA_REPORT):
+            self._client.log_artifact(self.id, str(path), "reproduce")
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        status = "FINISHED" if kind is None else "FAILED"
+        self._client.set_terminated(self.id, "KILLED" if kind is KeyboardInterrupt else status)
+
+
+def log_evaluation(params: Params, run_id: str, metrics: dict[str, float], plots: Path) -> None:
+    """Add the holdout's metrics and plots to the run of the training.
+
+    A model that DVC restored was trained elsewhere, and its run may be in another registry; then
+    this opens a run of its own, tagged with the original's id.
+    """
+    from mlflow.exceptions import MlflowException
+
+    client = tracking.connect()
+    try:
+        client.get_run(run_id)
+    except MlflowException:
+        experiment = tracking.experiment_id(client, params.name)
+        run_id = client.create_run(experiment, tags={"trained_in_run": run_id}).info.run_id
+        _log_params(client, run_id, params)
+        client.set_terminated(run_id)
+    _log_metrics(client, run_id, metrics)
+    client.log_artifacts(run_id, str(plots), "plots")
+
+
+def _log_metrics(client: Any, run_id: str, metrics: dict[str, float]) -> None:
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    batch = [Metric(name, value, now, 0) for name, value in metrics.items()]
+    client.log_batch(run_id, metrics=batch)
+
+
+def _log_params(client: Any, run_id: str, params: Params) -> None:
+    from mlflow.entities import Param
+
+    batch = [Param(key, str(value)) for key, value in flatten(params.model_dump()).items()]
+    client.log_batch(run_id, params=batch)
+
+
+def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings as one level: ``{"gate": {"margin": 1}}`` is ``gate.margin``."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
