@@ -17,17 +17,16 @@ def between(
     -------
     dict
         ``window`` and ``data``: None, or ``{"champion", "candidate"}``. ``params``: the settings
-        that differ, the gate's own among them. ``schema``: the columns whose rules differ.
+        that differ, the gate's own among them; ``gate``: whether there are any of those. ``schema``: the columns whose rules differ.
         ``code``: the files of ``src/model`` that differ. ``features``: added and removed.
     """
+    gate = _differences({"gate": old_gate}, {"gate": new_gate}) if old_gate else []
     return {
         "window": _pair(str(old.window), str(new.window)),
         "data": _pair(old.data_md5, new.data_md5),
         "rows": {"champion": old.rows, "candidate": new.rows},
-        "params": [
-            *_differences(old.params, new.params),
-            *(_differences({"gate": old_gate}, {"gate": new_gate}) if old_gate else []),
-        ],
+        "params": [*_differences(old.params, new.params), *gate],
+        "gate": bool(gate),
         "schema": _differences(old.schema_columns, new.schema_columns),
         "code": sorted(name for name in new.code if new.code[name] != old.code.get(name)),
         "features": {

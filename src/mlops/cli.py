@@ -10,7 +10,7 @@ import typer
 
 from mlops import files, params
 from mlops.errors import MlopsError
-from mlops.gate import Mode
+from mlops.params import Mode
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -9,8 +9,7 @@ from rich.table import Table
 from mlops import artifact, files, registry, tracking
 from mlops.artifact import ModelArtifact
 from mlops.errors import MlopsError
-from mlops.gate import Mode
-from mlops.params import Params
+from mlops.params import Mode, Params
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,9 @@ def load_champion(params: Params, candidate: ModelArtifact) -> Champion | None:
     MlopsError
         When it cannot be judged fairly: it trained on the holdout, or predicts something else.
     """
-    fetched = registry.fetch(tracking.connect(), params.name, "champion")
+    client = tracking.connect()
+    with tracking.answers(client.tracking_uri):
+        fetched = registry.fetch(client, params.name, "champion")
     if fetched is None:
         return None
     version, folder = int(fetched[0].version), fetched[1]
@@ -77,8 +78,8 @@ def load_champion(params: Params, candidate: ModelArtifact) -> Champion | None:
     if facts.window.overlaps(holdout):
         raise MlopsError(
             f"champion v{version} trained on {facts.window}, which covers the holdout "
-            f"{holdout}: it would be judged on rows it has seen; move data.holdout in params.yaml to after "
-            f"{facts.window.end}"
+            f"{holdout}: it would be judged on rows it has seen; move data.holdout in params.yaml "
+            f"to after {facts.window.end}"
         )
     for name in ("task", "target", "classes"):
         theirs, ours = getattr(facts, name), getattr(candidate.facts, name)

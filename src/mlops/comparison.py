@@ -16,7 +16,7 @@ from mlops.artifact import ONNX, Array, ModelArtifact
 from mlops.bootstrap import Difference
 from mlops.judgement import Pair, Slice
 from mlops.metrics import Metric
-from mlops.params import Params
+from mlops.params import Mode, Params
 from mlops.progress import counting
 from mlops.table import to_columns
 
@@ -27,7 +27,7 @@ LATENCY_CALLS = 300
 
 
 def build(
-    params: Params, candidate: ModelArtifact, champion: "Champion | None", mode: gate.Mode | None
+    params: Params, candidate: ModelArtifact, champion: "Champion | None", mode: Mode | None
 ) -> dict[str, Any]:
     """Judge ``candidate`` against ``champion`` on the holdout."""
     holdout = pd.read_parquet(files.HOLDOUT)

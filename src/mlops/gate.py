@@ -1,14 +1,12 @@
 """The policy: which findings and numbers let a candidate replace the champion."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from mlops.bootstrap import Difference
 from mlops.judgement import Finding, Slice, gain, rows_needed
 from mlops.metrics import Metric
-from mlops.params import Gate
-
-Mode = Literal["change", "retrain"]
+from mlops.params import Gate, Mode
 
 
 @dataclass(frozen=True)

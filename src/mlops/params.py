@@ -13,6 +13,7 @@ from mlops.errors import MlopsError
 from mlops.files import PARAMS
 
 Task = Literal["binary", "multiclass", "regression"]
+Mode = Literal["change", "retrain"]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 

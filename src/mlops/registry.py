@@ -5,7 +5,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops import artifact, audit, files, model_version, tracking
+from mlops import artifact, audit, files, model_version, tracking, training_run
 from mlops.artifact import Facts
 from mlops.errors import MlopsError
 from mlops.model_version import CHALLENGER, NONE, fetch
@@ -44,7 +44,7 @@ def register(params: Params, client: "MlflowClient") -> int:
         )
     tags = _tags(facts, training, metrics, _comparison(facts))
     with tracking.answers(client.tracking_uri):
-        run = _run(client, params, facts, training, metrics)
+        run = training_run.resume(client, params, training["run_id"])
         # A folder of its own: the next registration from this run must not change this one.
         folder = f"versions/{uuid.uuid4().hex}"
         with tempfile.TemporaryDirectory(prefix="mlops-") as temporary:
@@ -149,35 +149,6 @@ def _tags(
         "registered_by": audit.who(),
         **{f"metric.{name}": str(value) for name, value in metrics.items()},
     }
-
-
-def _run(
-    client: "MlflowClient",
-    params: Params,
-    facts: Facts,
-    training: dict[str, Any],
-    metrics: dict[str, float],
-) -> str:
-    """Return the training's run, or one of our own when it trained with another registry."""
-    from mlflow.entities import Metric, Param
-    from mlflow.exceptions import MlflowException
-
-    try:
-        known = client.get_run(training["run_id"])
-        if known.info.lifecycle_stage == "active":
-            return str(known.info.run_id)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-    experiment = tracking.experiment_id(client, params.name)
-    run = client.create_run(experiment, tags={"trained_in_run": training["run_id"]})
-    client.log_batch(
-        run.info.run_id,
-        metrics=[Metric(name, value, run.info.start_time, 0) for name, value in metrics.items()],
-        params=[Param(name, str(value)) for name, value in facts.params.items()],
-    )
-    client.set_terminated(run.info.run_id)
-    return str(run.info.run_id)
 
 
 def _ensure_model(client: "MlflowClient", name: str) -> None:

@@ -1,9 +1,8 @@
 """The built-in store as a whole: saved to a folder, restored from one, and checked both times."""
 
-import os
 import shutil
 import tempfile
-from contextlib import suppress
+from contextlib import nullcontext
 from pathlib import Path
 
 from mlops import database, files, tracking
@@ -51,7 +50,7 @@ def restore(directory: Path, force: bool = False) -> None:
     check(directory, "restore from another folder")
     if not force:
         _refuse_loss(directory, files.STORE, "use --force if they may go")
-    with tracking.store_lock() if files.STORE.exists() else suppress():
+    with tracking.store_lock() if files.STORE.exists() else nullcontext():
         _replace(files.STORE, _copy(directory, files.STORE))
 
 
@@ -130,14 +129,14 @@ def _replace(target: Path, copy: Path) -> None:
     """Put ``copy`` where ``target`` is, and ``target`` aside."""
     if target.exists():
         shutil.rmtree(_aside(target), ignore_errors=True)
-        os.replace(target, _aside(target))
-    os.replace(copy, target)
+        target.replace(_aside(target))
+    copy.replace(target)
 
 
 def _finish_replacing(directory: Path) -> None:
     """Put back what a killed save had just moved aside."""
     if not directory.exists() and _aside(directory).exists():
-        os.replace(_aside(directory), directory)
+        _aside(directory).replace(directory)
 
 
 def _aside(target: Path) -> Path:

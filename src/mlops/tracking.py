@@ -21,6 +21,7 @@ URI = "MLFLOW_TRACKING_URI"
 LOCK = "lock"
 
 SERVER_SECONDS = 5
+REASON_LENGTH = 300  # MLflow quotes whole SQL statements
 SETTINGS = {  # where the user has set nothing
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -99,7 +100,7 @@ def answers(uri: str) -> Iterator[None]:
         local = uri.startswith("sqlite:")
         where = str(database.to_path(uri)) if local else f"{URI}={_public(uri)}"
         reason = " ".join(str(error).split()).replace(uri, _public(uri))
-        raise MlopsError(f"MLflow fails at {where}: {reason}") from None
+        raise MlopsError(f"MLflow fails at {where}: {reason[:REASON_LENGTH]}") from None
 
 
 def store_lock() -> FileLock:

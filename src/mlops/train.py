@@ -105,6 +105,10 @@ def to_onnx(estimator: Any, n_features: int) -> bytes:
             f"src/model/estimator.py: ONNX cannot express {step}; "
             "choose an estimator that skl2onnx supports (https://onnx.ai/sklearn-onnx/supported.html)"
         ) from None
+    # skl2onnx collects the operator sets in a set of strings, whose order differs from run to run.
+    operator_sets = sorted(graph.opset_import, key=lambda operators: str(operators.domain))
+    del graph.opset_import[:]
+    graph.opset_import.extend(operator_sets)
     content: bytes = graph.SerializeToString(deterministic=True)
     return content
 

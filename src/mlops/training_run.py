@@ -5,11 +5,14 @@ import socket
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlops import files, tracking
 from mlops.git import Commit
 from mlops.params import Params
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 
 class TrainingRun:
@@ -55,26 +58,35 @@ class TrainingRun:
 
 
 def log_evaluation(params: Params, run_id: str, metrics: dict[str, float], plots: Path) -> None:
-    """Add the holdout's metrics and plots to the run of the training.
+    """Add the holdout's metrics and plots to the run of the training."""
+    client = tracking.connect()
+    with tracking.answers(client.tracking_uri):
+        run_id = resume(client, params, run_id)
+        _log_metrics(client, run_id, metrics)
+        client.log_artifacts(run_id, str(plots), "plots")
 
-    A model that DVC restored was trained elsewhere, and its run may be in another registry; then
-    this opens a run of its own, tagged with the original's id.
+
+def resume(client: "MlflowClient", params: Params, run_id: str) -> str:
+    """Return ``run_id``, or the id of a new run when this registry does not have that one.
+
+    A model that DVC restored was trained elsewhere; the new run is tagged with the original's id.
     """
     from mlflow.exceptions import MlflowException
 
-    client = tracking.connect()
     try:
-        client.get_run(run_id)
-    except MlflowException:
-        experiment = tracking.experiment_id(client, params.name)
-        run_id = client.create_run(experiment, tags={"trained_in_run": run_id}).info.run_id
-        _log_params(client, run_id, params)
-        client.set_terminated(run_id)
-    _log_metrics(client, run_id, metrics)
-    client.log_artifacts(run_id, str(plots), "plots")
+        if client.get_run(run_id).info.lifecycle_stage == "active":
+            return run_id
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+    experiment = tracking.experiment_id(client, params.name)
+    run = client.create_run(experiment, tags={"trained_in_run": run_id})
+    _log_params(client, run.info.run_id, params)
+    client.set_terminated(run.info.run_id)
+    return str(run.info.run_id)
 
 
-def _log_metrics(client: Any, run_id: str, metrics: dict[str, float]) -> None:
+def _log_metrics(client: "MlflowClient", run_id: str, metrics: dict[str, float]) -> None:
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
@@ -82,7 +94,7 @@ def _log_metrics(client: Any, run_id: str, metrics: dict[str, float]) -> None:
     client.log_batch(run_id, metrics=batch)
 
 
-def _log_params(client: Any, run_id: str, params: Params) -> None:
+def _log_params(client: "MlflowClient", run_id: str, params: Params) -> None:
     from mlflow.entities import Param
 
     batch = [Param(key, str(value)) for key, value in flatten(params.model_dump()).items()]

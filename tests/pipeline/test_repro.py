@@ -1,0 +1,173 @@
+"""The pipeline on the real flights, from a clone to a model."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import Project
+
+STAGES = ("ingest", "validate", "features", "train", "evaluate")
+
+# Modules that carry inputs and outputs about and cannot change what is computed from them.
+PLUMBING = {
+    f"src/mlops/{name}.py"
+    for name in (
+        *("__init__", "cli", "database", "errors", "files", "git", "params", "progress"),
+        *("store_artifacts", "tracking", "training_run"),
+    )
+} | {"src/model/__init__.py"}
+
+
+@pytest.fixture(scope="module")
+def again(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The same commit, cloned elsewhere and trained anew."""
+    folder = tmp_path_factory.mktemp("elsewhere") / "a folder with blanks"
+    trained.run("git", "clone", "--quiet", ".", str(folder))
+    clone = Project(folder)
+    clone.run("dvc", "repro")
+    return clone
+
+
+def test_a_clone_trains_with_no_remote_and_no_secret(again: Project) -> None:
+    assert json.loads((again / "reports/metrics.json").read_text())["roc_auc"] > 0.6
+    assert not (again / ".store/dvc").exists()  # nothing was pulled from, or pushed to, a remote
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "models/model.onnx",
+        "models/model.json",
+        "reports/metrics.json",
+        "reports/plots/calibration.csv",
+        "reports/plots/curve.csv",
+        "reports/plots/over_time.csv",
+    ],
+)
+def test_same_commit_same_bytes(trained: Project, again: Project, path: str) -> None:
+    assert (again / path).read_bytes() == (trained / path).read_bytes()
+
+
+def test_second_repro_runs_nothing(trained: Project, tmp_path: Path) -> None:
+    done = trained.copy(tmp_path / "copy").run("dvc", "repro")
+    assert "Running stage" not in done.stdout
+    assert done.stdout.count("didn't change, skipping") == len(STAGES)
+
+
+def test_working_folder_stays_clean_but_for_the_lock(trained: Project) -> None:
+    changed = trained.run("git", "status", "--porcelain", "--", ".", ":!repro.log").stdout
+    assert changed.split() == ["??", "dvc.lock"]
+
+
+def test_metrics_params_and_plots_are_dvcs(trained: Project) -> None:
+    shown = json.loads(trained.run("dvc", "metrics", "show", "--json").stdout)
+    metrics = json.loads((trained / "reports/metrics.json").read_text())
+    assert shown[""]["data"]["reports/metrics.json"]["data"] == metrics
+    targets = json.loads(trained.run("dvc", "plots", "show", "--json").stdout)["data"]
+    names = {name.partition("::")[2] for name in targets}
+    assert {f"reports/plots/{plot}.csv" for plot in ("calibration", "curve", "over_time")} <= names
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_module_that_computes_is_a_dependency(trained: Project, stage: str) -> None:
+    program = (
+        "import sys, pathlib, mlops.cli as cli\n"
+        f"sys.argv = ['mlops', '{stage}']\n"
+        "try: cli.main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "src = pathlib.Path('src').resolve()\n"
+        "files = [pathlib.Path(m.__file__) for m in list(sys.modules.values())\n"
+        "         if getattr(m, '__file__', None)]\n"
+        "print('USED', *[f.relative_to(src.parent) for f in files if f.is_relative_to(src)])\n"
+    )
+    printed = trained.run(sys.executable, "-c", program).stdout
+    used = set(printed.partition("USED ")[2].split())
+    declared = yaml.safe_load((trained / "dvc.yaml").read_text())["stages"][stage]["deps"]
+    assert used - PLUMBING - set(declared) == set()
+    assert "src/mlops/cli.py" in used
+
+
+def test_run_is_logged_to_mlflow(trained: Project) -> None:
+    program = (
+        "import json, mlflow\n"
+        "mlflow.set_tracking_uri('sqlite:///.store/mlflow.db')\n"
+        "client = mlflow.MlflowClient()\n"
+        "training = json.load(open('reports/training.json'))\n"
+        "run = client.get_run(training['run_id'])\n"
+        "files = [f.path for d in ('plots', 'reproduce')\n"
+        "         for f in client.list_artifacts(training['run_id'], d)]\n"
+        "print(json.dumps([run.info.status, run.data.params, run.data.metrics, run.data.tags,\n"
+        "                  files]))\n"
+    )
+    done = trained.run(sys.executable, "-c", program)
+    status, params, metrics, tags, files = json.loads(done.stdout)
+    written = json.loads((trained / "reports/metrics.json").read_text())
+    data = json.loads((trained / "reports/data.json").read_text())
+    assert status == "FINISHED"
+    assert params["estimator.learning_rate"] == "0.05"
+    assert params["data.window.start"] == "2013-01"
+    assert metrics["roc_auc"] == written["roc_auc"]
+    assert metrics["seconds"] > 0
+    assert tags["data_md5"] == data["md5"]
+    assert (
+        tags["mlflow.source.git.commit"] == trained.run("git", "rev-parse", "HEAD").stdout.strip()
+    )
+    assert tags["git_dirty"] == "false"
+    assert tags["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert {"plots/plots.png", "plots/curve.csv", "reproduce/requirements.txt"} <= set(files)
+
+
+def test_what_takes_long_says_so(trained: Project) -> None:
+    done = trained.run("mlops", "ingest")
+    assert "Loading the raw data: " in done.stderr
+    assert "327,346 rows" in done.stdout
+
+
+@pytest.mark.parametrize("stage", ["features", "train", "evaluate"])
+def test_killed_stage_is_repaired_by_the_next_run(
+    trained: Project, tmp_path: Path, stage: str
+) -> None:
+    project = trained.copy(tmp_path / "copy")
+    before = {
+        path: (project / path).read_bytes()
+        for path in ("models/model.onnx", "reports/metrics.json")
+    }
+    marker = tmp_path / "started"
+    # Not a comment only: the stage stops where its file is half done, and is killed there.
+    module = {"features": "features", "train": "train", "evaluate": "evaluate"}[stage]
+    source = project / f"src/mlops/{module}.py"
+    whole = source.read_text()
+    source.write_text(
+        f"{whole}\n\nimport time as _time\n_write = files.write_atomic\n\n\n"
+        "def _stuck(path, write):\n"
+        "    def half(temporary):\n"
+        "        write(temporary)\n"
+        "        temporary.write_bytes(temporary.read_bytes()[:100])\n"
+        f"        open({str(marker)!r}, 'w').close()\n"
+        "        _time.sleep(600)\n"
+        "    _write(path, half)\n\n\n"
+        "files.write_atomic = _stuck\n"
+    )
+    process = subprocess.Popen(
+        ["dvc", "repro"],
+        cwd=project.folder,
+        env=project.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    while not marker.exists():
+        assert process.poll() is None, "dvc ended before the stage wrote anything"
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    source.write_text(whole)
+
+    project.run("dvc", "repro")
+    assert {path: (project / path).read_bytes() for path in before} == before

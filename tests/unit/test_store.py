@@ -1,0 +1,300 @@
+"""The built-in store: made once, saved, restored, and what a damaged one says."""
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import NAME, Project
+
+from mlops import audit, database, files, model_version, promotion, registry, store, tracking
+from mlops.errors import MlopsError
+
+CONNECT = "from mlops import tracking; tracking.connect()"
+
+
+def refused(function: Callable[[], Any]) -> str:
+    """Return the one line that the user reads."""
+    with pytest.raises(MlopsError) as caught:
+        function()
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    return sentence
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Return every file's bytes, without the lock."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != tracking.LOCK
+    }
+
+
+def champion() -> int:
+    """Return the champion's version after loading it."""
+    client = tracking.connect()
+    found = registry.fetch(client, NAME, "champion")
+    assert found is not None
+    model_version.load(client, found[0])
+    return int(found[0].version)
+
+
+def restore(directory: Path, force: bool = False) -> None:
+    """Restore as a new process would see it: this one's MLflow keeps the old file open."""
+    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Registry
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as Tracking
+
+    store.restore(directory, force)
+    for engine in (*Registry._engine_map.values(), *Tracking._engine_map.values()):
+        engine.dispose()
+
+
+def truncate() -> bytes:
+    """Cut the database in half and return what is left."""
+    path = files.STORE / database.NAME
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+    return path.read_bytes()
+
+
+# The first use
+
+
+def test_two_first_users_share_one_registry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(tracking.URI, raising=False)
+    both = [
+        subprocess.Popen([sys.executable, "-c", CONNECT], cwd=tmp_path, stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    said = [process.communicate()[1].decode() for process in both]
+    assert "".join(said).strip() == "Making the model registry in .store (once, a few seconds)"
+    assert database.damage(tmp_path / ".store" / database.NAME) is None
+    assert sorted(path.name for path in (tmp_path / ".store").iterdir()) == ["lock", "mlflow.db"]
+
+
+def test_an_experiment_is_made_once_and_brought_back(project: Project) -> None:
+    client = tracking.connect()
+    made = tracking.experiment_id(client, "tides")
+    assert client.get_experiment(made).artifact_location == "store:/artifacts"
+    client.delete_experiment(made)
+    assert tracking.experiment_id(client, "tides") == made
+    assert client.get_experiment(made).lifecycle_stage == "active"
+
+
+# Damage
+
+
+def test_a_truncated_database_is_named_and_left_alone(project: Project) -> None:
+    left = truncate()
+    sentence = refused(tracking.connect)
+    assert sentence.startswith(f"{Path.cwd()}/.store/mlflow.db is damaged (")
+    assert "restore it with `mlops store restore DIR`, or delete" in sentence
+    assert (files.STORE / database.NAME).read_bytes() == left
+
+
+def test_an_empty_database_is_not_filled_anew(project: Project) -> None:
+    (files.STORE / database.NAME).write_bytes(b"")
+    assert "it holds no MLflow registry" in refused(tracking.connect)
+    assert (files.STORE / database.NAME).read_bytes() == b""
+
+
+def test_a_missing_database_beside_artifacts_is_not_made_anew(project: Project) -> None:
+    (files.STORE / database.NAME).unlink()
+    assert "mlflow.db is not there but" in refused(tracking.connect)
+    assert not (files.STORE / database.NAME).exists()
+
+
+def test_a_schema_of_another_mlflow_is_one_line(project: Project) -> None:
+    with sqlite3.connect(files.STORE / database.NAME) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0'")
+    connection.close()
+    sentence = refused(tracking.connect)
+    assert sentence.startswith(f"MLflow fails at {Path.cwd()}/.store/mlflow.db: Detected out-of-d")
+
+
+def test_a_locked_database_is_not_called_damaged(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "LOCK_SECONDS", 0.1)
+    other = sqlite3.connect(files.STORE / database.NAME)
+    other.execute("BEGIN EXCLUSIVE")
+    assert "is locked by another process; try again later" in refused(tracking.connect)
+    other.close()
+
+
+# Save and restore
+
+
+def test_a_saved_store_is_restored_whole(project: Project, tmp_path: Path) -> None:
+    (files.STORE / "dvc").mkdir()
+    (files.STORE / "dvc" / "object").write_bytes(b"data")
+    saved = tmp_path / "saved"
+    store.save(saved)
+    assert sorted(path.name for path in saved.iterdir()) == [
+        *("artifacts", "audit.jsonl", "dvc", "mlflow.db")
+    ]
+    before = content(saved)
+    promotion.promote(tracking.connect(), project.params)
+    assert champion() == 2
+    restore(saved)
+    assert content(files.STORE) == before == content(saved)
+    assert champion() == 1
+    assert len(audit.read()) == 1
+    assert (Path(".store.replaced") / database.NAME).is_file()
+
+
+def test_saving_again_replaces_the_copy(project: Project, tmp_path: Path) -> None:
+    store.save(tmp_path / "saved")
+    promotion.promote(tracking.connect(), project.params)
+    store.save(tmp_path / "saved")
+    shutil.rmtree(files.STORE)
+    restore(tmp_path / "saved")
+    assert champion() == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["project", "saved"]
+
+
+def test_a_save_during_a_write_is_of_one_moment(project: Project, tmp_path: Path) -> None:
+    writer = sqlite3.connect(files.STORE / database.NAME)
+    writer.execute("UPDATE registered_model_aliases SET version = 2 WHERE alias = 'champion'")
+    store.save(tmp_path / "saved")
+    writer.commit()
+    writer.close()
+    assert champion() == 2
+    restore(tmp_path / "saved")
+    assert champion() == 1
+
+
+def test_a_damaged_store_is_not_saved(project: Project, tmp_path: Path) -> None:
+    store.save(tmp_path / "saved")
+    before = content(tmp_path / "saved")
+    truncate()
+    sentence = refused(lambda: store.save(tmp_path / "saved"))
+    assert sentence.startswith(".store/mlflow.db is damaged (")
+    assert content(tmp_path / "saved") == before
+
+
+def test_a_damaged_store_is_replaced_and_kept_aside(project: Project, tmp_path: Path) -> None:
+    store.save(tmp_path / "saved")
+    left = truncate()
+    restore(tmp_path / "saved")
+    assert champion() == 1
+    assert (Path(".store.replaced") / database.NAME).read_bytes() == left
+
+
+def test_a_save_goes_nowhere_else_than_to_a_store(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "thesis.tex").write_text("precious")
+    sentence = refused(lambda: store.save(tmp_path / "home"))
+    assert "holds thesis.tex, which is no part of a store" in sentence
+    assert content(tmp_path / "home") == {"thesis.tex": b"precious"}
+    sentence = refused(lambda: store.save(tmp_path / "home" / "thesis.tex"))
+    assert "is a file; name a folder" in sentence
+
+
+def test_versions_are_not_lost_without_force(project: Project, tmp_path: Path) -> None:
+    store.save(tmp_path / "old")
+    project.register(3)
+    before = content(files.STORE)
+    sentence = refused(lambda: restore(tmp_path / "old"))
+    assert sentence == (
+        f".store has {NAME} 3, which {tmp_path}/old lacks and would be lost; nothing is changed; "
+        "use --force if they may go"
+    )
+    assert content(files.STORE) == before
+    restore(tmp_path / "old", force=True)
+    assert set(project.aliases().values()) == {1, 2}
+    shutil.copytree(".store.replaced", tmp_path / "new", ignore=lambda *_: ["lock"])
+    sentence = refused(lambda: store.save(tmp_path / "new"))
+    assert f"{tmp_path}/new has {NAME} 3, which .store lacks" in sentence
+
+
+def test_a_version_number_given_twice_is_not_taken_for_the_same(
+    project: Project, tmp_path: Path
+) -> None:
+    shutil.copytree(files.STORE, tmp_path / "fork")
+    project.register(3)
+    store.save(tmp_path / "third")
+    restore(tmp_path / "fork", force=True)
+    project.register(4)
+    assert f".store has {NAME} 3" in refused(lambda: restore(tmp_path / "third"))
+
+
+@pytest.mark.parametrize("lost", ["mlflow.db", "artifacts"])
+def test_a_copy_that_is_not_whole_is_not_restored(
+    project: Project, tmp_path: Path, lost: str
+) -> None:
+    saved, before = tmp_path / "saved", content(files.STORE)
+    store.save(saved)
+    if lost == "artifacts":
+        shutil.rmtree(saved / lost)
+        expected = f"{saved} lacks the artifacts of {NAME} 1, {NAME} 2; restore from another folder"
+    else:
+        (saved / lost).unlink()
+        expected = f"{saved}/mlflow.db is damaged (it is not there); restore from another folder"
+    assert refused(lambda: restore(saved)) == expected
+    assert content(files.STORE) == before
+
+
+@pytest.mark.parametrize("step", ["shutil.copytree", "pathlib.Path.replace"])
+def test_a_killed_restore_is_done_by_the_next(
+    project: Project,
+    tmp_path: Path,
+    killed_at: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+) -> None:
+    store.save(tmp_path / "saved")
+    before = content(files.STORE)
+    killed_at(lambda: restore(tmp_path / "saved"), lambda die: monkeypatch.setattr(step, die))
+    assert content(files.STORE) == before
+    restore(tmp_path / "saved")
+    assert champion() == 1
+    assert {path.name for path in Path.cwd().glob(".store*")} == {".store", ".store.replaced"}
+
+
+def test_a_restore_killed_between_its_two_moves_leaves_both_stores(
+    project: Project, tmp_path: Path, killed_at: Callable[..., None], monkeypatch: Any
+) -> None:
+    store.save(tmp_path / "saved")
+    before = content(files.STORE)
+    _kill_at_second_move(killed_at, monkeypatch, lambda: restore(tmp_path / "saved"))
+    sentence = refused(tracking.connect)
+    assert f"mlflow.db is not there but {Path.cwd()}/.store.replaced is" in sentence
+    assert content(Path(".store.replaced")) == before
+    restore(tmp_path / "saved")
+    assert champion() == 1
+
+
+def test_a_save_killed_between_its_two_moves_loses_nothing(
+    project: Project, tmp_path: Path, killed_at: Callable[..., None], monkeypatch: Any
+) -> None:
+    saved = tmp_path / "saved"
+    store.save(saved)
+    _kill_at_second_move(killed_at, monkeypatch, lambda: store.save(saved))
+    assert not saved.exists()
+    restore(saved)
+    assert champion() == 1
+
+
+def _kill_at_second_move(
+    killed_at: Callable[..., None], monkeypatch: pytest.MonkeyPatch, function: Callable[[], None]
+) -> None:
+    original, moves = Path.replace, []
+
+    def arm(die: Callable[..., None]) -> None:
+        def move(source: Path, target: Path) -> None:
+            moves.append(source)
+            if len(moves) == 2:
+                die()
+            original(source, target)
+
+        monkeypatch.setattr("pathlib.Path.replace", move)
+
+    killed_at(function, arm)
