@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+# Two workers share the cores: with a thread for each core in each, they would wait for each other.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "tests" / "example"
-MACHINERY = ["src/mlops", "dvc.yaml", ".dvc/config", ".dvcignore", ".gitignore"]
-FROM_ROOT = [*MACHINERY, "requirements.txt", "pyproject.toml"]
+MACHINERY = ["src/mlops", "dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore"]
+FROM_ROOT = [*MACHINERY, ".gitignore", "requirements.txt", "pyproject.toml"]
 
 
 class Project:

@@ -11,8 +11,8 @@
 """
 
 import ast
-import importlib.util
 import sys
+import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -152,7 +152,8 @@ def load_features(path: Path) -> BuildFeatures:
         When the file imports more than NumPy and the standard library: it would not run in the
         service, nor beside another version of the project.
     """
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    text = path.read_text(encoding="utf-8")
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -165,9 +166,8 @@ def load_features(path: Path) -> BuildFeatures:
                     f"{path}:{node.lineno} imports {name}; features may import only numpy and the "
                     "standard library, because the file travels with the model"
                 )
-    spec = importlib.util.spec_from_file_location("model_features", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    # Not imported: that would leave bytecode beside the file, in a folder whose content is hashed.
+    module = types.ModuleType("model_features")
+    exec(compile(text, str(path), "exec"), module.__dict__)
     build: BuildFeatures = module.build_features
     return build

@@ -17,8 +17,9 @@ def between(
     -------
     dict
         ``window`` and ``data``: None, or ``{"champion", "candidate"}``. ``params``: the settings
-        that differ, the gate's own among them; ``gate``: whether there are any of those. ``schema``: the columns whose rules differ.
-        ``code``: the files of ``src/model`` that differ. ``features``: added and removed.
+        that differ, the gate's own among them; ``gate``: whether there are any of those.
+        ``schema``: the columns whose rules differ. ``code``: the files of ``src/model``
+        that differ. ``features``: added and removed.
     """
     gate = _differences({"gate": old_gate}, {"gate": new_gate}) if old_gate else []
     return {

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from mlops import artifact, files, registry, tracking
+from mlops import artifact, files, model_version, registry, tracking
 from mlops.artifact import ModelArtifact
 from mlops.errors import MlopsError
 from mlops.params import Mode, Params
@@ -51,12 +51,27 @@ def load_candidate(params: Params) -> ModelArtifact:
     data = files.read_json(files.DATA_REPORT, "dvc repro")
     if not data["passed"]:
         raise MlopsError(f"the data was refused ({files.DATA_REPORT}); correct it, run `dvc repro`")
+    if damaged(candidate):
+        raise MlopsError(f"{files.MODEL} is not what one training wrote; run `dvc repro` again")
+    if files.read_json(files.TRAINING, "dvc repro")["model_md5"] != candidate.facts.model_md5:
+        raise MlopsError(
+            f"{files.TRAINING} is about another model than {files.MODEL}; run `dvc repro` again"
+        )
     settings = params.model_dump(include=set(candidate.facts.params))
     if data["md5"] != candidate.facts.data_md5 or settings != candidate.facts.params:
         raise MlopsError(
             f"{files.MODEL} was trained from other data or {files.PARAMS}; run `dvc repro`"
         )
     return candidate
+
+
+def damaged(model: ModelArtifact) -> bool:
+    """Return whether the graph or the feature code is not the one that was trained."""
+    graph, features = model.folder / artifact.ONNX, model.folder / artifact.FEATURES
+    return (
+        files.md5(graph) != model.facts.model_md5
+        or files.md5(features) not in model.facts.code.values()
+    )
 
 
 def load_champion(params: Params, candidate: ModelArtifact) -> Champion | None:
@@ -70,10 +85,10 @@ def load_champion(params: Params, candidate: ModelArtifact) -> Champion | None:
     client = tracking.connect()
     with tracking.answers(client.tracking_uri):
         fetched = registry.fetch(client, params.name, "champion")
-    if fetched is None:
+        champion = model_version.load(client, fetched[0]) if fetched else None
+    if fetched is None or champion is None:
         return None
-    version, folder = int(fetched[0].version), fetched[1]
-    champion = artifact.load(folder)
+    version = int(fetched[0].version)
     facts, holdout = champion.facts, params.data.holdout
     if facts.window.overlaps(holdout):
         raise MlopsError(

@@ -14,6 +14,7 @@ import pandas as pd
 from mlops import changes, evaluate, files, gate, judgement, metrics, plots
 from mlops.artifact import ONNX, Array, ModelArtifact
 from mlops.bootstrap import Difference
+from mlops.errors import MlopsError
 from mlops.judgement import Pair, Slice
 from mlops.metrics import Metric
 from mlops.params import Mode, Params
@@ -30,7 +31,7 @@ def build(
     params: Params, candidate: ModelArtifact, champion: "Champion | None", mode: Mode | None
 ) -> dict[str, Any]:
     """Judge ``candidate`` against ``champion`` on the holdout."""
-    holdout = pd.read_parquet(files.HOLDOUT)
+    holdout = read_holdout()
     columns = to_columns(holdout)
     y = holdout[params.data.target].to_numpy()
     metric = metrics.resolve(params.gate.metric, params.task)
@@ -104,6 +105,17 @@ def build(
     }
 
 
+def read_holdout() -> pd.DataFrame:
+    """Return the rows that judge, with their raw columns."""
+    try:
+        return pd.read_parquet(files.HOLDOUT)
+    except FileNotFoundError:
+        raise MlopsError(f"{files.HOLDOUT} is not there; run `dvc repro` first") from None
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise MlopsError(f"{files.HOLDOUT} is damaged ({reason}); run `dvc repro` again") from None
+
+
 def side(
     params: Params, model: ModelArtifact, holdout: pd.DataFrame, y: Array, prediction: Array
 ) -> dict[str, Any]:
@@ -134,9 +146,10 @@ def side(
 
 def single_row_ms(model: ModelArtifact, holdout: pd.DataFrame) -> float:
     """Return the median time, in milliseconds, of a prediction for one raw row."""
-    rows = [to_columns(holdout.iloc[[row]]) for row in range(min(LATENCY_CALLS, len(holdout)))]
+    columns = to_columns(holdout.head(LATENCY_CALLS))
     seconds = []
-    for row in rows:
+    for at in range(min(LATENCY_CALLS, len(holdout))):
+        row = {name: values[at : at + 1] for name, values in columns.items()}
         started = time.perf_counter()
         model.predict(row)
         seconds.append(time.perf_counter() - started)
@@ -193,6 +206,7 @@ def _metric_row(
     if difference is not None and known:
         _, low, high = judgement.gain(metric, difference)
         verdict = "better" if low > 0 else "worse" if high < 0 else "unclear"
+        verdict = "same" if low == high == 0 else verdict
     return {
         "metric": name,
         "greater_is_better": metric.greater_is_better,

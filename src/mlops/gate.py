@@ -7,6 +7,9 @@ from mlops.bootstrap import Difference
 from mlops.judgement import Finding, Slice, gain, rows_needed
 from mlops.metrics import Metric
 from mlops.params import Gate, Mode
+from mlops.words import label, number, percent, signed
+
+NAMED = 5  # slices in a sentence; the table has them all
 
 
 @dataclass(frozen=True)
@@ -37,18 +40,19 @@ def improvement(
         reason = "its predictions are the champion's, so there is nothing to ship"
         return Check(name, "same", "same or better", True, reason)
     value, low, high = gain(metric, difference)
-    interval = f"{gate.confidence:.0%} interval {low:+.4f} to {high:+.4f}"
+    name_of, level = label(metric.name), percent(gate.confidence)
+    interval = f"{level} interval {signed(difference.low, 4)} to {signed(difference.high, 4)}"
     if mode == "retrain":
         passed = low >= -gate.margin
-        limit = f"gain ≥ -{gate.margin:g}"
-        said = "not worse" if passed else "possibly worse"
-        reason = f"a retraining, {said} than the margin of {gate.margin:g} in {metric.name}"
-        return Check(name, f"{finding}, gain ≥ {low:+.4f}", limit, passed, f"{reason} ({interval})")
+        certainty = "is not" if passed else "is" if high < -gate.margin else "may be"
+        reason = f"{name_of} {certainty} worse than the champion's by more than {gate.margin:g}"
+        found, limit = f"{finding}, gain ≥ {signed(low, 4)}", f"gain ≥ {number(-gate.margin, 4)}"
+        return Check(name, found, limit, passed, f"{reason} ({interval})")
     words = {
-        "better": f"{metric.name} is better than the champion's by {value:.4f}",
-        "worse": f"{metric.name} is worse than the champion's by {-value:.4f}",
-        "equivalent": f"{metric.name} differs from the champion's by less than {gate.margin:g}",
-        "inconclusive": f"{rows:,} rows cannot tell {metric.name} from the champion's",
+        "better": f"{name_of} is better than the champion's by {value:.4f}",
+        "worse": f"{name_of} is worse than the champion's by {-value:.4f}",
+        "equivalent": f"{name_of} differs from the champion's by less than {gate.margin:g}",
+        "inconclusive": f"{rows:,} rows cannot tell {name_of} from the champion's",
     }[finding]
     if finding == "inconclusive" and (needed := rows_needed(rows, metric, difference)):
         words += f"; about {needed:,} could, if the difference is as large as it looks"
@@ -62,11 +66,10 @@ def floors(gate: Gate, resolved: dict[str, Metric], scores: dict[str, float]) ->
         metric = resolved[key]
         value = scores[metric.name]
         passed = value >= limit if metric.greater_is_better else value <= limit
-        sign, below = ("≥", "below") if metric.greater_is_better else ("≤", "above")
-        reason = f"{metric.name} {value:.4f} is {'within' if passed else below} the limit {limit:g}"
-        checks.append(
-            Check(f"floor: {metric.name}", f"{value:.4f}", f"{sign} {limit:g}", passed, reason)
-        )
+        sign, beyond = ("≥", "below") if metric.greater_is_better else ("≤", "above")
+        name = label(metric.name)
+        reason = f"{name} {value:.4f} is {'within' if passed else beyond} the limit {limit:g}"
+        checks.append(Check(f"floor: {name}", f"{value:.4f}", f"{sign} {limit:g}", passed, reason))
     return checks
 
 
@@ -74,28 +77,34 @@ def base_rate(metric: Metric, difference: Difference) -> Check:
     """The candidate must clearly beat a model that knows only the training target."""
     _, low, _ = gain(metric, difference)
     passed = low > 0
+    name = label(metric.name)
     return Check(
-        f"beats the base rate ({metric.name})",
+        f"beats the base rate ({name})",
         f"{difference.candidate:.4f}",
         f"< {difference.champion:.4f}",
         passed,
-        f"{metric.name} {difference.candidate:.4f} is {'clearly' if passed else 'not clearly'} "
+        f"{name} {difference.candidate:.4f} is {'clearly' if passed else 'not clearly'} "
         f"better than {difference.champion:.4f}, which the base rate alone gets",
     )
 
 
 def no_slice_worse(metric: Metric, found: list[Slice], gate: Gate) -> Check:
     """No slice may be clearly worse, by more than its margin."""
-    failed = [
-        f"{part.column} {part.value} ({gain(metric, part.difference)[0]:+.4f}, {part.rows:,} rows)"
-        for part in found
-        if part.difference is not None and slice_fails(metric, part, gate)
+    failed = [part for part in found if slice_fails(metric, part, gate)]
+    failed.sort(key=lambda part: gain(metric, part.difference)[0] if part.difference else 0)
+    named = [
+        f"{part.column} {part.value} ({signed(part.difference.difference, 4)}, {part.rows:,} rows)"
+        for part in failed[:NAMED]
+        if part.difference is not None
     ]
+    if more := len(failed) - len(named):
+        named.append(f"{more} more")
     judged = sum(part.verdict != "too few" for part in found)
+    margin = f"by more than {gate.slices.margin:g}"
     reason = (
-        f"clearly worse in {metric.name} for {'; '.join(failed)}"
+        f"{label(metric.name)} is clearly worse, {margin}, for {'; '.join(named)}"
         if failed
-        else f"none of {judged} slices is clearly worse in {metric.name}"
+        else f"{label(metric.name)} is clearly worse, {margin}, for none of {judged} slices"
     )
     return Check("no slice clearly worse", str(len(failed)), "0", not failed, reason)
 

@@ -1,50 +1,38 @@
 """``mlops report``: the JSON files in ``reports/`` as the pull-request comment."""
 
+import functools
 import html
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mlops import files
+from mlops import files, words
 from mlops.errors import MlopsError
 
 LIMIT = 60_000  # characters; GitHub refuses a comment above 65,536
 CELL = 120  # characters of one value; data and parameters may hold anything
+SENTENCE = 600
 FEWEST_ROWS = 3
+SHORTEST_ROW = 40  # characters; more rows than that allows are not even tried
 
-METRICS = {
-    "roc_auc": "ROC AUC",
-    "average_precision": "average precision",
-    "log_loss": "log loss",
-    "brier_score": "Brier score",
-    "f1_macro": "F1 (macro)",
-    "roc_auc_ovr": "ROC AUC (one class against the rest)",
-    "r2": "R²",
-}
-
-IN_WORDS = {
-    "roc_auc": "how often the model ranks two rows with different outcomes the right way round",
-    "average_precision": "how many of the rows ranked highest are what was looked for",
-    "log_loss": "how surprised the model is by what happened",
-    "brier_score": "how far its probabilities are from what happened",
-    "accuracy": "how often it is right",
-    "balanced_accuracy": "how often it is right, each class counting the same",
-    "mean_absolute_error": "how far off it is on average",
-    "root_mean_squared_error": "how far off it is, large errors counting more",
-    "median_absolute_error": "how far off it is on a typical row",
-    "r2": "the share of the variation that it explains",
-}
+# `_` means something only at the end of a word, so that names stay readable in the raw text.
+MARKDOWN = re.compile(r"[\\`*\[\]|~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=//)|(?<=www)\.")
+MENTION = re.compile(r"[@#]")
 
 
 def run() -> None:
-    """Write ``reports/report.md`` from what validate and compare have written."""
+    """Write ``reports/report.md`` from what validate, train and compare have written."""
     files.REPORT.unlink(missing_ok=True)
     data = files.read_json(files.DATA_REPORT, "dvc repro")
     if data["passed"]:
         comparison = files.read_json(files.COMPARISON, "mlops compare")
-        if comparison["candidate"]["data_md5"] != data["md5"]:
-            raise MlopsError(f"{files.COMPARISON} is about older data; run `mlops compare` first")
+        training = files.read_json(files.TRAINING, "dvc repro")
+        judged = comparison["candidate"]
+        if (judged["data_md5"], judged["model_md5"]) != (data["md5"], training["model_md5"]):
+            raise MlopsError(
+                f"{files.COMPARISON} is about an older model or data; run `mlops compare` first"
+            )
         text = render("report.md.j2", comparison)
     else:
         text = render("refused.md.j2", data)
@@ -61,6 +49,11 @@ def render(template: str, content: dict[str, Any], limit: int = LIMIT) -> str:
         Name of a file beside this module. It hands each table to ``cut(name, rows)``.
     content : dict
         A report's JSON; the template's variables.
+
+    Raises
+    ------
+    MlopsError
+        When it is too long with every table cut.
     """
     import jinja2
 
@@ -76,7 +69,7 @@ def render(template: str, content: dict[str, Any], limit: int = LIMIT) -> str:
     while True:
         shown: dict[str, int] = {}
         text = environment.get_template(template).render(
-            content, cut=_cutter(keep, shown), in_words=IN_WORDS
+            content, cut=_cutter(keep, shown, limit // SHORTEST_ROW), meanings=words.MEANINGS
         )
         if len(text) <= limit:
             return text
@@ -89,64 +82,52 @@ def render(template: str, content: dict[str, Any], limit: int = LIMIT) -> str:
         keep[name] = max(FEWEST_ROWS, shown[name] // 2)
 
 
-def _cutter(keep: dict[str, int], shown: dict[str, int]) -> Callable[[str, list[Any]], list[Any]]:
+def _cutter(
+    keep: dict[str, int], shown: dict[str, int], most: int
+) -> Callable[[str, list[Any]], list[Any]]:
     def cut(name: str, rows: list[Any]) -> list[Any]:
-        kept = rows[: keep.get(name, len(rows))]
+        kept = rows[: keep.get(name, most)]
         shown[name] = len(kept)
         return kept
 
     return cut
 
 
-def cell(value: object) -> str:
-    """Make any text safe inside a table cell: nothing in it is Markdown, HTML or a mention."""
-    text = html.escape(_short(value))
-    text = re.sub(r"[\\`*_{}\[\]()|~!$]", lambda found: f"&#{ord(found[0])};", text)
-    return re.sub(r"([@#])", "\\1\u200b", text.replace("&#", "\0")).replace("\0", "&#")
+def cell(value: object, longest: int = CELL) -> str:
+    """Make any text safe in a line or table cell: nothing in it is Markdown, HTML or a mention."""
+    # A space of no width after the sign: GitHub finds mentions in what the entities stand for.
+    return MENTION.sub("\\g<0>\u200b", _plain(str(value), longest)).replace("&#\u200b", "&#")
+
+
+def sentence(value: object) -> str:
+    """Make a sentence safe that quotes values; it may be longer than one value."""
+    return cell(value, SENTENCE)
 
 
 def code(value: object) -> str:
     """Make any text safe in a fixed-width span; backticks inside would end a Markdown one."""
-    text = html.escape(_short(value)).replace("|", "&#124;").replace("`", "&#96;")
-    return f"<code>{text}</code>"
+    return f"<code>{_plain(str(value), CELL)}</code>"
 
 
-def _short(value: object) -> str:
-    text = " ".join(str(value).split())
-    return text if len(text) <= CELL else f"{text[: CELL - 1]}…"
-
-
-def number(value: float | None) -> str:
-    """Three decimals below ten, one above: scores and minutes each as people say them."""
-    if value is None:
-        return "–"
-    return (f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}").replace("-", "\u2212")
-
-
-def signed(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return f"+{number(value)}" if value >= 0 else number(value)
-
-
-def interval(row: dict[str, Any]) -> str:
-    return f"{signed(row['low'])} to {signed(row['high'])}"
-
-
-def metric_name(name: str) -> str:
-    return METRICS.get(name, name.replace("_", " "))
-
-
-def seconds(value: float | None) -> str:
-    return "unknown time" if value is None else f"{value:.1f} s"
+@functools.lru_cache(maxsize=20_000)  # a report that is cut is rendered several times
+def _plain(whole: str, longest: int) -> str:
+    """Return one line in which nothing is Markdown or HTML, but for the entities that say so."""
+    text = whole[: 4 * longest]  # of ten thousand characters the rest is not worth the time
+    text = "".join(part for part in " ".join(text.split()) if part.isprintable())
+    if len(text) > longest or len(whole) > 4 * longest:
+        text = f"{text[: longest - 1]}…"
+    escaped = html.escape(text, quote=False)
+    return MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", escaped)
 
 
 FILTERS: dict[str, Callable[..., str]] = {
     "cell": cell,
     "code": code,
-    "number": number,
-    "signed": signed,
-    "interval": interval,
-    "metric": metric_name,
-    "seconds": seconds,
+    "sentence": sentence,
+    "label": words.label,
+    "percent": words.percent,
+    "number": words.number,
+    "signed": words.signed,
+    "interval": words.interval,
+    "seconds": words.seconds,
 }

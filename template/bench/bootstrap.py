@@ -1,6 +1,6 @@
 """The paired bootstrap against the naive one: how much faster, how equal, how honest.
 
-Run with ``OMP_NUM_THREADS=1 taskset -c 0 python bench/bootstrap.py`` for figures of one core.
+Run with ``OMP_NUM_THREADS=1 taskset -c 0 python template/bench/bootstrap.py`` for figures of one core.
 """
 
 from collections.abc import Callable, Iterator

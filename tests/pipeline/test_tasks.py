@@ -35,7 +35,7 @@ def ask(project: Project, task: str, target: str, column: str, metric: str, floo
     project.replace("params.yaml", "target: late", f"target: {target}")
     project.replace("params.yaml", "metric: roc_auc", f"metric: {metric}")
     project.replace("params.yaml", "{ roc_auc: 0.6 }", floor)
-    project.replace("params.yaml", "resamples: 2000", "resamples: 200")
+    project.replace("params.yaml", "resamples: 2000", "resamples: 100")
     for line in ("learning_rate: 0.05", "max_leaf_nodes: 15", "min_samples_leaf: 200"):
         project.replace("params.yaml", f"  {line}\n", "")
     project.replace("params.yaml", "max_iter: 100", "max_iter: 30")

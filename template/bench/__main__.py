@@ -1,0 +1,8 @@
+"""Every measurement, one line each, as ratios taken in this one run. Best of several rounds."""
+
+import bootstrap
+import pipeline
+
+for measure in (pipeline, bootstrap):
+    for line in measure.run():
+        print(line, flush=True)
