@@ -66,6 +66,13 @@ def build(
     mode = mode or (gate.mode_of(changed) if changed else "change")
     base = Pair(y, prediction, candidate.predict_base_rate(len(y)), candidate.facts.classes)
     floors = {key: metrics.resolve(key, params.task, "gate.floors") for key in params.gate.floors}
+    for key, needed in {"gate.metric": metric, **floors}.items():
+        if math.isnan(ours["metrics"][needed.name]):
+            raise MlopsError(
+                f"{files.PARAMS}: {key}: {needed.name} is undefined on the {len(y):,} rows of the "
+                f"holdout {params.data.holdout}, as when they lack a class; "
+                "choose a longer holdout or another metric"
+            )
     cost = ours["cost"]
     checks = [
         gate.improvement(mode, finding, metric, differences.get(metric.name), params.gate, len(y)),

@@ -104,7 +104,7 @@ def no_slice_worse(metric: Metric, found: list[Slice], gate: Gate) -> Check:
     reason = (
         f"{label(metric.name)} is clearly worse, {margin}, for {'; '.join(named)}"
         if failed
-        else f"{label(metric.name)} is clearly worse, {margin}, for none of {judged} slices"
+        else f"for none of {judged} slices is {label(metric.name)} clearly worse {margin}"
     )
     return Check("no slice clearly worse", str(len(failed)), "0", not failed, reason)
 

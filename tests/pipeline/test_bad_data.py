@@ -7,7 +7,7 @@ from typing import Any
 
 import bad_data
 import pytest
-from conftest import Project
+from projects import Project
 
 # Column, what the check is called, bad rows, and part of the example.
 EXPECTED: dict[str, list[tuple[str, str, int | None, str | None]]] = {

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Project
+from projects import Project
 
 STAGES = ("ingest", "validate", "features", "train", "evaluate")
 
@@ -32,6 +32,12 @@ def again(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project
     clone = Project(folder)
     clone.run("dvc", "repro")
     return clone
+
+
+@pytest.fixture(scope="module")
+def rerun(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy in which single stages may run again."""
+    return trained.copy(tmp_path_factory.mktemp("rerun") / "copy")
 
 
 def test_a_clone_trains_with_no_remote_and_no_secret(again: Project) -> None:
@@ -75,7 +81,7 @@ def test_metrics_params_and_plots_are_dvcs(trained: Project) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_every_module_that_computes_is_a_dependency(trained: Project, stage: str) -> None:
+def test_every_module_that_computes_is_a_dependency(rerun: Project, stage: str) -> None:
     program = (
         "import sys, pathlib, mlops.cli as cli\n"
         f"sys.argv = ['mlops', '{stage}']\n"
@@ -86,9 +92,9 @@ def test_every_module_that_computes_is_a_dependency(trained: Project, stage: str
         "         if getattr(m, '__file__', None)]\n"
         "print('USED', *[f.relative_to(src.parent) for f in files if f.is_relative_to(src)])\n"
     )
-    printed = trained.run(sys.executable, "-c", program).stdout
+    printed = rerun.run(sys.executable, "-c", program).stdout
     used = set(printed.partition("USED ")[2].split())
-    declared = yaml.safe_load((trained / "dvc.yaml").read_text())["stages"][stage]["deps"]
+    declared = yaml.safe_load((rerun / "dvc.yaml").read_text())["stages"][stage]["deps"]
     assert used - PLUMBING - set(declared) == set()
     assert "src/mlops/cli.py" in used
 
@@ -123,8 +129,8 @@ def test_run_is_logged_to_mlflow(trained: Project) -> None:
     assert {"plots/plots.png", "plots/curve.csv", "reproduce/requirements.txt"} <= set(files)
 
 
-def test_what_takes_long_says_so(trained: Project) -> None:
-    done = trained.run("mlops", "ingest")
+def test_what_takes_long_says_so(rerun: Project) -> None:
+    done = rerun.run("mlops", "ingest")
     assert "Loading the raw data: " in done.stderr
     assert "327,346 rows" in done.stdout
 

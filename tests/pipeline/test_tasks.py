@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import Project
+from projects import Project, make_project
 
 ESTIMATOR = '''"""The unfitted model."""
 
@@ -43,8 +43,6 @@ def ask(project: Project, task: str, target: str, column: str, metric: str, floo
 
 @pytest.fixture(scope="module")
 def multiclass(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    from conftest import make_project
-
     project = make_project(tmp_path_factory.mktemp("multiclass") / "project")
     project.replace("src/model/data.py", LATE, OUTCOME)
     kind = "HistGradientBoostingClassifier"
@@ -56,8 +54,6 @@ def multiclass(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="module")
 def regression(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    from conftest import make_project
-
     project = make_project(tmp_path_factory.mktemp("regression") / "project")
     project.replace("src/model/data.py", LATE, MINUTES)
     kind = "HistGradientBoostingRegressor"

@@ -1,0 +1,16 @@
+# What every project has, and what only the template needs.
+include project.mk
+.PHONY: demo bench
+
+setup: .venv/template
+test: .venv/template
+
+demo: .venv/template ## Generate a project in build/demo and take it through the whole loop
+	python template/demo.py
+
+bench: .venv/template ## Measure the pipeline against the bare work, and the bootstrap against the naive one
+	python template/bench
+
+.venv/template: template/requirements.txt .venv/setup
+	@uv pip install --quiet --require-hashes -r $<
+	@touch $@

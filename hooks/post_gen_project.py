@@ -1,0 +1,87 @@
+"""Put the answers into the copied files, and make the folder a git repository."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
+
+
+def main() -> None:
+    refuse_checkout_without_links()
+    refuse_name_of_a_library(ANSWERS["project_slug"])
+    write_answers()
+    if not Path(".git").exists():
+        make_repository()
+    print(f"\nMade {Path.cwd()}\nNext: cd {ANSWERS['project_slug']} && make setup test repro")
+
+
+def refuse_checkout_without_links() -> None:
+    """Stop when git checked the template's links out as text files, as on plain Windows."""
+    if not Path("src").is_dir():
+        sys.exit(
+            "Not generated: the template was checked out without symbolic links. "
+            "On Windows, turn on Developer Mode, run `git config --global core.symlinks true` "
+            "and delete the copy of the template in .cookiecutters; or generate it in WSL."
+        )
+
+
+def refuse_name_of_a_library(slug: str) -> None:
+    """Stop when installing the project would replace a library that it needs."""
+    requirements = Path("requirements.txt").read_text(encoding="utf-8")
+    if re.search(rf"^{slug}==", requirements, re.MULTILINE):
+        sys.exit(
+            f"Not generated: project_slug is {slug!r}, the name of a library that the project "
+            f"installs; choose another, such as '{slug}-model'."
+        )
+
+
+def write_answers() -> None:
+    # A JSON string is also a TOML and a YAML string, as long as what it holds is printable.
+    name, description, author = (
+        json.dumps(ANSWERS[question], ensure_ascii=False)
+        for question in ("project_slug", "description", "author")
+    )
+    replace_line("params.yaml", r"name: [\w-]+", f"name: {name}")
+    replace_line("pyproject.toml", r"name = .*$", f"name = {name}")
+    replace_line(
+        "pyproject.toml",
+        r"description = .*$",
+        f"description = {description}\nauthors = [" + "{ name = " + author + " }]",
+    )
+    replace_line(".python-version", r"3\.\d+$", ANSWERS["python_version"])
+    if server := ANSWERS["mlflow_tracking_uri"]:
+        replace_line("params.yaml", r'tracking_uri: ""', f'tracking_uri: "{server}"')
+    if remote := ANSWERS["dvc_remote_url"]:
+        replace_line(".dvc/config", r"    url = .*$", f"    url = {remote}")
+
+
+def replace_line(file: str, pattern: str, text: str) -> None:
+    """Replace what the pattern finds at the start of exactly one line."""
+    content = Path(file).read_text(encoding="utf-8")
+    content, count = re.subn(f"^{pattern}", lambda _: text, content, flags=re.MULTILINE)
+    if count != 1:
+        sys.exit(f"Not generated: {file} has {count} lines like {pattern!r}, expected one.")
+    Path(file).write_text(content, encoding="utf-8")
+
+
+def make_repository() -> None:
+    """Start a git repository on branch main, free of what git ignores."""
+    # Inside a git hook, GIT_DIR and its like would point at the repository of that hook.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", *arguments], env=environment, check=True)
+
+    git("init", "--quiet")
+    # `git init --initial-branch` needs git 2.28.
+    git("symbolic-ref", "HEAD", "refs/heads/main")
+    # A template folder that was worked in has caches beside the code; a user's own list of
+    # ignored files must not decide what is deleted here.
+    git("-c", "core.excludesFile=", "clean", "-d", "--force", "-X", "--quiet")
+
+
+main()

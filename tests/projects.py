@@ -1,0 +1,89 @@
+"""Projects to train and break: the machinery of this one around the flights in tests/example."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "tests" / "example"
+MACHINERY = ["src/mlops", "dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore"]
+FROM_ROOT = [*MACHINERY, ".gitignore", "requirements.txt", "pyproject.toml"]
+
+
+class Project:
+    """A project in a folder of its own, run as a person runs it: by its commands."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __truediv__(self, path: str) -> Path:
+        return self.folder / path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("MLFLOW_", "GIT_", "GITHUB_", "DVC_"))
+        }
+        return {
+            **kept,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}",
+            "PYTHONPATH": str(self.folder / "src"),
+            "DVC_NO_ANALYTICS": "1",
+            "DO_NOT_TRACK": "1",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "COLUMNS": "200",
+        }
+
+    def run(self, *command: str, fails: bool = False) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project; a surprise shows all that it printed."""
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode != 0) == fails, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def replace(self, path: str, old: str, new: str) -> None:
+        """Edit a file as a person would; the old text must be there exactly once."""
+        file = self.folder / path
+        text = file.read_text(encoding="utf-8")
+        assert text.count(old) == 1, f"{path} holds {text.count(old)} times {old!r}"
+        file.write_text(text.replace(old, new), encoding="utf-8")
+
+    def commit(self) -> None:
+        self.run("git", "add", "--all")
+        self.run("git", "commit", "--quiet", "--message", "State of the test")
+
+    def copy(self, folder: Path) -> "Project":
+        # The files of DVC's cache are linked into data/ or copied; either way they stay unchanged.
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Project(folder)
+
+
+def make_project(folder: Path) -> Project:
+    """Make a project of this one's machinery and the example, committed, with nothing trained."""
+    for path in FROM_ROOT:
+        source, target = ROOT / path, folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(source, target)
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(EXAMPLE / "model", folder / "src" / "model", ignore=ignored)
+    shutil.copyfile(EXAMPLE / "params.yaml", folder / "params.yaml")
+    project = Project(folder)
+    project.run("git", "init", "--quiet")
+    project.run("git", "config", "user.name", "Ada Lovelace")
+    project.run("git", "config", "user.email", "ada@example.org")
+    project.run("git", "config", "commit.gpgsign", "false")
+    project.commit()
+    return project

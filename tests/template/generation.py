@@ -1,0 +1,63 @@
+"""Copies of the template, and commands that run as on a machine of somebody else."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+# Programs of the environment that the tests run in come first.
+PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+IDENTITY = ("-c", "user.name=Tester", "-c", "user.email=tester@example.com")
+
+Generate = Callable[..., Path]
+
+
+def run(
+    *command: str | Path, cwd: Path, typed: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command with a home folder of its own: no git identity, no settings of the user."""
+    strange = {"PATH": PATH, "HOME": str(cwd.parent), "GIT_CONFIG_NOSYSTEM": "1"}
+    # What the make, the pytest and the git around these tests tell their own children.
+    around = ("MAKE", "MFLAGS", "PYTEST_", "GIT_")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(around)}
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env=kept | strange | environment,
+        input=typed,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def succeed(*command: str | Path, cwd: Path, typed: str = "", **environment: str) -> str:
+    """Run a command that has to succeed, and return what it printed."""
+    done = run(*command, cwd=cwd, typed=typed, **environment)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def tracked(folder: Path) -> list[str]:
+    """List the files of a repository that git tracks, or would track after `git add`."""
+    listed = succeed("git", "ls-files", "-z", "-co", "--exclude-standard", cwd=folder)
+    return sorted({name for name in listed.split("\0") if os.path.lexists(folder / name)} - {""})
+
+
+def commit(folder: Path, message: str) -> None:
+    """Commit everything in a folder that is, or becomes, a repository."""
+    succeed("git", "init", "--quiet", cwd=folder)
+    succeed("git", "add", "--all", cwd=folder)
+    succeed("git", *IDENTITY, "commit", "--quiet", "--message", message, cwd=folder)
+
+
+def copy_of_the_template(folder: Path) -> Path:
+    """Copy what git tracks of the working folder, links as links, and commit it."""
+    for name in tracked(ROOT):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
+    commit(folder, "The template")
+    return folder

@@ -1,0 +1,91 @@
+"""The template folder links every file that a project needs, and only those."""
+
+import json
+import re
+from fnmatch import fnmatch
+from pathlib import Path
+
+from generation import ROOT, tracked
+
+TEMPLATE = "{{cookiecutter.project_slug}}"
+
+# What a generated project does not get. README.md and LICENSE it gets in a version of its own,
+# dvc.lock it writes itself.
+TEMPLATE_ONLY = [
+    TEMPLATE,
+    "cookiecutter.json",
+    "hooks",
+    "template",
+    "tests/template",
+    "Makefile",
+    "README.md",
+    "LICENSE",
+    "dvc.lock",
+    ".ci",
+]
+
+
+def links() -> dict[str, Path]:
+    """Map each link of the template folder to the file or folder that it is a link to."""
+    folder = ROOT / TEMPLATE
+    return {
+        str(path.relative_to(folder)): (path.parent / path.readlink()).resolve()
+        for path in folder.rglob("*")
+        if path.is_symlink()
+    }
+
+
+def under(file: str, folders: list[str]) -> bool:
+    return any(file == folder or file.startswith(f"{folder}/") for folder in folders)
+
+
+def test_every_living_file_is_linked_or_listed_as_template_only() -> None:
+    linked = [str(target.relative_to(ROOT)) for target in links().values()]
+    forgotten = [name for name in tracked(ROOT) if not under(name, TEMPLATE_ONLY + linked)]
+    assert not forgotten, (
+        f"link these into {TEMPLATE}/ and list them under _copy_without_render in "
+        f"cookiecutter.json, or list them as TEMPLATE_ONLY here: {forgotten}"
+    )
+
+
+def test_every_link_leads_to_the_living_file_of_the_same_name() -> None:
+    for name, target in links().items():
+        own_name = re.sub(r"\{\{'(.+?)'\}\}", r"\1", name)
+        expected = ROOT / ("project.mk" if own_name == "Makefile" else own_name)
+        assert target == expected.resolve()
+        assert target.exists(), f"{TEMPLATE}/{name} leads nowhere"
+
+
+def test_nothing_that_is_linked_is_rendered() -> None:
+    patterns = json.loads((ROOT / "cookiecutter.json").read_text())["_copy_without_render"]
+    for name in links():
+        parts = Path(name).parts
+        prefixes = ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
+        assert any(fnmatch(prefix, pattern) for prefix in prefixes for pattern in patterns), (
+            f"{name} is missing from _copy_without_render in cookiecutter.json"
+        )
+
+
+def test_real_files_of_the_template_folder_are_those_that_carry_answers() -> None:
+    real = [
+        name.removeprefix(f"{TEMPLATE}/")
+        for name in tracked(ROOT)
+        if name.startswith(TEMPLATE) and not (ROOT / name).is_symlink()
+    ]
+    assert real == ["LICENSE", "README.md"]
+
+
+def test_the_two_locks_agree() -> None:
+    pins = [
+        dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", (ROOT / lock).read_text(), re.MULTILINE))
+        for lock in ("requirements.txt", "template/requirements.txt")
+    ]
+    differing = {
+        name: (pins[0][name], pins[1][name])
+        for name in pins[0].keys() & pins[1].keys()
+        if pins[0][name] != pins[1][name]
+    }
+    assert not differing, (
+        "run: uv pip compile template/requirements.in --universal --python-version 3.11 "
+        "--generate-hashes -c requirements.txt -o template/requirements.txt"
+    )

@@ -1,0 +1,40 @@
+"""``cruft update`` brings a project's machinery up to date and leaves alone what its user owns."""
+
+from pathlib import Path
+
+from generation import commit, copy_of_the_template, succeed
+
+
+def append(file: Path, line: str) -> None:
+    file.write_text(file.read_text() + line)
+
+
+def test_an_update_changes_the_machinery_only(tmp_path: Path) -> None:
+    template = copy_of_the_template(tmp_path / "template")
+    home = tmp_path / "home"
+    home.mkdir()
+    succeed("cruft", "create", "--no-input", template.as_uri(), cwd=home)
+    project = home / "flight-delays"
+    (project / "src" / "model" / "features.py").write_text("# mine\n")
+    commit(project, "My own features")
+
+    for name in ("src/model/features.py", "src/mlops/errors.py", "params.yaml", "project.mk"):
+        append(template / name, "# new in the template\n")
+    (template / "src" / "mlops" / "added.py").write_text('"""New."""\n')
+    commit(template, "A new version")
+    said = succeed("cruft", "update", "--skip-apply-ask", cwd=project)
+
+    assert "Project's cruft has been updated" in said
+    changed = succeed("git", "status", "--porcelain", cwd=project).split()[1::2]
+    assert sorted(changed) == [
+        ".cruft.json",
+        "Makefile",
+        "src/mlops/added.py",
+        "src/mlops/errors.py",
+        # The copy of the flights that the machinery is tested with.
+        "tests/example/model/features.py",
+        "tests/example/params.yaml",
+    ]
+    assert (project / "src" / "mlops" / "errors.py").read_text().endswith("# new in the template\n")
+    assert (project / "src" / "model" / "features.py").read_text() == "# mine\n"
+    succeed("cruft", "check", cwd=project)

@@ -1,0 +1,127 @@
+"""Wrong settings get one line that names the key, the value and what is allowed."""
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mlops.errors import MlopsError
+from mlops.params import Window, check_estimator_arguments, load
+
+EXAMPLE = Path(__file__).parents[1] / "example" / "params.yaml"
+
+
+def load_with(folder: Path, key: str, value: Any) -> None:
+    """Load the example's settings with one of them changed; a value of None takes the key away."""
+    settings = yaml.safe_load(EXAMPLE.read_text())
+    *sections, last = key.split(".")
+    section = settings
+    for name in sections:
+        section = section[name]
+    if value is None:
+        del section[last]
+    else:
+        section[last] = value
+    path = folder / "params.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    load(path)
+
+
+def test_the_example_is_valid() -> None:
+    params = load(EXAMPLE)
+    assert params.data.window == Window(start="2013-01", end="2013-03")
+    assert params.gate.resamples == 2000
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("task", "ranking", "got 'ranking'; Input should be 'binary', 'multiclass' or"),
+        ("gate.margins", 1, "unknown key (value 1); allowed here: metric, margin, confidence,"),
+        ("gate.margin", "wide", "got 'wide'; Input should be a valid number"),
+        ("gate.margin", -0.1, "got -0.1; Input should be greater than or equal to 0"),
+        ("gate.confidence", 95, "got 95; Input should be less than 1"),
+        ("gate.resamples", 10, "got 10; Input should be greater than or equal to 100"),
+        ("gate.floors.roc_auc", "high", "got 'high'; Input should be a valid number"),
+        ("seed", -1, "got -1; Input should be greater than or equal to 0"),
+        ("seed", True, "got True; Input should be a valid integer"),
+        ("name", "flight delays", "got 'flight delays'; String should match pattern"),
+        ("data.window.start", "March", "got 'March'; expected a month such as 2013-03 or a day"),
+        ("data.window.start", "2013-13", "got '2013-13'; expected a month such as 2013-03"),
+        ("data.window.start", "2013-05", "start 2013-05 is after end 2013-03"),
+        ("data.holdout.start", "2013-03", "window 2013-01 to 2013-03 overlaps holdout"),
+        ("data.target", None, "missing; this key is required"),
+    ],
+)
+def test_one_line_names_key_value_and_what_is_allowed(
+    tmp_path: Path, key: str, value: Any, said: str
+) -> None:
+    with pytest.raises(MlopsError) as refused:
+        load_with(tmp_path, key, value)
+    (line,) = str(refused.value).splitlines()
+    named = key if said[0] in "gmu" else key.rpartition(".")[0]
+    shown = named if "overlaps" not in said else "data"
+    assert line.startswith(f"{tmp_path / 'params.yaml'}: {shown}: {said}"), line
+
+
+def test_several_wrong_keys_are_several_lines(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("task: binary\nseed: x\n")
+    with pytest.raises(MlopsError) as refused:
+        load(path)
+    lines = str(refused.value).splitlines()
+    assert [line.split(": ")[1] for line in lines] == ["name", "seed", "data", "gate"]
+
+
+def test_broken_yaml_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("task: [binary\nseed: 1\n")
+    with pytest.raises(MlopsError, match=r"params.yaml is not YAML: .*line 2") as refused:
+        load(path)
+    assert "\n" not in str(refused.value)
+
+
+def test_no_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(MlopsError, match=r"params\.yaml is not there"):
+        load(tmp_path / "params.yaml")
+
+
+def test_unquoted_days_are_dates_to_yaml_and_days_to_us(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    text = EXAMPLE.read_text().replace("end: 2013-03 }", "end: 2013-03-14 }")
+    path.write_text(text)
+    window = load(path).data.window
+    assert window.end == "2013-03-14"
+    assert str(window.first_day_after) == "2013-03-15"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "overlap"),
+    [
+        (("2013-01", "2013-03"), ("2013-04", "2013-04"), False),
+        (("2013-01", "2013-03"), ("2013-03-31", "2013-04"), True),
+        (("2013-12", "2013-12"), ("2014-01-01", "2014-01-01"), False),
+        (("2013-02-28", "2013-02-28"), ("2013-02", "2013-02"), True),
+    ],
+)
+def test_windows_include_both_ends(
+    first: tuple[str, str], second: tuple[str, str], overlap: bool
+) -> None:
+    one, other = (Window(start=start, end=end) for start, end in (first, second))
+    assert one.overlaps(other) is overlap
+    assert other.overlaps(one) is overlap
+
+
+def test_estimator_keys_are_the_arguments_of_build_estimator() -> None:
+    def build_estimator(*, seed: int, max_iter: int = 100) -> None: ...
+
+    signature = inspect.signature(build_estimator)
+    check_estimator_arguments({"max_iter": 5}, signature)
+    with pytest.raises(MlopsError) as refused:
+        check_estimator_arguments({"max_itr": 5}, signature)
+    assert str(refused.value) == (
+        "params.yaml: estimator.max_itr: unknown key (value 5); "
+        "allowed here: max_iter (src/model/estimator.py)"
+    )
