@@ -4,13 +4,16 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mlops import files, params
 from mlops.errors import MlopsError
 from mlops.params import Mode
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -112,9 +115,10 @@ def report() -> None:
 @app.command(rich_help_panel=REGISTRY)
 def register() -> None:
     """Make the trained model a new version in the registry, with the alias `challenger`."""
-    from mlops import registry, tracking
+    from mlops import registry
 
-    version = registry.register(settings(), tracking.connect())
+    read, client = connected()
+    version = registry.register(read, client)
     print(f"version {version} is registered as challenger")
 
 
@@ -128,9 +132,10 @@ def promote(
     ] = None,
 ) -> None:
     """Make a version that passed the gate the champion. The old champion becomes `previous`."""
-    from mlops import promotion, tracking
+    from mlops import promotion
 
-    print(promotion.promote(tracking.connect(), settings(), version, override))
+    read, client = connected()
+    print(promotion.promote(client, read, version, override))
 
 
 @app.command(rich_help_panel=REGISTRY)
@@ -140,9 +145,10 @@ def rollback(
     ] = None,
 ) -> None:
     """Make the previous version the champion again."""
-    from mlops import promotion, tracking
+    from mlops import promotion
 
-    print(promotion.rollback(tracking.connect(), settings(), version))
+    read, client = connected()
+    print(promotion.rollback(client, read, version))
 
 
 @app.command(rich_help_panel=REGISTRY)
@@ -150,9 +156,10 @@ def lineage(
     version: Annotated[int, typer.Argument(help="Version in the registry.")],
 ) -> None:
     """Print as JSON where a version came from, how it was judged and who promoted it."""
-    from mlops import registry, tracking
+    from mlops import registry
 
-    print(json.dumps(registry.lineage(tracking.connect(), settings(), version), indent=2))
+    read, client = connected()
+    print(json.dumps(registry.lineage(client, read, version), indent=2))
 
 
 store = typer.Typer(no_args_is_help=True, help="Copy the built-in registry out and back.")
@@ -188,6 +195,14 @@ def settings() -> params.Params:
     if read.tracking_uri:
         os.environ.setdefault("MLFLOW_TRACKING_URI", read.tracking_uri)
     return read
+
+
+def connected() -> "tuple[params.Params, MlflowClient]":
+    """Read params.yaml, which may name a server, and connect to the registry."""
+    from mlops import tracking
+
+    read = settings()
+    return read, tracking.connect()
 
 
 def main() -> None:

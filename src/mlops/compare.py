@@ -10,6 +10,7 @@ from mlops import artifact, files, model_version, registry, tracking
 from mlops.artifact import ModelArtifact
 from mlops.errors import MlopsError
 from mlops.params import Mode, Params
+from mlops.words import interval, label, number, signed
 
 
 @dataclass(frozen=True)
@@ -113,14 +114,14 @@ def print_table(comparison: dict[str, Any]) -> None:
     against = f"champion v{champion['version']}" if champion else "no champion"
     table = Table("", "candidate", against, "difference", "interval", title_justify="left")
     for row in comparison["differences"]:
-        interval = "" if row["low"] is None else f"{row['low']:+.4f} to {row['high']:+.4f}"
-        name = f"{row['metric']} {'↑' if row['greater_is_better'] else '↓'}"
+        width = "" if row["low"] is None else interval(row, 4)
+        name = f"{label(row['metric'])} {'↑' if row['greater_is_better'] else '↓'}"
         table.add_row(
             f"[bold]{name}[/]" if row["metric"] == comparison["metric"] else name,
-            f"{row['candidate']:.4f}",
-            "" if row["champion"] is None else f"{row['champion']:.4f}",
-            "" if row["difference"] is None else f"{row['difference']:+.4f}",
-            interval,
+            number(row["candidate"], 4),
+            number(row["champion"], 4) if champion else "",
+            signed(row["difference"], 4) if champion else "",
+            width,
         )
     console.print(table)
     gate = "gate passed" if comparison["passed"] else "gate failed"

@@ -19,7 +19,7 @@ from mlops.judgement import Pair, Slice
 from mlops.metrics import Metric
 from mlops.params import Mode, Params
 from mlops.progress import counting
-from mlops.table import to_columns
+from mlops.table import read, to_columns
 
 if TYPE_CHECKING:
     from mlops.compare import Champion
@@ -66,13 +66,7 @@ def build(
     mode = mode or (gate.mode_of(changed) if changed else "change")
     base = Pair(y, prediction, candidate.predict_base_rate(len(y)), candidate.facts.classes)
     floors = {key: metrics.resolve(key, params.task, "gate.floors") for key in params.gate.floors}
-    for key, needed in {"gate.metric": metric, **floors}.items():
-        if math.isnan(ours["metrics"][needed.name]):
-            raise MlopsError(
-                f"{files.PARAMS}: {key}: {needed.name} is undefined on the {len(y):,} rows of the "
-                f"holdout {params.data.holdout}, as when they lack a class; "
-                "choose a longer holdout or another metric"
-            )
+    refuse_undefined(params, ours["metrics"], {"gate.metric": metric, **floors}, len(y))
     cost = ours["cost"]
     checks = [
         gate.improvement(mode, finding, metric, differences.get(metric.name), params.gate, len(y)),
@@ -83,7 +77,7 @@ def build(
         gate.budget("one prediction", cost["latency_ms"], params.gate.latency_ms, " ms"),
         gate.budget("model size", cost["size_mb"], params.gate.size_mb, " MB"),
     ]
-    return {
+    comparison = {
         "finding": finding,
         "passed": all(check.passed for check in checks),
         "reasons": gate.reasons(checks),
@@ -110,12 +104,27 @@ def build(
         "checks": [asdict(check) for check in checks],
         "changes": changed,
     }
+    return dict(_none_for_nan(comparison))
+
+
+def refuse_undefined(
+    params: Params, scores: dict[str, float], needed: dict[str, Metric], rows: int
+) -> None:
+    """Refuse to judge by a metric that the holdout leaves undefined."""
+    for key, metric in needed.items():
+        if math.isnan(scores[metric.name]):
+            where = key if key == "gate.metric" else f"gate.floors.{key}"
+            raise MlopsError(
+                f"{files.PARAMS}: {where}: {metric.name} is undefined on the {rows:,} rows of the "
+                f"holdout {params.data.holdout}, as when they lack a class; "
+                "choose a longer holdout or another metric"
+            )
 
 
 def read_holdout() -> pd.DataFrame:
     """Return the rows that judge, with their raw columns."""
     try:
-        return pd.read_parquet(files.HOLDOUT)
+        return read(files.HOLDOUT)
     except FileNotFoundError:
         raise MlopsError(f"{files.HOLDOUT} is not there; run `dvc repro` first") from None
     except (OSError, ValueError) as error:
@@ -243,3 +252,12 @@ def _gate_of(folder: Path) -> dict[str, Any] | None:
     """Return the gate that a registered model had to pass, when it was compared at all."""
     path = folder / files.COMPARISON.name
     return files.read_json(path, "mlops compare")["gate"] if path.is_file() else None
+
+
+def _none_for_nan(value: Any) -> Any:
+    """Return ``value`` for JSON, which has no NaN: what is undefined is null."""
+    if isinstance(value, dict):
+        return {key: _none_for_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_none_for_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -10,14 +10,14 @@ import pandas as pd
 from mlops import artifact, calibration, files, metrics, plots
 from mlops.artifact import Array, ModelArtifact
 from mlops.params import Params
-from mlops.table import to_columns
+from mlops.table import read, to_columns
 from mlops.training_run import log_evaluation
 
 
 def run(params: Params) -> None:
     """Write ``reports/metrics.json`` and ``reports/plots/``, and add them to the MLflow run."""
     model = artifact.load(files.MODEL)
-    holdout = pd.read_parquet(files.HOLDOUT)
+    holdout = read(files.HOLDOUT)
     y = holdout[params.data.target].to_numpy()
     prediction = model.predict(to_columns(holdout))
 

@@ -8,7 +8,7 @@ import pandas as pd
 from mlops import files
 from mlops.artifact import load_features, to_matrix
 from mlops.params import Params
-from mlops.table import Inputs, in_window, to_columns
+from mlops.table import Inputs, in_window, read, to_columns
 
 TARGET = "target"  # in data/train.parquet, after the features
 
@@ -18,7 +18,7 @@ def run(params: Params) -> None:
 
     The holdout keeps its raw columns: a champion is asked with the features of its own time.
     """
-    table = pd.read_parquet(files.RAW)
+    table = read(files.RAW)
     times = table[params.data.time]
     training = table[in_window(times, params.data.window)].reset_index(drop=True)
     holdout = table[in_window(times, params.data.holdout)].reset_index(drop=True)

@@ -1,15 +1,27 @@
 """The raw table: its rows by time, its columns as arrays."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 import pandas as pd
+import pyarrow
 
 from mlops.errors import MlopsError
 from mlops.params import Window
 
 Array = npt.NDArray[Any]
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read a table that an earlier stage wrote."""
+    try:
+        return pd.read_parquet(path)
+    except FileNotFoundError:
+        raise MlopsError(f"{path} is not there; run `dvc repro`") from None
+    except pyarrow.ArrowInvalid as error:
+        raise MlopsError(f"{path} is damaged ({error}); run `dvc repro --force`") from None
 
 
 def in_window(times: "pd.Series[Any]", window: Window) -> "pd.Series[bool]":

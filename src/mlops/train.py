@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from mlops import artifact, files, git
 from mlops.artifact import Array, Facts, load_features, to_matrix
@@ -19,7 +18,7 @@ from mlops.errors import MlopsError
 from mlops.features import TARGET, source
 from mlops.params import Params, check_estimator_arguments
 from mlops.progress import working
-from mlops.table import Inputs, to_columns
+from mlops.table import Inputs, read, to_columns
 from mlops.training_run import TrainingRun
 
 TOLERANCE = 1e-5  # largest difference between skops and ONNX; float32 rounding stays under 1e-6
@@ -28,10 +27,10 @@ OPSET = 21  # the newest that skl2onnx 1.20 writes; fixed, so that an upgrade is
 
 def run(params: Params) -> None:
     """Train on ``data/train.parquet`` and write ``models/`` and ``reports/training.json``."""
-    training = pd.read_parquet(files.TRAIN)
+    training = read(files.TRAIN)
     y = training.pop(TARGET).to_numpy()
     x = training.to_numpy(dtype=np.float32)
-    holdout = to_columns(pd.read_parquet(files.HOLDOUT))
+    holdout = to_columns(read(files.HOLDOUT))
     inputs = Inputs(holdout, params.data.target)
     matrix = to_matrix(load_features(source())(inputs))
 

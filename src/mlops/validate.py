@@ -13,7 +13,7 @@ from mlops import files
 from mlops.errors import MlopsError
 from mlops.params import Params, Window
 from mlops.progress import console
-from mlops.table import in_window
+from mlops.table import in_window, read
 
 # What older data led to. Left in place beside refused data, it would look fresh.
 STALE = [files.METRICS, files.TRAINING, files.PLOTS, files.COMPARISON, files.REPORT]
@@ -36,7 +36,7 @@ def run(params: Params) -> None:
     """
     from model import SCHEMA
 
-    table = pd.read_parquet(files.RAW)
+    table = read(files.RAW)
     failures = [*check_schema(table, SCHEMA), *check_windows(table, params)]
     if not failures:
         failures = check_target(table, params)

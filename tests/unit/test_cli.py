@@ -1,0 +1,89 @@
+"""What the commands say: help that helps, and errors of one line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from projects import Project
+
+COMMANDS = (
+    *("ingest", "validate", "features", "train", "evaluate", "compare", "report"),
+    *("register", "promote", "rollback", "lineage", "store"),
+)
+
+
+def test_help_lists_every_command_with_a_sentence(new_project: Project) -> None:
+    said = new_project.run("mlops", "--help").stdout
+    for command in COMMANDS:
+        (line,) = [line for line in said.splitlines() if line.startswith(f"│ {command} ")]
+        assert len(line.split()) > 5, line
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "store save", "store restore"])
+def test_help_of_a_command_says_more_than_its_name(new_project: Project, command: str) -> None:
+    said = new_project.run("mlops", *command.split(), "--help").stdout
+    assert len(said.split()) > 15
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("validate", "data/raw.parquet is not there; run `dvc repro`"),
+        ("features", "data/raw.parquet is not there; run `dvc repro`"),
+        ("train", "data/train.parquet is not there; run `dvc repro`"),
+        ("evaluate", "models/model.json is not there; run `dvc repro`"),
+        ("compare", "models/model.json is not there; run `dvc repro`"),
+        ("report", "reports/data.json is not there; run `dvc repro`"),
+        ("register", "models/model.json is not there; run `dvc repro`"),
+        ("promote", "flight-delays has no challenger"),
+        ("rollback", "flight-delays has no champion"),
+        ("lineage 1", "flight-delays has no version 1"),
+        ("store save copy", ".store"),
+        ("store restore nowhere", "nowhere"),
+    ],
+)
+def test_too_early_is_one_line_that_says_what_to_do(
+    new_project: Project, command: str, said: str
+) -> None:
+    done = new_project.run("mlops", *command.split(), fails=True)
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if line.startswith("mlops: ")]
+    assert len(lines) == 1
+    assert said in lines[0]
+    assert "Traceback" not in done.stderr
+
+
+def test_outside_a_project(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [Path(sys.executable).parent / "mlops", "validate"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("mlops: no params.yaml in ")
+
+
+def test_a_project_is_found_from_a_folder_inside_it(new_project: Project) -> None:
+    inside = Project(new_project.folder)
+    inside.folder = new_project / "src"
+    done = inside.run("mlops", "report", fails=True)
+    assert "reports/data.json is not there" in done.stderr
+
+
+def test_wrong_settings_stop_a_stage_with_their_line(new_project: Project) -> None:
+    new_project.replace("params.yaml", "task: binary", "task: ranking")
+    done = new_project.run("mlops", "validate", fails=True)
+    assert done.stderr.startswith("mlops: params.yaml: task: got 'ranking'; Input should be")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_server_in_the_settings_is_used(new_project: Project) -> None:
+    new_project.replace("params.yaml", 'tracking_uri: ""', 'tracking_uri: "http://127.0.0.1:9"')
+    done = new_project.run("mlops", "promote", fails=True)
+    assert "MLFLOW_TRACKING_URI=http://127.0.0.1:9 does not answer" in done.stderr
+    assert not (new_project / ".store").exists()
+    assert "MLFLOW_TRACKING_URI" not in os.environ
