@@ -5,7 +5,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -184,6 +184,7 @@ def encode(y: Array, classes: Sequence[str | int]) -> npt.NDArray[np.int64]:
     return codes
 
 
+@cache
 def resolve(name: str, task: Task, key: str = "gate.metric") -> Metric:
     """Find a metric by the name of a scikit-learn scorer or function.
 

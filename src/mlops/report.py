@@ -96,7 +96,8 @@ def _cutter(
 def cell(value: object, longest: int = CELL) -> str:
     """Make any text safe in a line or table cell: nothing in it is Markdown, HTML or a mention."""
     # A space of no width after the sign: GitHub finds mentions in what the entities stand for.
-    return MENTION.sub("\\g<0>\u200b", _plain(str(value), longest)).replace("&#\u200b", "&#")
+    text = MENTION.sub(lambda sign: sign[0] + "\u200b", _plain(str(value), longest))
+    return text.replace("&#\u200b", "&#")
 
 
 def sentence(value: object) -> str:
