@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mlops.metrics import Classes, Metric
+from mlops.metric import Classes, Metric
 
 Array = npt.NDArray[Any]
 Counts = npt.NDArray[np.int64]

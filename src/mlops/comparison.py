@@ -16,7 +16,7 @@ from mlops.artifact import ONNX, Array, ModelArtifact
 from mlops.bootstrap import Difference
 from mlops.errors import MlopsError
 from mlops.judgement import Pair, Slice
-from mlops.metrics import Metric
+from mlops.metric import Metric
 from mlops.params import Mode, Params
 from mlops.progress import counting
 from mlops.table import read, to_columns

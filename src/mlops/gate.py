@@ -5,7 +5,7 @@ from typing import Any
 
 from mlops.bootstrap import Difference
 from mlops.judgement import Finding, Slice, gain, rows_needed
-from mlops.metrics import Metric
+from mlops.metric import Metric
 from mlops.params import Gate, Mode
 from mlops.words import label, number, percent, signed
 

@@ -12,7 +12,7 @@ import pandas as pd
 from mlops.bootstrap import Difference, paired_difference
 from mlops.errors import MlopsError
 from mlops.files import PARAMS
-from mlops.metrics import Classes, Metric
+from mlops.metric import Classes, Metric
 from mlops.params import Gate
 
 Array = npt.NDArray[Any]

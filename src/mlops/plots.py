@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from mlops import calibration
-from mlops.metrics import Metric
+from mlops.metric import Metric
 from mlops.params import Task
 
 Array = npt.NDArray[Any]

@@ -8,7 +8,8 @@ import pytest
 import sklearn.metrics
 
 from mlops.errors import MlopsError
-from mlops.metrics import Metric, defaults, encode, proper, resolve
+from mlops.metric import Metric, encode
+from mlops.metrics import defaults, proper, resolve
 
 WORDS = ["late", "early", "on time"]  # not sorted: the order is the model's, not the alphabet's
 EXACT = {"rel": 0, "abs": 1e-12}
