@@ -13,6 +13,7 @@ export DO_NOT_TRACK := 1
 export DVC_NO_ANALYTICS := 1
 export ITERATIVE_DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Without cached bytecode every import takes three times as long.
 unexport PYTHONDONTWRITEBYTECODE
 # Another project's modules must not shadow those of the lock.

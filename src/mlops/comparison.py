@@ -31,7 +31,7 @@ def build(
     params: Params, candidate: ModelArtifact, champion: "Champion | None", mode: Mode | None
 ) -> dict[str, Any]:
     """Judge ``candidate`` against ``champion`` on the holdout."""
-    holdout = read_holdout()
+    holdout = read(files.HOLDOUT)
     columns = to_columns(holdout)
     y = holdout[params.data.target].to_numpy()
     metric = metrics.resolve(params.gate.metric, params.task)
@@ -119,17 +119,6 @@ def refuse_undefined(
                 f"holdout {params.data.holdout}, as when they lack a class; "
                 "choose a longer holdout or another metric"
             )
-
-
-def read_holdout() -> pd.DataFrame:
-    """Return the rows that judge, with their raw columns."""
-    try:
-        return read(files.HOLDOUT)
-    except FileNotFoundError:
-        raise MlopsError(f"{files.HOLDOUT} is not there; run `dvc repro` first") from None
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise MlopsError(f"{files.HOLDOUT} is damaged ({reason}); run `dvc repro` again") from None
 
 
 def side(

@@ -21,7 +21,14 @@ def working(on: str) -> Iterator[None]:
 
 @contextmanager
 def counting(on: str, total: float) -> Iterator[Callable[[float], None]]:
-    """Show a bar while the block runs; the block calls what it is given with the number done."""
+    """Show a bar while the block runs; the block calls what it is given with the number done.
+
+    In a log, which has no bars, it is one line as from :func:`working`.
+    """
+    if not console.is_terminal:
+        with working(on):
+            yield lambda done: None
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task(on, total=total)
