@@ -1,0 +1,186 @@
+"""The policy: each check in the state in which it opens the gate, and in the one that closes it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from workbench import Project
+
+AGAINST, SLICES = "against the champion", "no slice clearly worse"
+BASE_RATE = "beats the base rate (log loss)"
+BUDGETS = ["calibration error", "one prediction", "model size"]
+
+
+def check(comparison: dict[str, Any], name: str) -> dict[str, Any]:
+    (found,) = [check for check in comparison["checks"] if check["name"] == name]
+    return dict(found)
+
+
+def failed(comparison: dict[str, Any]) -> list[str]:
+    """Return the names of the checks that failed, having seen that the rest of the JSON agrees."""
+    checks = [check for check in comparison["checks"] if not check["passed"]]
+    assert comparison["passed"] == (not checks)
+    assert comparison["reasons"] == [check["reason"] for check in checks]
+    return [check["name"] for check in checks]
+
+
+# Against the champion: each finding under both policies
+
+CASES = [
+    ("newborn", "change", {}, True, "there is no champion to compare with"),
+    ("newborn", "retrain", {}, True, "there is no champion to compare with"),
+    ("same", "change", {}, True, "its predictions are the champion's, so there is nothing to ship"),
+    ("same", "retrain", {}, True, "its predictions are the champion's"),
+    ("better", "change", {}, True, "ROC AUC is better than the champion's by 0.1065 (95% interval"),
+    ("better", "retrain", {}, True, "ROC AUC is not worse than the champion's by more than 0.005"),
+    ("worse", "change", {}, False, "ROC AUC is worse than the champion's by 0.1682 (95% interval"),
+    ("worse", "retrain", {}, False, "ROC AUC is worse than the champion's by more than 0.005"),
+    ("worse", "retrain", {"margin": 0.17}, False, "ROC AUC may be worse than the champion's by mo"),
+    ("worse", "retrain", {"margin": 0.2}, True, "ROC AUC is not worse than the champion's by more"),
+    ("close", "change", {"margin": 0.05}, False, "ROC AUC differs from the champion's by less tha"),
+    ("close", "retrain", {"margin": 0.05}, True, "ROC AUC is not worse than the champion's by mor"),
+    ("close", "change", {"margin": 0.001}, False, "967 rows cannot tell ROC AUC from the champion"),
+    ("close", "retrain", {"margin": 0.001}, False, "ROC AUC may be worse than the champion's by m"),
+    ("close", "retrain", {"margin": 0.004}, True, "ROC AUC is not worse than the champion's by mo"),
+]
+
+
+@pytest.mark.parametrize(("name", "mode", "gate", "passed", "reason"), CASES)
+def test_findings_under_both_policies(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    name: str,
+    mode: str,
+    gate: dict[str, float],
+    passed: bool,
+    reason: str,
+) -> None:
+    project: Project = request.getfixturevalue(name).copy(tmp_path / "project")
+    project.set(**{f"gate__{key}": value for key, value in gate.items()})
+    comparison = project.compare(mode)
+    assert comparison["mode"] == mode
+    against = check(comparison, AGAINST)
+    assert (against["passed"], against["reason"][: len(reason)]) == (passed, reason)
+    assert (AGAINST in failed(comparison)) == (not passed)
+
+
+def test_the_policy_follows_from_what_changed(
+    better: Project, close: Project, blind: Project, same: Project
+) -> None:
+    changed = {"better": better, "close": close, "blind": blind, "same": same}
+    assert {name: project.json("comparison")["mode"] for name, project in changed.items()} == {
+        "better": "retrain",  # the window alone
+        "close": "change",  # a parameter
+        "blind": "change",  # the window and the code
+        "same": "change",
+    }
+
+
+# The other checks
+
+
+def test_a_good_candidate_passes_every_check(better: Project) -> None:
+    comparison = better.json("comparison")
+    assert failed(comparison) == []
+    names = [check["name"] for check in comparison["checks"]]
+    assert names == [AGAINST, "floor: ROC AUC", BASE_RATE, SLICES, *BUDGETS]
+
+
+def test_floors_hold_scores_up_and_errors_down(better: Project, tmp_path: Path) -> None:
+    project = better.copy(tmp_path / "project")
+    floors = {"roc_auc": 0.9, "accuracy": 0.6, "log_loss": 0.4, "neg_brier_score": 0.3}
+    project.set(gate__floors=floors)
+    comparison = project.compare()
+    assert failed(comparison) == ["floor: ROC AUC", "floor: log loss"]
+    assert check(comparison, "floor: ROC AUC")["reason"] == (
+        "ROC AUC 0.7789 is below the limit 0.9"
+    )
+    above = check(comparison, "floor: log loss")
+    assert above["limit"] == "≤ 0.4"
+    assert above["reason"].endswith(" is above the limit 0.4")
+    assert check(comparison, "floor: accuracy")["limit"] == "≥ 0.6"
+    assert check(comparison, "floor: Brier score")["limit"] == "≤ 0.3"
+
+
+def test_a_candidate_that_is_better_and_unaffordable(heavy: Project) -> None:
+    comparison = heavy.json("comparison")
+    assert comparison["finding"] == "better"
+    assert set(failed(comparison)) >= {BASE_RATE, *BUDGETS}
+    # Late flights counted twenty times: it says "late" far too often, and so its log loss is
+    # worse than that of the plain share of late flights, however well it ranks.
+    assert comparison["candidate"]["predicted"] > comparison["holdout"]["seen"] + 0.15
+    assert check(comparison, "calibration error")["reason"].endswith("is over the limit of 0.15")
+    assert "which the base rate alone gets" in check(comparison, BASE_RATE)["reason"]
+    assert comparison["candidate"]["cost"]["latency_ms"] > 3  # it sleeps that long
+    assert "ms is over the limit of 2 ms" in check(comparison, "one prediction")["reason"]
+    size = (heavy.folder / "models/model.onnx").stat().st_size / 1e6
+    assert comparison["candidate"]["cost"]["size_mb"] == size > 1
+    assert "MB is over the limit of 0.5 MB" in check(comparison, "model size")["reason"]
+
+
+def test_a_candidate_worse_for_one_carrier_is_named(blind: Project) -> None:
+    comparison = blind.json("comparison")
+    assert comparison["finding"] == "better"
+    assert failed(comparison) == [SLICES]
+    (reason,) = comparison["reasons"]
+    assert reason.startswith("ROC AUC is clearly worse, by more than 0.03, for carrier UA (−0.2")
+    (part,) = [part for part in comparison["slices"] if part["failed"]]
+    assert (part["column"], part["value"], part["verdict"]) == ("carrier", "UA", "worse")
+    assert part["candidate"] == pytest.approx(0.5)
+    assert part["high"] < 0
+
+
+def test_a_slice_may_be_worse_within_its_margin(blind: Project, tmp_path: Path) -> None:
+    project = blind.copy(tmp_path / "project")
+    project.set(gate__slices={"columns": ["carrier"], "min_rows": 500, "margin": 0.3})
+    comparison = project.compare()
+    assert failed(comparison) == []
+    assert "worse" in {part["verdict"] for part in comparison["slices"]}
+
+
+def test_a_slice_with_too_few_rows_is_not_judged(blind: Project, tmp_path: Path) -> None:
+    project = blind.copy(tmp_path / "project")
+    rows = {part["value"]: part["rows"] for part in blind.json("comparison")["slices"]}["UA"]
+    project.set(gate__slices={"columns": ["carrier"], "min_rows": rows + 1, "margin": 0.03})
+    comparison = project.compare()
+    assert failed(comparison) == []
+    united = {part["value"]: part for part in comparison["slices"]}["UA"]
+    assert (united["verdict"], united["difference"], united["low"]) == ("too few", None, None)
+
+
+def test_many_failed_slices_are_counted_in_the_sentence(worse: Project) -> None:
+    reason = check(worse.json("comparison"), SLICES)["reason"]
+    assert reason.count("carrier") + reason.count("origin") == 5
+    assert reason.endswith("; 5 more")
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        ("carier", "the data has no such column; it has time_hour, carrier, flight, tailnum"),
+        ("tailnum", "'tailnum' has 2,"),
+    ],
+)
+def test_a_column_that_cannot_be_sliced_is_refused(
+    better: Project, tmp_path: Path, column: str, said: str
+) -> None:
+    project = better.copy(tmp_path / "project")
+    project.set(gate__slices={"columns": [column]})
+    sentence = project.refused("compare")
+    assert sentence.startswith("params.yaml: gate.slices.columns: ")
+    assert said in sentence
+
+
+def test_a_changed_gate_is_on_record(better: Project, tmp_path: Path) -> None:
+    project = better.copy(tmp_path / "project")
+    assert "changes the gate itself" not in project.report()
+    project.set(gate__floors={"roc_auc": 0.1}, gate__margin=0.5)
+    changes = project.compare()["changes"]
+    assert changes["gate"] is True
+    assert changes["params"] == [
+        {"key": "gate.margin", "champion": 0.005, "candidate": 0.5},
+        {"key": "gate.floors.roc_auc", "champion": 0.6, "candidate": 0.1},
+    ]
+    report = project.report()
+    assert "**This pull request changes the gate itself.**" in report
+    assert "| <code>gate.margin</code> | <code>0.005</code> | <code>0.5</code> |" in report

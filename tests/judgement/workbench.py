@@ -1,0 +1,143 @@
+"""A project that is used through its command line, without a new process for each command."""
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from filelock import FileLock
+
+from mlops import cli
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project's folder."""
+
+    folder: Path
+
+    def mlops(self, *arguments: str) -> Said:
+        """Run ``mlops`` in the folder, as a person does, and return what it said."""
+        out, err = io.StringIO(), io.StringIO()
+        _forget()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.chdir(self.folder)
+            patch.setattr(sys, "argv", ["mlops", *arguments])
+            patch.setattr(sys, "path", list(sys.path))
+            patch.setattr(sys, "dont_write_bytecode", True)  # edits follow faster than mtimes tell
+            code: Any = 0
+            try:
+                cli.main()
+            except SystemExit as stopped:
+                code = stopped.code or 0
+        _forget()
+        return Said(code, out.getvalue(), err.getvalue())
+
+    def do(self, *commands: str) -> str:
+        """Run commands that must succeed; returns the last one's output."""
+        out = ""
+        for command in commands:
+            said = self.mlops(*command.split())
+            assert said.code == 0, f"mlops {command}: {said.err}"
+            out = said.out
+        return out
+
+    def train(self, *, data: bool = False) -> None:
+        """Run the stages that a change of code or parameters needs, with those of ``data``."""
+        self.do(*(["ingest", "validate"] if data else []), "features", "train")
+
+    def compare(self, mode: str | None = None) -> dict[str, Any]:
+        """Return the comparison that ``mlops compare`` writes."""
+        self.do(f"compare --mode {mode}" if mode else "compare")
+        return dict(self.json("comparison"))
+
+    def report(self) -> str:
+        self.do("report")
+        return (self.folder / "reports/report.md").read_text(encoding="utf-8")
+
+    def report_lines(self) -> list[str]:
+        """Return the report that was written with the last comparison."""
+        return (self.folder / "reports/report.md").read_text(encoding="utf-8").splitlines()
+
+    def refused(self, *arguments: str) -> str:
+        """Run a command that must be refused; returns the one line that it said."""
+        said = self.mlops(*arguments)
+        assert said.code == 1, said
+        (line,) = [line for line in said.err.splitlines() if line.startswith("mlops: ")]
+        assert said.err.strip().endswith(line), said.err  # the last word, and no traceback
+        return line.removeprefix("mlops: ")
+
+    def json(self, name: str) -> Any:
+        return json.loads((self.folder / f"reports/{name}.json").read_text(encoding="utf-8"))
+
+    def set(self, **settings: Any) -> None:
+        """Change ``params.yaml``: ``set(gate__margin=0.1)`` is ``gate: {margin: 0.1}``."""
+        path = self.folder / "params.yaml"
+        params = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for key, value in settings.items():
+            *sections, last = key.split("__")
+            section = params
+            for name in sections:
+                section = section[name]
+            section[last] = value
+        path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Change a file as a person does; the old text must be there exactly once."""
+        text = (self.folder / path).read_text(encoding="utf-8")
+        assert text.count(old) == 1, f"{path} holds {text.count(old)} times {old!r}"
+        (self.folder / path).write_text(text.replace(old, new), encoding="utf-8")
+
+    def commit(self) -> None:
+        """Make the folder a repository that holds everything in one commit."""
+        who = ("-c", "user.name=Amelia", "-c", "user.email=amelia@example.org")
+        for arguments in (["init", "-q"], ["add", "-A"], [*who, "commit", "-qm", "Begin"]):
+            subprocess.run(["git", *arguments], cwd=self.folder, check=True)
+
+    def copy(self, folder: Path) -> "Project":
+        shutil.copytree(self.folder, folder)
+        return Project(folder)
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Makes each named project once, whichever test process asks first."""
+
+    folder: Path
+
+    def make(
+        self, name: str, start: Callable[[Path], Project], change: Callable[[Project], object]
+    ) -> Project:
+        final, unfinished = self.folder / name, self.folder / f"{name}.unfinished"
+        with FileLock(self.folder / f"{name}.lock"):
+            if not final.exists():
+                shutil.rmtree(unfinished, ignore_errors=True)
+                change(start(unfinished))
+                unfinished.rename(final)
+        return Project(final)
+
+
+def _forget() -> None:
+    """Forget what a process of its own would not know."""
+    from mlflow.tracking._tracking_service import utils
+
+    utils._artifact_repos_cache.clear()  # by run; a copied project has the runs of its original
+    for name in [name for name in sys.modules if name.split(".")[0] == "model"]:
+        del sys.modules[name]
