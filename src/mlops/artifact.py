@@ -40,7 +40,7 @@ class Facts(BaseModel):
     """What ``model.json`` holds; the same inputs give the same bytes.
 
     ``base_rate`` is what the training target alone would predict: the share of each class, or the
-    mean. ``code`` maps the feature and estimator files to their MD5, ``params`` holds what
+    mean. ``code`` maps the files of ``src/model`` to their MD5, ``params`` holds what
     the model depends on (not the gate).
     """
 

@@ -1,7 +1,7 @@
 """Stage ``evaluate``: the trained model on the holdout, in numbers and plots."""
 
 import shutil
-import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,11 +11,10 @@ from mlops import artifact, calibration, files, metrics, plots
 from mlops.artifact import Array, ModelArtifact
 from mlops.params import Params
 from mlops.table import read, to_columns
-from mlops.training_run import log_evaluation
 
 
 def run(params: Params) -> None:
-    """Write ``reports/metrics.json`` and ``reports/plots/``, and add them to the MLflow run."""
+    """Write ``reports/metrics.json`` and ``reports/plots/``."""
     model = artifact.load(files.MODEL)
     holdout = read(files.HOLDOUT)
     y = holdout[params.data.target].to_numpy()
@@ -30,15 +29,10 @@ def run(params: Params) -> None:
         holdout[params.data.time],
         metrics.resolve(params.gate.metric, params.task),
     )
-    write_plots(drawn)
+    write_plots(drawn, files.PLOTS)
     base_rate = evaluate(params, model, y, model.predict_base_rate(len(y)))
     files.write_json(files.METRICS, {**scores, "rows": len(y), "baseline": base_rate})
 
-    run_id = files.read_json(files.TRAINING, "dvc repro")["run_id"]
-    with tempfile.TemporaryDirectory() as folder:
-        shutil.copytree(files.PLOTS, folder, dirs_exist_ok=True)
-        plots.draw(drawn, Path(folder, "plots.png"))
-        log_evaluation(params, run_id, scores, Path(folder))
     for name, value in scores.items():
         print(f"{name}: {value:.4f} (base rate: {base_rate[name]:.4f})")
 
@@ -46,13 +40,21 @@ def run(params: Params) -> None:
 def evaluate(params: Params, model: ModelArtifact, y: Array, prediction: Array) -> dict[str, float]:
     """Return the task's metrics, the gate's and the floors', and the calibration error."""
     wanted = [*metrics.defaults(params.task), params.gate.metric, *params.gate.floors]
-    classes = model.facts.classes
-    resolved = {metric.name: metric for metric in (metrics.resolve(n, params.task) for n in wanted)}
+    return score(model, y, prediction, wanted)
+
+
+def score(
+    model: ModelArtifact, y: Array, prediction: Array, wanted: Sequence[str]
+) -> dict[str, float]:
+    """Return the metrics in ``wanted``, each under its own name, and the calibration error."""
+    task, classes = model.facts.task, model.facts.classes
+    resolved = {metric.name: metric for metric in (metrics.resolve(name, task) for name in wanted)}
     scores = {name: metric(y, prediction, classes) for name, metric in resolved.items()}
-    return {**scores, "calibration": calibration.error(params.task, y, prediction, classes)}
+    return {**scores, "calibration": calibration.error(task, y, prediction, classes)}
 
 
-def write_plots(drawn: dict[str, pd.DataFrame]) -> None:
-    shutil.rmtree(files.PLOTS, ignore_errors=True)
+def write_plots(drawn: dict[str, pd.DataFrame], folder: Path) -> None:
+    """Write each table of a plot into ``folder``, which holds nothing else afterwards."""
+    shutil.rmtree(folder, ignore_errors=True)
     for name, table in drawn.items():
-        files.write_atomic(files.PLOTS / f"{name}.csv", partial(table.to_csv, index=False))
+        files.write_atomic(folder / f"{name}.csv", partial(table.to_csv, index=False))

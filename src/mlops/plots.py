@@ -57,12 +57,13 @@ def _over_time(
     times: "pd.Series[Any]",
     metric: Metric,
 ) -> pd.DataFrame:
-    weeks = times.dt.tz_localize(None).dt.to_period("W").dt.start_time.dt.strftime("%Y-%m-%d")
+    weeks = times.dt.tz_localize(None).dt.to_period("W")
     rows = []
-    for week, index in weeks.groupby(weeks).groups.items():
-        at = np.asarray(index)
+    for week, at in weeks.groupby(weeks).indices.items():
         if len(np.unique(y[at])) > 1:  # most metrics are undefined on a single class
-            rows.append((week, metric(y[at], prediction[at], classes), len(at)))
+            rows.append(
+                (f"{week.start_time:%Y-%m-%d}", metric(y[at], prediction[at], classes), len(at))
+            )
     return pd.DataFrame(rows, columns=["week", metric.name, "rows"])
 
 
@@ -85,16 +86,13 @@ def _curve(task: Task, y: Array, prediction: Array, classes: list[Any] | None) -
 
 def draw(drawn: dict[str, pd.DataFrame], path: Path) -> None:
     """Draw the tables side by side into one PNG, for MLflow."""
-    import matplotlib
+    from matplotlib.figure import Figure  # without pyplot, which looks for a screen
 
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, len(drawn), figsize=(5 * len(drawn), 4), layout="constrained")
+    figure = Figure(figsize=(5 * len(drawn), 4), layout="constrained")
+    axes = figure.subplots(1, len(drawn))
     for axis, (name, table) in zip(axes, drawn.items(), strict=True):
         horizontal, vertical = table.columns[:2]
         axis.plot(table[horizontal], table[vertical], marker=".")
         axis.set(title=name.replace("_", " "), xlabel=horizontal, ylabel=vertical)
         axis.tick_params(axis="x", labelrotation=30)
     figure.savefig(path, format="png", dpi=100)
-    pyplot.close(figure)

@@ -5,24 +5,23 @@ import platform
 import resource
 import shutil
 import sys
+import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from mlops import artifact, files, git
+from mlops import artifact, evaluate, files, git, metrics, plots
 from mlops.artifact import Array, Facts, load_features, to_matrix
-from mlops.errors import MlopsError
 from mlops.features import TARGET, source
+from mlops.onnx_graph import check_agreement, to_onnx
 from mlops.params import Params, check_estimator_arguments
 from mlops.progress import working
 from mlops.table import Inputs, read, to_columns
 from mlops.training_run import TrainingRun
-
-TOLERANCE = 1e-5  # largest difference between skops and ONNX; float32 rounding stays under 1e-6
-OPSET = 21  # the newest that skl2onnx 1.20 writes; fixed, so that an upgrade is a reviewed change
 
 
 def run(params: Params) -> None:
@@ -30,8 +29,8 @@ def run(params: Params) -> None:
     training = read(files.TRAIN)
     y = training.pop(TARGET).to_numpy()
     x = training.to_numpy(dtype=np.float32)
-    holdout = to_columns(read(files.HOLDOUT))
-    inputs = Inputs(holdout, params.data.target)
+    holdout = read(files.HOLDOUT)
+    inputs = Inputs(to_columns(holdout), params.data.target)
     matrix = to_matrix(load_features(source())(inputs))
 
     started, commit = datetime.now(UTC), git.head()
@@ -49,7 +48,9 @@ def run(params: Params) -> None:
         peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
             2**20 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux KiB
         )
-        mlflow_run.log_training(seconds=seconds, peak_memory_mb=peak_mb)
+        mlflow_run.log_metrics({"seconds": seconds, "peak_memory_mb": peak_mb})
+        mlflow_run.log_files()
+        log_holdout(mlflow_run, params, holdout)
         files.write_json(
             files.TRAINING,
             {
@@ -67,49 +68,32 @@ def run(params: Params) -> None:
         )
 
 
+def log_holdout(mlflow_run: TrainingRun, params: Params, holdout: pd.DataFrame) -> None:
+    """Log the task's metrics and plots on the holdout, also as one picture."""
+    model = artifact.load(files.MODEL)
+    y, names = holdout[params.data.target].to_numpy(), metrics.defaults(params.task)
+    prediction = model.predict(to_columns(holdout))
+    mlflow_run.log_metrics(evaluate.score(model, y, prediction, names))
+    drawn = plots.tables(
+        params.task,
+        y,
+        prediction,
+        model.facts.classes,
+        holdout[params.data.time],
+        metrics.resolve(names[0], params.task),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        evaluate.write_plots(drawn, Path(folder))
+        plots.draw(drawn, Path(folder, "plots.png"))
+        mlflow_run.log_plots(Path(folder))
+
+
 def fit(params: Params, x: Array, y: Array) -> Any:
     """Return the project's estimator, fitted to ``x`` of shape (n, k) and ``y`` of shape (n,)."""
     from model import build_estimator
 
     check_estimator_arguments(params.estimator, inspect.signature(build_estimator))
     return build_estimator(seed=params.seed, **params.estimator).fit(x, y)
-
-
-def to_onnx(estimator: Any, n_features: int) -> bytes:
-    """Convert a fitted estimator to an ONNX graph with one float matrix as its input.
-
-    Raises
-    ------
-    MlopsError
-        Naming the step that ONNX cannot express.
-    """
-    from skl2onnx import convert_sklearn
-    from skl2onnx.common.data_types import FloatTensorType
-    from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
-    from sklearn.base import is_classifier
-
-    # Without zipmap the probabilities are a matrix, not a list of dictionaries.
-    options = {id(estimator): {"zipmap": False}} if is_classifier(estimator) else None
-    try:
-        graph = convert_sklearn(
-            estimator,
-            name="model",  # the default is a random name, and the bytes would differ on every run
-            initial_types=[("features", FloatTensorType([None, n_features]))],
-            options=options,
-            target_opset=OPSET,
-        )
-    except (MissingConverter, MissingShapeCalculator) as error:
-        step = str(error).split("class '")[-1].split("'")[0]
-        raise MlopsError(
-            f"src/model/estimator.py: ONNX cannot express {step}; "
-            "choose an estimator that skl2onnx supports (https://onnx.ai/sklearn-onnx/supported.html)"
-        ) from None
-    # skl2onnx collects the operator sets in a set of strings, whose order differs from run to run.
-    operator_sets = sorted(graph.opset_import, key=lambda operators: str(operators.domain))
-    del graph.opset_import[:]
-    graph.opset_import.extend(operator_sets)
-    content: bytes = graph.SerializeToString(deterministic=True)
-    return content
 
 
 def describe(
@@ -122,9 +106,7 @@ def describe(
     else:
         classes = estimator.classes_.tolist()
         base_rate = [float(np.mean(y == label)) for label in classes]
-    from model import build_estimator
-
-    code = [source(), Path(inspect.getfile(build_estimator))]
+    code = sorted(source().parent.glob("*.py"))
     return {
         "task": params.task,
         "target": params.data.target,
@@ -155,20 +137,3 @@ def write_model(estimator: Any, graph: bytes, facts: dict[str, Any]) -> None:
     )
     whole = Facts.model_validate({**facts, "model_md5": files.md5(onnx)})
     files.write_text(files.MODEL / artifact.FACTS, whole.model_dump_json(indent=2) + "\n")
-
-
-def check_agreement(estimator: Any, model: artifact.ModelArtifact, matrix: Array) -> None:
-    """Refuse a graph that does not predict what the estimator predicts, on any holdout row."""
-    if model.facts.task == "regression":
-        expected = estimator.predict(matrix)
-    else:
-        expected = estimator.predict_proba(matrix)
-        expected = expected[:, 1] if model.facts.task == "binary" else expected
-    scale = max(1.0, float(np.abs(expected).max()))  # a regression predicts in the target's units
-    gap = np.abs(model.predict_matrix(matrix) - expected) / scale
-    if gap.max() > TOLERANCE:
-        row = int(np.argmax(gap if gap.ndim == 1 else gap.max(axis=1)))
-        raise MlopsError(
-            f"ONNX and scikit-learn disagree by {gap.max():.2g} (allowed {TOLERANCE}) on holdout "
-            f"row {row}; a step of src/model/estimator.py does not survive conversion to float32"
-        )

@@ -1,5 +1,6 @@
 """The MLflow run of a training: opened before the fit, so that a failed one leaves a trace too."""
 
+import math
 import platform
 import socket
 import time
@@ -41,11 +42,23 @@ class TrainingRun:
     def __enter__(self) -> "TrainingRun":
         return self
 
-    def log_training(self, **measured: float) -> None:
-        """Log what the fit took, and the files that reproduce it."""
-        _log_metrics(self._client, self.id, measured)
+    def log_metrics(self, metrics: dict[str, float]) -> None:
+        """Log metrics by name; an undefined one (NaN) is left out."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        defined = {name: value for name, value in metrics.items() if not math.isnan(value)}
+        batch = [Metric(name, value, now, 0) for name, value in defined.items()]
+        self._client.log_batch(self.id, metrics=batch)
+
+    def log_files(self) -> None:
+        """Log the files that reproduce the training."""
         for path in (files.PARAMS, files.LOCK, files.DATA_REPORT):
             self._client.log_artifact(self.id, str(path), "reproduce")
+
+    def log_plots(self, folder: Path) -> None:
+        """Log what lies in ``folder``."""
+        self._client.log_artifacts(self.id, str(folder), "plots")
 
     def __exit__(
         self,
@@ -55,15 +68,6 @@ class TrainingRun:
     ) -> None:
         status = "FINISHED" if kind is None else "FAILED"
         self._client.set_terminated(self.id, "KILLED" if kind is KeyboardInterrupt else status)
-
-
-def log_evaluation(params: Params, run_id: str, metrics: dict[str, float], plots: Path) -> None:
-    """Add the holdout's metrics and plots to the run of the training."""
-    client = tracking.connect()
-    with tracking.answers(client.tracking_uri):
-        run_id = resume(client, params, run_id)
-        _log_metrics(client, run_id, metrics)
-        client.log_artifacts(run_id, str(plots), "plots")
 
 
 def resume(client: "MlflowClient", params: Params, run_id: str) -> str:
@@ -84,14 +88,6 @@ def resume(client: "MlflowClient", params: Params, run_id: str) -> str:
     _log_params(client, run.info.run_id, params)
     client.set_terminated(run.info.run_id)
     return str(run.info.run_id)
-
-
-def _log_metrics(client: "MlflowClient", run_id: str, metrics: dict[str, float]) -> None:
-    from mlflow.entities import Metric
-
-    now = int(time.time() * 1000)
-    batch = [Metric(name, value, now, 0) for name, value in metrics.items()]
-    client.log_batch(run_id, metrics=batch)
 
 
 def _log_params(client: "MlflowClient", run_id: str, params: Params) -> None:

@@ -95,14 +95,14 @@ def check_windows(table: pd.DataFrame, params: Params) -> list[dict[str, Any]]:
         check = f"times are there (params.yaml: data.time is {column!r})"
         return [{"column": column, "check": check, "bad_rows": len(table), "example": None}]
     times = table[column]
-    seen = set(times.dropna().dt.strftime("%Y-%m"))
+    seen = set(times.dropna().dt.tz_localize(None).dt.to_period("M").unique())
     runs = "the data has no rows"
     if seen:
         runs = f"the data runs from {times.min():%Y-%m-%d} to {times.max():%Y-%m-%d}"
     failures = []
     for name, window in (("window", params.data.window), ("holdout", params.data.holdout)):
         span = pd.period_range(str(window.first_day), str(last_day(window)), freq="M")
-        if empty := [str(month) for month in span if str(month) not in seen]:
+        if empty := [str(month) for month in span if month not in seen]:
             check = (
                 f"rows in every month of data.{name} ({window}): none in {', '.join(empty)}; {runs}"
             )
