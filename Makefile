@@ -2,6 +2,9 @@
 include project.mk
 .PHONY: demo bench
 
+# The machinery is tested where it is used: a test generates a project and runs `make test` in it.
+TESTS := tests/template
+
 setup: .venv/template
 test: .venv/template
 

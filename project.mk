@@ -6,6 +6,8 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .PHONY: help setup lint format test repro report merge-lock clean
 
+TESTS := --cov
+
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 # None of the tools sends usage data anywhere.
@@ -44,7 +46,7 @@ format: .venv/setup ## Format the code and fix what can be fixed without thought
 	ruff format
 
 test: .venv/setup lint ## Check the code, run all tests, and measure what they cover
-	pytest -n 2 --dist loadscope --cov
+	pytest -n 2 --dist loadscope $(TESTS)
 
 repro: .venv/setup ## Run the stages of the pipeline that have something new to do
 	dvc repro

@@ -8,11 +8,6 @@ from cookiecutter.main import cookiecutter
 from generation import Generate, copy_of_the_template
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "environment: makes an environment and trains (a minute)")
-    config.addinivalue_line("markers", "whole: runs all tests of a generated project (minutes)")
-
-
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The template as a fresh clone would have it. Not to be written to."""
