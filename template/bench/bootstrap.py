@@ -1,6 +1,6 @@
 """The paired bootstrap against the naive one: how much faster, how equal, how honest.
 
-Run with ``OMP_NUM_THREADS=1 taskset -c 0 python template/bench/bootstrap.py`` for figures of one core.
+For one core: ``OMP_NUM_THREADS=1 taskset -c 0 python template/bench/bootstrap.py``.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from mlops.metrics import resolve
 
 Array = npt.NDArray[Any]
 
-ROWS = 28_293  # flights of April 2013, the first holdout
+ROWS = 28_293  # about a month of flights
 RESAMPLES = 2_000
 NAIVE_RESAMPLES = 200  # a tenth: all would take minutes, and every resample costs the same
 ROUNDS = 3
