@@ -1,13 +1,10 @@
 """What every test may ask for: a new project, or one that has been trained."""
 
 import os
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
-from projects import Project, make_project
+from projects import Project, Workshop, make_project
 
 # Two workers share the cores: with a thread for each core in each, they would wait for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -20,25 +17,17 @@ def new_project(tmp_path: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The example after one ``dvc repro``; look, and copy before changing anything."""
-    return _once(tmp_path_factory, "trained", lambda folder: _trained(folder))
-
-
-def _trained(folder: Path) -> None:
-    project = make_project(folder)
-    (folder / "repro.log").write_text(project.run("dvc", "repro").stdout, encoding="utf-8")
-
-
-def _once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Project:
-    """Make a folder in the first worker that needs it; the others wait for it."""
-    shared = factory.getbasetemp()
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """Where projects that are expensive to make are made once, for all test processes."""
+    shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
-    folder, done = shared / name, shared / f"{name}.done"
-    with FileLock(shared / f"{name}.lock"):
-        if not done.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            make(folder)
-            done.touch()
-    return Project(folder)
+    folder = shared / "workshop"
+    folder.mkdir(exist_ok=True)
+    return Workshop(folder)
+
+
+@pytest.fixture(scope="session")
+def trained(workshop: Workshop) -> Project:
+    """The example after one ``dvc repro``; look, and copy before changing anything."""
+    return workshop.make("trained", Project, make_project, lambda it: it.run("dvc", "repro"))

@@ -1,10 +1,17 @@
 """Projects to train and break: the machinery of this one around the flights in tests/example."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import yaml
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "tests" / "example"
@@ -58,17 +65,53 @@ class Project:
         assert text.count(old) == 1, f"{path} holds {text.count(old)} times {old!r}"
         file.write_text(text.replace(old, new), encoding="utf-8")
 
+    def set(self, **settings: Any) -> None:
+        """Change ``params.yaml``: ``set(gate__margin=0.1)`` is ``gate: {margin: 0.1}``."""
+        path = self.folder / "params.yaml"
+        params = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for key, value in settings.items():
+            *sections, last = key.split("__")
+            section = params
+            for name in sections:
+                section = section[name]
+            section[last] = value
+        path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+
+    def json(self, name: str) -> Any:
+        """Read ``reports/{name}.json``."""
+        return json.loads((self.folder / f"reports/{name}.json").read_text(encoding="utf-8"))
+
     def commit(self) -> None:
         self.run("git", "add", "--all")
         self.run("git", "commit", "--quiet", "--message", "State of the test")
 
-    def copy(self, folder: Path) -> "Project":
-        # The files of DVC's cache are linked into data/ or copied; either way they stay unchanged.
+    def copy(self, folder: Path) -> Self:
         shutil.copytree(self.folder, folder, symlinks=True)
-        return Project(folder)
+        return type(self)(folder)
 
 
-def make_project(folder: Path) -> Project:
+P = TypeVar("P", bound=Project)
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Makes each named project once, whichever test process asks first."""
+
+    folder: Path
+
+    def make(
+        self, name: str, kind: type[P], start: Callable[[Path], P], change: Callable[[P], object]
+    ) -> P:
+        final, unfinished = self.folder / name, self.folder / f"{name}.unfinished"
+        with FileLock(self.folder / f"{name}.lock"):
+            if not final.exists():
+                shutil.rmtree(unfinished, ignore_errors=True)
+                change(start(unfinished))
+                unfinished.rename(final)
+        return kind(final)
+
+
+def make_project(folder: Path, kind: type[P] = Project) -> P:
     """Make a project of this one's machinery and the example, committed, with nothing trained."""
     for path in FROM_ROOT:
         source, target = ROOT / path, folder / path
@@ -80,7 +123,7 @@ def make_project(folder: Path) -> Project:
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(EXAMPLE / "model", folder / "src" / "model", ignore=ignored)
     shutil.copyfile(EXAMPLE / "params.yaml", folder / "params.yaml")
-    project = Project(folder)
+    project = kind(folder)
     project.run("git", "init", "--quiet")
     project.run("git", "config", "user.name", "Ada Lovelace")
     project.run("git", "config", "user.email", "ada@example.org")

@@ -1,14 +1,13 @@
 """A champion on the real flights, and candidates judged against it. Copy one to change it."""
 
-import os
 import runpy
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from projects import Workshop, make_project
 from threadpoolctl import threadpool_limits
-from workbench import Project, Workshop
+from workbench import Workbench
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "tests" / "example"
@@ -56,20 +55,10 @@ def _quick_and_apart() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    folder = shared / "judgement"
-    folder.mkdir(exist_ok=True)
-    return Workshop(folder)
-
-
-@pytest.fixture(scope="session")
-def newborn(workshop: Workshop) -> Project:
+def newborn(workshop: Workshop) -> Workbench:
     """A project with a first model, compared with nothing; its registry is empty."""
 
-    def change(project: Project) -> None:
+    def change(project: Workbench) -> None:
         project.set(
             data__window={"start": "2013-01", "end": "2013-01"},
             data__holdout={"start": "2013-07-01", "end": "2013-07-10"},
@@ -82,102 +71,100 @@ def newborn(workshop: Workshop) -> Project:
         project.train(data=True)
         project.do("evaluate", "compare", "report")
 
-    return workshop.make("newborn", _from_example, change)
+    return workshop.make("newborn", Workbench, _from_example, change)
 
 
 @pytest.fixture(scope="session")
-def production(workshop: Workshop, newborn: Project) -> Project:
+def production(workshop: Workshop, newborn: Workbench) -> Workbench:
     """The same project after its first model became champion."""
-    return workshop.make("production", newborn.copy, lambda it: it.do("register", "promote"))
+    return workshop.make(
+        "production", Workbench, newborn.copy, lambda it: it.do("register", "promote")
+    )
 
 
 @pytest.fixture(scope="session")
-def same(workshop: Workshop, production: Project) -> Project:
+def same(workshop: Workshop, production: Workbench) -> Workbench:
     """The champion trained once more, from the same commit."""
-    return workshop.make("same", production.copy, _judged)
+    return workshop.make("same", Workbench, production.copy, _judged)
 
 
 @pytest.fixture(scope="session")
-def better(workshop: Workshop, production: Project) -> Project:
+def better(workshop: Workshop, production: Workbench) -> Workbench:
     """Trained on June, which is more like July than January is."""
 
-    def change(project: Project) -> None:
+    def change(project: Workbench) -> None:
         project.set(data__window=JUNE)
         _judged(project)
 
-    return workshop.make("better", production.copy, change)
+    return workshop.make("better", Workbench, production.copy, change)
 
 
 @pytest.fixture(scope="session")
-def worse(workshop: Workshop, production: Project) -> Project:
+def worse(workshop: Workshop, production: Workbench) -> Workbench:
     """Trained on June with shuffled labels; those of the holdout are true."""
 
-    def change(project: Project) -> None:
+    def change(project: Workbench) -> None:
         project.set(data__window=JUNE)
-        project.edit("src/model/data.py", "    return table\n", SHUFFLED)
+        project.replace("src/model/data.py", "    return table\n", SHUFFLED)
         project.do("ingest", "validate")
         _judged(project)
 
-    return workshop.make("worse", production.copy, change)
+    return workshop.make("worse", Workbench, production.copy, change)
 
 
 @pytest.fixture(scope="session")
-def close(workshop: Workshop, production: Project) -> Project:
+def close(workshop: Workshop, production: Workbench) -> Workbench:
     """Hardly changed, and judged on a single day."""
 
-    def change(project: Project) -> None:
+    def change(project: Workbench) -> None:
         project.set(data__holdout=ONE_DAY, estimator__min_samples_leaf=201)
         _judged(project)
 
-    return workshop.make("close", production.copy, change)
+    return workshop.make("close", Workbench, production.copy, change)
 
 
 @pytest.fixture(scope="session")
-def blind(workshop: Workshop, production: Project) -> Project:
+def blind(workshop: Workshop, production: Workbench) -> Workbench:
     """Better overall, while its feature code cannot tell one flight of United from another."""
 
-    def change(project: Project) -> None:
+    def change(project: Workbench) -> None:
         project.set(data__window=JUNE)
-        project.edit("src/model/features.py", "    departure = _minute", BLIND)
+        project.replace("src/model/features.py", "    departure = _minute", BLIND)
         _judged(project)
 
-    return workshop.make("blind", production.copy, change)
+    return workshop.make("blind", Workbench, production.copy, change)
 
 
 @pytest.fixture(scope="session")
-def heavy(workshop: Workshop, production: Project) -> Project:
+def heavy(workshop: Workshop, production: Workbench) -> Workbench:
     """Large trees, slow features, and late flights counted twenty times."""
 
-    def change(project: Project) -> None:
+    def change(project: Workbench) -> None:
         project.set(
             data__window=JUNE,
             estimator__max_leaf_nodes=500,
             estimator__min_samples_leaf=5,
             gate__size_mb=0.5,
         )
-        project.edit("src/model/features.py", "    departure = _minute", SLOW)
+        project.replace("src/model/features.py", "    departure = _minute", SLOW)
         seeded = "random_state=seed,\n                ),"
         weighted = f"class_weight={{0: 1, 1: 20}},\n                    {seeded}"
-        project.edit("src/model/estimator.py", seeded, weighted)
+        project.replace("src/model/estimator.py", seeded, weighted)
         _judged(project)
 
-    return workshop.make("heavy", production.copy, change)
+    return workshop.make("heavy", Workbench, production.copy, change)
 
 
-def _judged(project: Project) -> None:
+def _judged(project: Workbench) -> None:
     project.train()
     project.do("compare", "report")
 
 
-def _from_example(folder: Path) -> Project:
-    shutil.copytree(EXAMPLE / "model", folder / "src/model")
-    for path in (EXAMPLE / "params.yaml", ROOT / "requirements.txt"):
-        shutil.copy(path, folder)
-    (folder / ".gitignore").write_text("/data\n/models\n/reports\n/.store\n", encoding="utf-8")
-    return Project(folder)
+def _from_example(folder: Path) -> Workbench:
+    return make_project(folder, Workbench)
 
 
-def _load(project: Project, path: Path) -> None:
+def _load(project: Workbench, path: Path) -> None:
     """Replace the project's load_data by what it returns."""
     source = project.folder / "src/model/data.py"
     flights = runpy.run_path(str(source))["load_data"]()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from workbench import Project
+from workbench import Workbench
 
 COMPARISON, REPORT = "reports/comparison.json", "reports/report.md"
 JUNE_1 = {"start": "2013-06-01", "end": "2013-06-01"}
@@ -35,7 +35,7 @@ def measured_times_aside(comparison: dict[str, Any]) -> dict[str, Any]:
 # The six findings
 
 
-def test_first(newborn: Project, tmp_path: Path) -> None:
+def test_first(newborn: Workbench, tmp_path: Path) -> None:
     project = newborn.copy(tmp_path / "project")
     assert "finding: first, gate passed (change)" in project.do("compare")
     comparison = project.json("comparison")
@@ -47,7 +47,7 @@ def test_first(newborn: Project, tmp_path: Path) -> None:
     assert row["champion"] is row["difference"] is row["low"] is row["high"] is None
 
 
-def test_floors_apply_to_the_first_model_too(newborn: Project, tmp_path: Path) -> None:
+def test_floors_apply_to_the_first_model_too(newborn: Workbench, tmp_path: Path) -> None:
     project = newborn.copy(tmp_path / "project")
     project.set(gate__floors={"roc_auc": 0.99})
     said = project.do("compare")
@@ -55,7 +55,7 @@ def test_floors_apply_to_the_first_model_too(newborn: Project, tmp_path: Path) -
     assert "- ROC AUC 0.6724 is below the limit 0.99" in said
 
 
-def test_same(same: Project) -> None:
+def test_same(same: Workbench) -> None:
     comparison = same.json("comparison")
     assert (comparison["finding"], comparison["passed"]) == ("same", True)
     assert comparison["candidate"]["model_md5"] == comparison["champion"]["model_md5"]
@@ -66,7 +66,7 @@ def test_same(same: Project) -> None:
     assert comparison["changes"].items() >= nothing.items()
 
 
-def test_better(better: Project) -> None:
+def test_better(better: Workbench) -> None:
     comparison = better.json("comparison")
     assert (comparison["finding"], comparison["passed"]) == ("better", True)
     row = metric(comparison)
@@ -76,7 +76,7 @@ def test_better(better: Project) -> None:
     assert comparison["holdout"]["rows"] == 8763
 
 
-def test_a_smaller_error_is_better(better: Project, tmp_path: Path) -> None:
+def test_a_smaller_error_is_better(better: Workbench, tmp_path: Path) -> None:
     project = better.copy(tmp_path / "project")
     project.set(gate__metric="neg_log_loss")
     comparison = project.compare("change")
@@ -87,7 +87,7 @@ def test_a_smaller_error_is_better(better: Project, tmp_path: Path) -> None:
 
 
 def test_a_metric_without_a_fast_path_decides_and_log_loss_judges_the_slices(
-    better: Project, tmp_path: Path
+    better: Workbench, tmp_path: Path
 ) -> None:
     project = better.copy(tmp_path / "project")
     project.set(gate__metric="balanced_accuracy", gate__resamples=100)
@@ -98,7 +98,7 @@ def test_a_metric_without_a_fast_path_decides_and_log_loss_judges_the_slices(
     assert {part["verdict"] for part in comparison["slices"]} >= {"better", "too few"}
 
 
-def test_shuffled_labels_are_worse(worse: Project, better: Project) -> None:
+def test_shuffled_labels_are_worse(worse: Workbench, better: Workbench) -> None:
     comparison = worse.json("comparison")
     assert (comparison["finding"], comparison["passed"]) == ("worse", False)
     row = metric(comparison)
@@ -109,7 +109,7 @@ def test_shuffled_labels_are_worse(worse: Project, better: Project) -> None:
     assert row["champion"] == metric(better.json("comparison"))["champion"]
 
 
-def test_equivalent(close: Project, tmp_path: Path) -> None:
+def test_equivalent(close: Workbench, tmp_path: Path) -> None:
     project = close.copy(tmp_path / "project")
     project.set(gate__margin=0.05)
     said = project.do("compare")
@@ -118,7 +118,7 @@ def test_equivalent(close: Project, tmp_path: Path) -> None:
     assert -0.05 < row["low"] < 0 < row["high"] < 0.05
 
 
-def test_inconclusive_says_how_many_rows_could_tell(close: Project, tmp_path: Path) -> None:
+def test_inconclusive_says_how_many_rows_could_tell(close: Workbench, tmp_path: Path) -> None:
     project = close.copy(tmp_path / "project")
     project.set(gate__margin=0.004)
     said = project.do("compare")
@@ -128,11 +128,11 @@ def test_inconclusive_says_how_many_rows_could_tell(close: Project, tmp_path: Pa
     assert -0.004 < row["low"] < 0 < 0.004 < row["high"]  # it may be better, by enough to matter
 
 
-def test_a_metric_that_the_holdout_leaves_undefined(newborn: Project, tmp_path: Path) -> None:
+def test_a_metric_that_the_holdout_leaves_undefined(newborn: Workbench, tmp_path: Path) -> None:
     project = newborn.copy(tmp_path / "project")
-    project.edit("src/model/schema.py", "isin([0, 1])", "isin([0, 1, 2])")
-    project.edit("src/model/data.py", "return table", ONLY_IN_JUNE)
-    project.edit("src/model/estimator.py", "TargetEncoder(cv=folds)", '"passthrough"')
+    project.replace("src/model/schema.py", "isin([0, 1])", "isin([0, 1, 2])")
+    project.replace("src/model/data.py", "return table", ONLY_IN_JUNE)
+    project.replace("src/model/estimator.py", "TargetEncoder(cv=folds)", '"passthrough"')
     project.set(task="multiclass", data__window=JUNE_1, data__holdout=JULY_1)
     project.set(gate__metric="log_loss", gate__floors={})
     project.train(data=True)
@@ -153,7 +153,7 @@ def test_a_metric_that_the_holdout_leaves_undefined(newborn: Project, tmp_path: 
 
 
 def test_another_process_writes_the_same_but_for_measured_times(
-    better: Project, tmp_path: Path
+    better: Workbench, tmp_path: Path
 ) -> None:
     project = better.copy(tmp_path / "elsewhere")
     before = project.json("comparison")
@@ -164,7 +164,9 @@ def test_another_process_writes_the_same_but_for_measured_times(
     assert measured_times_aside(project.json("comparison")) == measured_times_aside(before)
 
 
-def test_the_champion_is_judged_with_its_own_feature_code(blind: Project, better: Project) -> None:
+def test_the_champion_is_judged_with_its_own_feature_code(
+    blind: Workbench, better: Workbench
+) -> None:
     ours, plain = blind.json("comparison"), better.json("comparison")
     assert ours["changes"]["code"] == ["features.py"]
     assert ours["candidate"]["metrics"] != plain["candidate"]["metrics"]
@@ -175,7 +177,7 @@ def test_the_champion_is_judged_with_its_own_feature_code(blind: Project, better
 # What is refused, in one line, and leaves nothing behind that looks fresh
 
 
-def refused(project: Project) -> str:
+def refused(project: Workbench) -> str:
     """Return why the comparison is refused; the one that was there before must be gone."""
     assert (project.folder / COMPARISON).exists()
     assert (project.folder / REPORT).exists()
@@ -187,12 +189,12 @@ def refused(project: Project) -> str:
 
 
 @pytest.fixture
-def project(better: Project, tmp_path: Path) -> Project:
+def project(better: Workbench, tmp_path: Path) -> Workbench:
     """A candidate that was compared and reported, to be changed."""
     return better.copy(tmp_path / "project")
 
 
-def test_a_champion_that_has_seen_the_holdout_is_refused(project: Project) -> None:
+def test_a_champion_that_has_seen_the_holdout_is_refused(project: Workbench) -> None:
     project.set(data__window=JUNE_1, data__holdout={"start": "2013-01-31", "end": "2013-01-31"})
     project.train()
     assert refused(project) == (
@@ -201,7 +203,7 @@ def test_a_champion_that_has_seen_the_holdout_is_refused(project: Project) -> No
     )
 
 
-def test_a_champion_of_another_task_is_refused(project: Project) -> None:
+def test_a_champion_of_another_task_is_refused(project: Workbench) -> None:
     project.set(task="multiclass", data__window=JUNE_1, data__holdout=JULY_1)
     project.set(gate__metric="log_loss", gate__floors={})
     project.train()
@@ -211,63 +213,67 @@ def test_a_champion_of_another_task_is_refused(project: Project) -> None:
     )
 
 
-def test_a_champion_of_another_target_is_refused(project: Project) -> None:
-    project.edit("src/model/data.py", "return table", 'return table.rename(columns={"late": "on"})')
-    project.edit("src/model/schema.py", '"late"', '"on"')
+def test_a_champion_of_another_target_is_refused(project: Workbench) -> None:
+    project.replace(
+        "src/model/data.py", "return table", 'return table.rename(columns={"late": "on"})'
+    )
+    project.replace("src/model/schema.py", '"late"', '"on"')
     project.set(data__target="on", data__window=JUNE_1, data__holdout=JULY_1)
     project.train(data=True)
     assert "champion v1 has target 'late' and the candidate 'on'" in refused(project)
 
 
-def test_a_champion_that_needs_a_lost_column_is_refused(project: Project) -> None:
-    project.edit("src/model/data.py", "return table", 'return table.drop(columns="pressure")')
+def test_a_champion_that_needs_a_lost_column_is_refused(project: Workbench) -> None:
+    project.replace("src/model/data.py", "return table", 'return table.drop(columns="pressure")')
     schema = '        "pressure": Column(float, Check.in_range(870, 1090), nullable=True),\n'
-    project.edit("src/model/schema.py", schema, "")
-    project.edit("src/model/features.py", '"precip", "pressure", "visib"', '"precip", "visib"')
+    project.replace("src/model/schema.py", schema, "")
+    project.replace("src/model/features.py", '"precip", "pressure", "visib"', '"precip", "visib"')
     project.set(data__window=JUNE_1, data__holdout=JULY_1)
     project.train(data=True)
     sentence = refused(project)
     assert "needs column pressure, which the data no longer has; keep the column" in sentence
 
 
-def test_params_edited_after_training_are_refused(project: Project) -> None:
+def test_params_edited_after_training_are_refused(project: Workbench) -> None:
     project.set(estimator__max_iter=31)
     assert refused(project) == (
         "models was trained from other data or params.yaml; run `dvc repro`"
     )
 
 
-def test_data_validated_after_training_are_refused(project: Project) -> None:
-    project.edit("src/model/data.py", "return table", "return table.iloc[:-1]")
+def test_data_validated_after_training_are_refused(project: Workbench) -> None:
+    project.replace("src/model/data.py", "return table", "return table.iloc[:-1]")
     project.do("ingest", "validate")
     assert "models was trained from other data" in refused(project)
 
 
-def test_refused_data_are_not_compared(project: Project) -> None:
-    project.edit("src/model/data.py", "return table", "return table.assign(distance=-1)")
+def test_refused_data_are_not_compared(project: Workbench) -> None:
+    project.replace("src/model/data.py", "return table", "return table.assign(distance=-1)")
     project.do("ingest")
     project.refused("validate")
     assert "the data was refused (reports/data.json)" in project.refused("compare")
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "features.py"])
-def test_a_damaged_model_is_refused(project: Project, name: str) -> None:
+def test_a_damaged_model_is_refused(project: Workbench, name: str) -> None:
     path = project.folder / "models" / name
     path.write_bytes(path.read_bytes()[:-9])
     assert refused(project) == "models is not what one training wrote; run `dvc repro` again"
 
 
-def test_half_a_model_is_refused(project: Project) -> None:
+def test_half_a_model_is_refused(project: Workbench) -> None:
     (project.folder / "models/model.onnx").unlink()
     assert refused(project) == "the model in models lacks model.onnx"
 
 
-def test_damaged_facts_are_refused(project: Project) -> None:
+def test_damaged_facts_are_refused(project: Workbench) -> None:
     (project.folder / "models/model.json").write_text('{"task": "binary"', encoding="utf-8")
     assert "models/model.json is damaged: " in refused(project)
 
 
-def test_the_facts_of_another_training_are_refused(project: Project, production: Project) -> None:
+def test_the_facts_of_another_training_are_refused(
+    project: Workbench, production: Workbench
+) -> None:
     old = (production.folder / "reports/training.json").read_text(encoding="utf-8")
     (project.folder / "reports/training.json").write_text(old, encoding="utf-8")
     assert refused(project) == (
@@ -275,12 +281,12 @@ def test_the_facts_of_another_training_are_refused(project: Project, production:
     )
 
 
-def test_a_lost_holdout_is_refused(project: Project) -> None:
+def test_a_lost_holdout_is_refused(project: Workbench) -> None:
     (project.folder / "data/holdout.parquet").unlink()
     assert refused(project) == "data/holdout.parquet is not there; run `dvc repro`"
 
 
-def test_a_damaged_champion_is_refused(project: Project) -> None:
+def test_a_damaged_champion_is_refused(project: Workbench) -> None:
     (graph,) = (project.folder / ".store").rglob("versions/*/model.onnx")
     graph.write_bytes(graph.read_bytes()[:-9])
     sentence = refused(project)

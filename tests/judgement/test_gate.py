@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from workbench import Project
+from workbench import Workbench
 
 AGAINST, SLICES = "against the champion", "no slice clearly worse"
 BASE_RATE = "beats the base rate (log loss)"
@@ -55,7 +55,7 @@ def test_findings_under_both_policies(
     passed: bool,
     reason: str,
 ) -> None:
-    project: Project = request.getfixturevalue(name).copy(tmp_path / "project")
+    project: Workbench = request.getfixturevalue(name).copy(tmp_path / "project")
     project.set(**{f"gate__{key}": value for key, value in gate.items()})
     comparison = project.compare(mode)
     assert comparison["mode"] == mode
@@ -65,7 +65,7 @@ def test_findings_under_both_policies(
 
 
 def test_the_policy_follows_from_what_changed(
-    better: Project, close: Project, blind: Project, same: Project
+    better: Workbench, close: Workbench, blind: Workbench, same: Workbench
 ) -> None:
     changed = {"better": better, "close": close, "blind": blind, "same": same}
     assert {name: project.json("comparison")["mode"] for name, project in changed.items()} == {
@@ -79,14 +79,14 @@ def test_the_policy_follows_from_what_changed(
 # The other checks
 
 
-def test_a_good_candidate_passes_every_check(better: Project) -> None:
+def test_a_good_candidate_passes_every_check(better: Workbench) -> None:
     comparison = better.json("comparison")
     assert failed(comparison) == []
     names = [check["name"] for check in comparison["checks"]]
     assert names == [AGAINST, "floor: ROC AUC", BASE_RATE, SLICES, *BUDGETS]
 
 
-def test_floors_hold_scores_up_and_errors_down(better: Project, tmp_path: Path) -> None:
+def test_floors_hold_scores_up_and_errors_down(better: Workbench, tmp_path: Path) -> None:
     project = better.copy(tmp_path / "project")
     floors = {"roc_auc": 0.9, "accuracy": 0.6, "log_loss": 0.4, "neg_brier_score": 0.3}
     project.set(gate__floors=floors)
@@ -102,7 +102,7 @@ def test_floors_hold_scores_up_and_errors_down(better: Project, tmp_path: Path) 
     assert check(comparison, "floor: Brier score")["limit"] == "≤ 0.3"
 
 
-def test_a_candidate_that_is_better_and_unaffordable(heavy: Project) -> None:
+def test_a_candidate_that_is_better_and_unaffordable(heavy: Workbench) -> None:
     comparison = heavy.json("comparison")
     assert comparison["finding"] == "better"
     assert set(failed(comparison)) >= {BASE_RATE, *BUDGETS}
@@ -118,7 +118,7 @@ def test_a_candidate_that_is_better_and_unaffordable(heavy: Project) -> None:
     assert "MB is over the limit of 0.5 MB" in check(comparison, "model size")["reason"]
 
 
-def test_a_candidate_worse_for_one_carrier_is_named(blind: Project) -> None:
+def test_a_candidate_worse_for_one_carrier_is_named(blind: Workbench) -> None:
     comparison = blind.json("comparison")
     assert comparison["finding"] == "better"
     assert failed(comparison) == [SLICES]
@@ -130,7 +130,7 @@ def test_a_candidate_worse_for_one_carrier_is_named(blind: Project) -> None:
     assert part["high"] < 0
 
 
-def test_a_slice_may_be_worse_within_its_margin(blind: Project, tmp_path: Path) -> None:
+def test_a_slice_may_be_worse_within_its_margin(blind: Workbench, tmp_path: Path) -> None:
     project = blind.copy(tmp_path / "project")
     project.set(gate__slices={"columns": ["carrier"], "min_rows": 500, "margin": 0.3})
     comparison = project.compare()
@@ -138,7 +138,7 @@ def test_a_slice_may_be_worse_within_its_margin(blind: Project, tmp_path: Path) 
     assert "worse" in {part["verdict"] for part in comparison["slices"]}
 
 
-def test_a_slice_with_too_few_rows_is_not_judged(blind: Project, tmp_path: Path) -> None:
+def test_a_slice_with_too_few_rows_is_not_judged(blind: Workbench, tmp_path: Path) -> None:
     project = blind.copy(tmp_path / "project")
     rows = {part["value"]: part["rows"] for part in blind.json("comparison")["slices"]}["UA"]
     project.set(gate__slices={"columns": ["carrier"], "min_rows": rows + 1, "margin": 0.03})
@@ -148,7 +148,7 @@ def test_a_slice_with_too_few_rows_is_not_judged(blind: Project, tmp_path: Path)
     assert (united["verdict"], united["difference"], united["low"]) == ("too few", None, None)
 
 
-def test_many_failed_slices_are_counted_in_the_sentence(worse: Project) -> None:
+def test_many_failed_slices_are_counted_in_the_sentence(worse: Workbench) -> None:
     reason = check(worse.json("comparison"), SLICES)["reason"]
     assert reason.count("carrier") + reason.count("origin") == 5
     assert reason.endswith("; 5 more")
@@ -162,7 +162,7 @@ def test_many_failed_slices_are_counted_in_the_sentence(worse: Project) -> None:
     ],
 )
 def test_a_column_that_cannot_be_sliced_is_refused(
-    better: Project, tmp_path: Path, column: str, said: str
+    better: Workbench, tmp_path: Path, column: str, said: str
 ) -> None:
     project = better.copy(tmp_path / "project")
     project.set(gate__slices={"columns": [column]})
@@ -171,7 +171,7 @@ def test_a_column_that_cannot_be_sliced_is_refused(
     assert said in sentence
 
 
-def test_a_changed_gate_is_on_record(better: Project, tmp_path: Path) -> None:
+def test_a_changed_gate_is_on_record(better: Workbench, tmp_path: Path) -> None:
     project = better.copy(tmp_path / "project")
     assert "changes the gate itself" not in project.report()
     project.set(gate__floors={"roc_auc": 0.1}, gate__margin=0.5)

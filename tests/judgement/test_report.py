@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from comment import assert_harmless, parse, table, tables
-from workbench import Project
+from workbench import Workbench
 
 from mlops import words
 
@@ -19,7 +19,12 @@ NUMBER = re.compile(r"(?<![\w.])[+−-]?\d[\d,]*(?:\.\d+)?%?")
 
 
 def test_each_verdict_has_its_heading(
-    newborn: Project, same: Project, better: Project, blind: Project, worse: Project, close: Project
+    newborn: Workbench,
+    same: Workbench,
+    better: Workbench,
+    blind: Workbench,
+    worse: Workbench,
+    close: Workbench,
 ) -> None:
     headings = {
         newborn: "## 🌱 First model: nothing to compare with",
@@ -54,7 +59,7 @@ def test_the_gate_changes_the_heading(
     gate: dict[str, Any],
     heading: str,
 ) -> None:
-    project: Project = request.getfixturevalue(name).copy(tmp_path / "project")
+    project: Workbench = request.getfixturevalue(name).copy(tmp_path / "project")
     project.set(**{f"gate__{key}": value for key, value in gate.items()})
     passed = project.compare(mode)["passed"]
     text = project.report()
@@ -65,7 +70,7 @@ def test_the_gate_changes_the_heading(
     assert (opened, closed) == (passed, not passed)
 
 
-def test_a_retraining_may_be_a_little_worse(same: Project, tmp_path: Path) -> None:
+def test_a_retraining_may_be_a_little_worse(same: Workbench, tmp_path: Path) -> None:
     project = same.copy(tmp_path / "project")
     project.set(estimator__max_iter=20, gate__margin=0.05)
     project.train()
@@ -75,7 +80,7 @@ def test_a_retraining_may_be_a_little_worse(same: Project, tmp_path: Path) -> No
     assert "checks passed; merging deploys this model." in text
 
 
-def test_the_second_paragraph_says_by_how_much(better: Project, blind: Project) -> None:
+def test_the_second_paragraph_says_by_how_much(better: Workbench, blind: Workbench) -> None:
     lines = better.report_lines()
     assert lines[2] == (
         "On the same 8,763 rows of 2013-07-01 to 2013-07-10, which neither model has seen, "
@@ -87,7 +92,7 @@ def test_the_second_paragraph_says_by_how_much(better: Project, blind: Project) 
     assert lines[4].startswith("- ROC AUC is clearly worse, by more than 0.03, for carrier UA (−0.")
 
 
-def test_metrics_have_the_names_that_people_use(better: Project, worse: Project) -> None:
+def test_metrics_have_the_names_that_people_use(better: Workbench, worse: Workbench) -> None:
     for project in (better, worse):
         text = "\n".join(project.report_lines())
         for name in words.LABELS.keys() | {"log_loss", "average_precision"}:
@@ -117,7 +122,7 @@ def numbers(value: Any) -> Iterator[str]:
 def test_every_number_in_the_tables_is_in_the_json(
     request: pytest.FixtureRequest, name: str
 ) -> None:
-    project: Project = request.getfixturevalue(name)
+    project: Workbench = request.getfixturevalue(name)
     known = set(numbers(project.json("comparison"))) | {str(group) for group in range(1, 11)}
     found = tables("\n".join(project.report_lines()))
     shown = [
@@ -131,7 +136,7 @@ def test_every_number_in_the_tables_is_in_the_json(
     assert set(shown) - known == set()
 
 
-def test_tables_show_what_was_compared(better: Project) -> None:
+def test_tables_show_what_was_compared(better: Workbench) -> None:
     comparison, text = better.json("comparison"), "\n".join(better.report_lines())
     shown = {row[0].text: [cell.text for cell in row[1:]] for row in tables(text)[0]}
     for row in comparison["differences"]:
@@ -151,7 +156,7 @@ def test_tables_show_what_was_compared(better: Project) -> None:
         assert lineage[name] == [comparison["candidate"][key], comparison["champion"][key]]
 
 
-def test_charts_draw_what_their_tables_say(better: Project) -> None:
+def test_charts_draw_what_their_tables_say(better: Workbench) -> None:
     comparison = better.json("comparison")
     tokens = parse("\n".join(better.report_lines()))
     charts = [token.content for token in tokens if token.type == "fence"]
@@ -172,7 +177,7 @@ def test_charts_draw_what_their_tables_say(better: Project) -> None:
 # Files
 
 
-def test_a_report_about_an_older_model_is_refused(better: Project, tmp_path: Path) -> None:
+def test_a_report_about_an_older_model_is_refused(better: Workbench, tmp_path: Path) -> None:
     project = better.copy(tmp_path / "project")
     project.set(estimator__max_iter=5)
     project.train()
@@ -182,9 +187,11 @@ def test_a_report_about_an_older_model_is_refused(better: Project, tmp_path: Pat
     assert not (project.folder / "reports/report.md").exists()
 
 
-def test_refused_data_are_reported_with_their_failures(better: Project, tmp_path: Path) -> None:
+def test_refused_data_are_reported_with_their_failures(better: Workbench, tmp_path: Path) -> None:
     project = better.copy(tmp_path / "project")
-    project.edit("src/model/data.py", "return table", "return table.assign(distance=-1, seats=0.0)")
+    project.replace(
+        "src/model/data.py", "return table", "return table.assign(distance=-1, seats=0.0)"
+    )
     project.do("ingest")
     project.refused("validate")
     text = project.report()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from comment import assert_harmless, plain, table, tables
-from workbench import Project
+from workbench import Workbench
 
 from mlops import report
 from mlops.errors import MlopsError
@@ -30,7 +30,7 @@ HOSTILE = [
 
 
 @pytest.fixture
-def comparison(blind: Project) -> dict[str, Any]:
+def comparison(blind: Workbench) -> dict[str, Any]:
     """A real comparison that has slices, changed code and a failed check."""
     return dict(blind.json("comparison"))
 

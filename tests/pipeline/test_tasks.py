@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from projects import Project, make_project
+from projects import make_project
+from workbench import Workbench
 
 ESTIMATOR = '''"""The unfitted model."""
 
@@ -29,59 +30,56 @@ LATE = """    table["late"] = (table.pop("arr_delay") > LATE_MINUTES).astype("in
 """
 
 
-def ask(project: Project, task: str, target: str, column: str, metric: str, floor: str) -> None:
+def ask(
+    project: Workbench, task: str, target: str, column: str, metric: str, floors: dict[str, float]
+) -> None:
     project.replace("src/model/schema.py", '"late": Column(int, Check.isin([0, 1]))', column)
-    project.replace("params.yaml", "task: binary", f"task: {task}")
-    project.replace("params.yaml", "target: late", f"target: {target}")
-    project.replace("params.yaml", "metric: roc_auc", f"metric: {metric}")
-    project.replace("params.yaml", "{ roc_auc: 0.6 }", floor)
-    project.replace("params.yaml", "resamples: 2000", "resamples: 100")
-    for line in ("learning_rate: 0.05", "max_leaf_nodes: 15", "min_samples_leaf: 200"):
-        project.replace("params.yaml", f"  {line}\n", "")
-    project.replace("params.yaml", "max_iter: 100", "max_iter: 30")
+    project.set(
+        task=task,
+        data__target=target,
+        estimator={"max_iter": 30},
+        gate__metric=metric,
+        gate__floors=floors,
+        gate__resamples=100,
+    )
 
 
 @pytest.fixture(scope="module")
-def multiclass(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    project = make_project(tmp_path_factory.mktemp("multiclass") / "project")
+def multiclass(tmp_path_factory: pytest.TempPathFactory) -> Workbench:
+    project = make_project(tmp_path_factory.mktemp("multiclass") / "project", Workbench)
     project.replace("src/model/data.py", LATE, OUTCOME)
     kind = "HistGradientBoostingClassifier"
     (project / "src/model/estimator.py").write_text(ESTIMATOR.format(kind=kind))
     column = '"outcome": Column(str, Check.isin(["early", "on time", "late"]))'
-    ask(project, "multiclass", "outcome", column, "f1_macro", "{ log_loss: 1.1 }")
+    ask(project, "multiclass", "outcome", column, "f1_macro", {"log_loss": 1.1})
     return judged_twice(project)
 
 
 @pytest.fixture(scope="module")
-def regression(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    project = make_project(tmp_path_factory.mktemp("regression") / "project")
+def regression(tmp_path_factory: pytest.TempPathFactory) -> Workbench:
+    project = make_project(tmp_path_factory.mktemp("regression") / "project", Workbench)
     project.replace("src/model/data.py", LATE, MINUTES)
     kind = "HistGradientBoostingRegressor"
     (project / "src/model/estimator.py").write_text(ESTIMATOR.format(kind=kind))
     column = '"arr_delay": Column(float, Check.in_range(-120, 1500))'
-    floor = "{ mean_absolute_error: 30 }"
-    ask(project, "regression", "arr_delay", column, "mean_absolute_error", floor)
+    floors = {"mean_absolute_error": 30}
+    ask(project, "regression", "arr_delay", column, "mean_absolute_error", floors)
     return judged_twice(project)
 
 
-def judged_twice(project: Project) -> Project:
+def judged_twice(project: Workbench) -> Workbench:
     """Make a champion, then judge a model with another parameter against it."""
-    project.run("dvc", "repro")
-    project.run("mlops", "register")
-    project.run("mlops", "promote", "--override", "not judged: nothing to compare it with")
-    project.replace("params.yaml", "max_iter: 30", "max_iter: 10")
-    project.run("dvc", "repro")
-    project.run("mlops", "compare")
-    project.run("mlops", "report")
+    project.train(data=True)
+    project.do("evaluate", "register")
+    project.do("promote --override unjudged")
+    project.set(estimator__max_iter=10)
+    project.train()
+    project.do("evaluate", "compare", "report")
     return project
 
 
-def read(project: Project, name: str) -> dict:
-    return json.loads((project / f"reports/{name}.json").read_text())
-
-
-def test_multiclass_metrics_and_base_rate(multiclass: Project) -> None:
-    metrics = read(multiclass, "metrics")
+def test_multiclass_metrics_and_base_rate(multiclass: Workbench) -> None:
+    metrics = multiclass.json("metrics")
     assert {"log_loss", "accuracy", "balanced_accuracy", "f1_macro", "roc_auc_ovr"} <= set(metrics)
     assert metrics["log_loss"] < metrics["baseline"]["log_loss"]
     assert metrics["baseline"]["balanced_accuracy"] == pytest.approx(1 / 3)
@@ -92,8 +90,8 @@ def test_multiclass_metrics_and_base_rate(multiclass: Project) -> None:
     ]
 
 
-def test_multiclass_judgement_on_a_general_metric(multiclass: Project) -> None:
-    comparison = read(multiclass, "comparison")
+def test_multiclass_judgement_on_a_general_metric(multiclass: Workbench) -> None:
+    comparison = multiclass.json("comparison")
     rows = {row["metric"]: row for row in comparison["differences"]}
     assert comparison["metric"] == "f1_macro"
     assert rows["f1_macro"]["low"] <= rows["f1_macro"]["difference"] <= rows["f1_macro"]["high"]
@@ -105,15 +103,15 @@ def test_multiclass_judgement_on_a_general_metric(multiclass: Project) -> None:
     assert sum(int(line.rpartition(",")[2]) for line in curve[1:]) == comparison["holdout"]["rows"]
 
 
-def test_regression_metrics_and_base_rate(regression: Project) -> None:
-    metrics = read(regression, "metrics")
+def test_regression_metrics_and_base_rate(regression: Workbench) -> None:
+    metrics = regression.json("metrics")
     assert metrics["mean_absolute_error"] < metrics["baseline"]["mean_absolute_error"]
     assert metrics["baseline"]["r2"] < 0.01
     assert json.loads((regression / "models/model.json").read_text())["classes"] is None
 
 
-def test_regression_judgement_where_less_is_better(regression: Project) -> None:
-    comparison = read(regression, "comparison")
+def test_regression_judgement_where_less_is_better(regression: Workbench) -> None:
+    comparison = regression.json("comparison")
     row = next(r for r in comparison["differences"] if r["metric"] == "mean_absolute_error")
     assert not row["greater_is_better"]
     assert row["low"] < row["difference"] < row["high"]
@@ -133,11 +131,8 @@ def test_report_speaks_the_task(task: str, request: pytest.FixtureRequest) -> No
     assert "nan" not in report
 
 
-def test_only_the_users_files_changed(multiclass: Project, regression: Project) -> None:
+def test_only_the_users_files_changed(multiclass: Workbench, regression: Workbench) -> None:
     for project in (multiclass, regression):
         changed = project.run("git", "status", "--porcelain").stdout.split("\n")
         paths = {line[3:] for line in changed if line}
-        assert {path for path in paths if not path.startswith("src/model/")} == {
-            "dvc.lock",
-            "params.yaml",
-        }
+        assert {path for path in paths if not path.startswith("src/model/")} == {"params.yaml"}

@@ -1,19 +1,13 @@
 """A project that is used through its command line, without a new process for each command."""
 
 import io
-import json
-import shutil
-import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from filelock import FileLock
+from projects import Project
 
 from mlops import cli
 
@@ -27,11 +21,8 @@ class Said:
     err: str
 
 
-@dataclass(frozen=True)
-class Project:
-    """A project's folder."""
-
-    folder: Path
+class Workbench(Project):
+    """A project whose commands run in this process: no second is lost on imports."""
 
     def mlops(self, *arguments: str) -> Said:
         """Run ``mlops`` in the folder, as a person does, and return what it said."""
@@ -83,55 +74,6 @@ class Project:
         (line,) = [line for line in said.err.splitlines() if line.startswith("mlops: ")]
         assert said.err.strip().endswith(line), said.err  # the last word, and no traceback
         return line.removeprefix("mlops: ")
-
-    def json(self, name: str) -> Any:
-        return json.loads((self.folder / f"reports/{name}.json").read_text(encoding="utf-8"))
-
-    def set(self, **settings: Any) -> None:
-        """Change ``params.yaml``: ``set(gate__margin=0.1)`` is ``gate: {margin: 0.1}``."""
-        path = self.folder / "params.yaml"
-        params = yaml.safe_load(path.read_text(encoding="utf-8"))
-        for key, value in settings.items():
-            *sections, last = key.split("__")
-            section = params
-            for name in sections:
-                section = section[name]
-            section[last] = value
-        path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-
-    def edit(self, path: str, old: str, new: str) -> None:
-        """Change a file as a person does; the old text must be there exactly once."""
-        text = (self.folder / path).read_text(encoding="utf-8")
-        assert text.count(old) == 1, f"{path} holds {text.count(old)} times {old!r}"
-        (self.folder / path).write_text(text.replace(old, new), encoding="utf-8")
-
-    def commit(self) -> None:
-        """Make the folder a repository that holds everything in one commit."""
-        who = ("-c", "user.name=Amelia", "-c", "user.email=amelia@example.org")
-        for arguments in (["init", "-q"], ["add", "-A"], [*who, "commit", "-qm", "Begin"]):
-            subprocess.run(["git", *arguments], cwd=self.folder, check=True)
-
-    def copy(self, folder: Path) -> "Project":
-        shutil.copytree(self.folder, folder)
-        return Project(folder)
-
-
-@dataclass(frozen=True)
-class Workshop:
-    """Makes each named project once, whichever test process asks first."""
-
-    folder: Path
-
-    def make(
-        self, name: str, start: Callable[[Path], Project], change: Callable[[Project], object]
-    ) -> Project:
-        final, unfinished = self.folder / name, self.folder / f"{name}.unfinished"
-        with FileLock(self.folder / f"{name}.lock"):
-            if not final.exists():
-                shutil.rmtree(unfinished, ignore_errors=True)
-                change(start(unfinished))
-                unfinished.rename(final)
-        return Project(final)
 
 
 def _forget() -> None:
