@@ -3,7 +3,7 @@
 from typing import Any
 
 from mlops.artifact import Facts
-from mlops.training_run import flatten
+from mlops.params import flatten
 
 WINDOWS = ("data.window.", "data.holdout.")
 

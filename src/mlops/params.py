@@ -174,3 +174,14 @@ def check_estimator_arguments(given: dict[str, Any], signature: inspect.Signatur
                 f"{PARAMS}: estimator.{key}: unknown key (value {value!r}); "
                 f"allowed here: {', '.join(allowed) or 'none'} (src/model/estimator.py)"
             )
+
+
+def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings as one level: ``{"gate": {"margin": 1}}`` is ``gate.margin``."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -26,6 +26,7 @@ from mlops.training_run import TrainingRun
 
 def run(params: Params) -> None:
     """Train on ``data/train.parquet`` and write ``models/`` and ``reports/training.json``."""
+    unfitted = build(params)
     training = read(files.TRAIN)
     y = training.pop(TARGET).to_numpy()
     x = training.to_numpy(dtype=np.float32)
@@ -37,7 +38,7 @@ def run(params: Params) -> None:
     with TrainingRun(params, commit) as mlflow_run:
         clock = time.perf_counter()
         with working(f"Training on {len(x):,} rows x {x.shape[1]} features"):
-            estimator = fit(params, x, y)
+            estimator = unfitted.fit(x, y)
         seconds = time.perf_counter() - clock
 
         graph = to_onnx(estimator, x.shape[1])
@@ -45,10 +46,8 @@ def run(params: Params) -> None:
         write_model(estimator, graph, facts)
         check_agreement(estimator, artifact.load(files.MODEL), matrix)
 
-        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
-            2**20 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux KiB
-        )
-        mlflow_run.log_metrics({"seconds": seconds, "peak_memory_mb": peak_mb})
+        cost = {"seconds": seconds, "peak_memory_mb": peak_memory_mb()}
+        mlflow_run.log_metrics(cost)
         mlflow_run.log_files()
         log_holdout(mlflow_run, params, holdout)
         files.write_json(
@@ -58,14 +57,27 @@ def run(params: Params) -> None:
                 "commit": commit.sha,
                 "dirty": commit.dirty,
                 "started": started.isoformat(timespec="seconds"),
-                "seconds": round(seconds, 2),
-                "peak_memory_mb": round(peak_mb),
+                **{name: round(value, 2) for name, value in cost.items()},
                 "python": platform.python_version(),
                 "platform": f"{platform.system()} {platform.machine()}",
                 "requirements_md5": files.md5(files.LOCK),
                 "model_md5": files.md5(files.MODEL / artifact.ONNX),
             },
         )
+
+
+def build(params: Params) -> Any:
+    """Return the project's unfitted estimator, refusing settings that it does not take."""
+    from model import build_estimator
+
+    check_estimator_arguments(params.estimator, inspect.signature(build_estimator))
+    return build_estimator(seed=params.seed, **params.estimator)
+
+
+def peak_memory_mb() -> float:
+    """Return the most memory that this process has held, in MB of 2**20 bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)  # macOS counts bytes, Linux KiB
 
 
 def log_holdout(mlflow_run: TrainingRun, params: Params, holdout: pd.DataFrame) -> None:
@@ -86,14 +98,6 @@ def log_holdout(mlflow_run: TrainingRun, params: Params, holdout: pd.DataFrame) 
         evaluate.write_plots(drawn, Path(folder))
         plots.draw(drawn, Path(folder, "plots.png"))
         mlflow_run.log_plots(Path(folder))
-
-
-def fit(params: Params, x: Array, y: Array) -> Any:
-    """Return the project's estimator, fitted to ``x`` of shape (n, k) and ``y`` of shape (n,)."""
-    from model import build_estimator
-
-    check_estimator_arguments(params.estimator, inspect.signature(build_estimator))
-    return build_estimator(seed=params.seed, **params.estimator).fit(x, y)
 
 
 def describe(

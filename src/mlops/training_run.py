@@ -6,11 +6,11 @@ import socket
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlops import files, tracking
 from mlops.git import Commit
-from mlops.params import Params
+from mlops.params import Params, flatten
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -95,14 +95,3 @@ def _log_params(client: "MlflowClient", run_id: str, params: Params) -> None:
 
     batch = [Param(key, str(value)) for key, value in flatten(params.model_dump()).items()]
     client.log_batch(run_id, params=batch)
-
-
-def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings as one level: ``{"gate": {"margin": 1}}`` is ``gate.margin``."""
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
