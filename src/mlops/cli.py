@@ -116,9 +116,11 @@ def report() -> None:
 def register() -> None:
     """Make the trained model a new version in the registry, with the alias `challenger`."""
     from mlops import registry
+    from mlops.progress import working
 
     read, client = connected()
-    version = registry.register(read, client)
+    with working("Registering the model"):
+        version = registry.register(read, client)
     print(f"version {version} is registered as challenger")
 
 
@@ -170,8 +172,10 @@ app.add_typer(store, name="store", rich_help_panel=REGISTRY)
 def save(directory: Annotated[Path, typer.Argument(help="Where the copy goes.")]) -> None:
     """Copy .store to DIRECTORY, whole or not at all, also while something writes to it."""
     from mlops import store
+    from mlops.progress import working
 
-    store.save(directory)
+    with working("Copying the store"):
+        store.save(directory)
     print(f"{files.STORE} is saved in {directory}")
 
 
@@ -184,8 +188,10 @@ def restore(
 ) -> None:
     """Replace .store by the copy in DIRECTORY, after checking it; the old one is kept beside."""
     from mlops import store
+    from mlops.progress import working
 
-    store.restore(directory, force=force)
+    with working("Checking and copying the store"):
+        store.restore(directory, force=force)
     print(f"{files.STORE} is restored from {directory}")
 
 
@@ -200,9 +206,11 @@ def settings() -> params.Params:
 def connected() -> "tuple[params.Params, MlflowClient]":
     """Read params.yaml, which may name a server, and connect to the registry."""
     from mlops import tracking
+    from mlops.progress import console
 
     read = settings()
-    return read, tracking.connect()
+    with console.status("Opening the registry ..."):
+        return read, tracking.connect()
 
 
 def main() -> None:
