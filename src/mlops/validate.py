@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 from pandera.errors import SchemaErrors
-from pandera.pandas import DataFrameSchema
+from pandera.pandas import Check, DataFrameSchema
 from rich.markup import escape
 from rich.table import Table
 
@@ -17,6 +17,8 @@ from mlops.table import in_window, read
 
 # What older data led to. Left in place beside refused data, it would look fresh.
 STALE = [files.METRICS, files.TRAINING, files.PLOTS, files.COMPARISON, files.REPORT]
+
+SHOWN = 10  # allowed values in an error; more would drown the row that is wrong
 
 WHAT_FAILED = {
     "column_in_dataframe": "column is there",
@@ -75,7 +77,10 @@ def _failure(
         column = ", ".join(key)
     elif check in ("column_in_dataframe", "column_in_schema"):
         column = str(cases["failure_case"].iloc[0])
-    sentence = WHAT_FAILED.get(check, check)
+    rules = schema.columns[column].checks if column in schema.columns else []
+    sentence = WHAT_FAILED.get(check) or next(
+        (in_words(rule) for rule in rules if str(rule.error) == check), check
+    )
     if check.startswith("dtype("):
         sentence = f"type is {schema.columns[column].dtype}, not {cases['failure_case'].iloc[0]}"
     example = None
@@ -86,6 +91,18 @@ def _failure(
     # A check on the column as a whole (missing, wrong type) makes every row a bad one.
     bad = len(rows) if len(rows) else len(table)
     return {"column": column, "check": sentence, "bad_rows": bad, "example": example}
+
+
+def in_words(rule: Check) -> str:
+    """Say what a check of Pandera demands; what is not known here keeps Pandera's words."""
+    values = rule.statistics or {}
+    if rule.name == "isin":
+        allowed = [str(value) for value in values["allowed_values"]]
+        shown = ", ".join(allowed[:SHOWN]) + (", …" if len(allowed) > SHOWN else "")
+        return f"one of {len(allowed)} values: {shown}"
+    if rule.name == "in_range":
+        return f"between {values['min_value']} and {values['max_value']}"
+    return str(rule.error or rule.name)
 
 
 def check_windows(table: pd.DataFrame, params: Params) -> list[dict[str, Any]]:

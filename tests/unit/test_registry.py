@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import NAME, Project
+from toy_project import NAME, ToyProject
 
 from mlops import artifact, audit, files, model_version, promotion, registry, tracking
 from mlops.errors import MlopsError
@@ -33,9 +33,9 @@ print(mlflow.pyfunc.load_model(sys.argv[2]).predict(rows).astype(int).tolist())
 REGISTER = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from conftest import Project
+from toy_project import ToyProject
 from mlops import registry, tracking
-print("version", registry.register(Project.params, tracking.connect()))
+print("version", registry.register(ToyProject.params, tracking.connect()))
 """
 
 
@@ -61,7 +61,7 @@ def champion_predicts(seed: int) -> None:
 # Register
 
 
-def test_a_version_carries_its_files_and_its_history(project: Project) -> None:
+def test_a_version_carries_its_files_and_its_history(project: ToyProject) -> None:
     found = registry.fetch(tracking.connect(), NAME, "challenger")
     assert found is not None
     record, folder = found
@@ -86,7 +86,7 @@ def test_a_version_carries_its_files_and_its_history(project: Project) -> None:
     }
 
 
-def test_a_version_belongs_to_the_run_that_trained_it(project: Project) -> None:
+def test_a_version_belongs_to_the_run_that_trained_it(project: ToyProject) -> None:
     client = tracking.connect()
     run = client.create_run(tracking.experiment_id(client, NAME)).info.run_id
     project.train(3)
@@ -96,7 +96,7 @@ def test_a_version_belongs_to_the_run_that_trained_it(project: Project) -> None:
     assert client.get_model_version(NAME, str(version)).run_id == run
 
 
-def test_a_model_that_was_not_compared_does_not_pass(project: Project) -> None:
+def test_a_model_that_was_not_compared_does_not_pass(project: ToyProject) -> None:
     client = tracking.connect()
     project.train(3)
     never = registry.register(project.params, client)
@@ -113,7 +113,7 @@ def test_a_model_that_was_not_compared_does_not_pass(project: Project) -> None:
     assert project.aliases()["champion"] == 1
 
 
-def test_files_of_two_trainings_are_refused(project: Project) -> None:
+def test_files_of_two_trainings_are_refused(project: ToyProject) -> None:
     client = tracking.connect()
     (files.MODEL / "model.onnx").write_bytes(b"half")
     sentence = refused(lambda: registry.register(project.params, client))
@@ -126,14 +126,14 @@ def test_files_of_two_trainings_are_refused(project: Project) -> None:
 
 
 def test_a_model_with_foreign_types_is_refused(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: ToyProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("skops.io.get_untrusted_types", lambda **_: ["sklearn.a", "os.system"])
     sentence = refused(lambda: registry.register(project.params, tracking.connect()))
     assert "models/model.skops needs os.system; only scikit-learn's own types" in sentence
 
 
-def test_two_registrations_at_once_give_two_versions(project: Project) -> None:
+def test_two_registrations_at_once_give_two_versions(project: ToyProject) -> None:
     command = [sys.executable, "-c", REGISTER, str(Path(__file__).parent)]
     both = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -153,7 +153,7 @@ def test_two_registrations_at_once_give_two_versions(project: Project) -> None:
 
 @pytest.mark.parametrize("step", ["log_artifacts", "create_model_version"])
 def test_a_killed_registration_is_never_reachable(
-    project: Project, killed_at: Callable[..., None], monkeypatch: pytest.MonkeyPatch, step: str
+    project: ToyProject, killed_at: Callable[..., None], monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     project.train(3)
     killed_at(
@@ -168,7 +168,7 @@ def test_a_killed_registration_is_never_reachable(
 # Promote and roll back
 
 
-def test_promote_roll_back_and_forward(project: Project) -> None:
+def test_promote_roll_back_and_forward(project: ToyProject) -> None:
     client = tracking.connect()
     said = promotion.promote(client, project.params)
     assert said == f"{NAME} version 2 is now champion (was version 1)"
@@ -193,7 +193,7 @@ def test_promote_roll_back_and_forward(project: Project) -> None:
     assert second["time"].endswith("+00:00")
 
 
-def test_promoting_the_champion_changes_nothing(project: Project) -> None:
+def test_promoting_the_champion_changes_nothing(project: ToyProject) -> None:
     before = project.audit()
     said = promotion.promote(tracking.connect(), project.params, 1)
     assert said == f"{NAME} version 1 is champion already; nothing changed"
@@ -201,7 +201,7 @@ def test_promoting_the_champion_changes_nothing(project: Project) -> None:
     assert project.aliases() == {"champion": 1, "challenger": 2}
 
 
-def test_rolling_back_to_a_named_version(project: Project) -> None:
+def test_rolling_back_to_a_named_version(project: ToyProject) -> None:
     client = tracking.connect()
     promotion.promote(client, project.params)
     assert project.register(3, champion=2) == 3
@@ -210,7 +210,7 @@ def test_rolling_back_to_a_named_version(project: Project) -> None:
     assert project.aliases() == {"champion": 1, "previous": 3}
 
 
-def test_what_cannot_be_promoted_is_refused(project: Project) -> None:
+def test_what_cannot_be_promoted_is_refused(project: ToyProject) -> None:
     client, params = tracking.connect(), project.params
     unknown = refused(lambda: promotion.promote(client, params, 9))
     assert unknown == f"{NAME} has no version 9; registered: 1, 2"
@@ -230,7 +230,7 @@ def test_what_cannot_be_promoted_is_refused(project: Project) -> None:
     assert len(project.audit()) == 1
 
 
-def test_a_version_judged_against_another_champion_is_refused(project: Project) -> None:
+def test_a_version_judged_against_another_champion_is_refused(project: ToyProject) -> None:
     client = tracking.connect()
     third = project.register(3, champion=1)
     promotion.promote(client, project.params, 2)
@@ -239,7 +239,7 @@ def test_a_version_judged_against_another_champion_is_refused(project: Project) 
     assert project.aliases()["champion"] == 2
 
 
-def test_an_override_needs_a_reason_and_goes_on_record(project: Project) -> None:
+def test_an_override_needs_a_reason_and_goes_on_record(project: ToyProject) -> None:
     client = tracking.connect()
     worse = project.register(3, "worse", passed=False)
     assert "needs a reason" in refused(
@@ -251,7 +251,7 @@ def test_an_override_needs_a_reason_and_goes_on_record(project: Project) -> None
     assert project.audit()[-1]["finding"] == "worse"
 
 
-def test_a_version_whose_files_changed_or_went_is_refused(project: Project) -> None:
+def test_a_version_whose_files_changed_or_went_is_refused(project: ToyProject) -> None:
     client = tracking.connect()
     found = registry.fetch(client, NAME, 2)
     assert found is not None
@@ -281,7 +281,7 @@ KILL_POINTS = [
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("step", KILL_POINTS)
 def test_a_killed_promotion_is_finished_by_the_next(
-    project: Project,
+    project: ToyProject,
     killed_at: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
     step: str,
@@ -314,7 +314,7 @@ def _client_class() -> Any:
 
 
 def test_a_killed_rollback_is_finished_and_not_undone(
-    project: Project, killed_at: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    project: ToyProject, killed_at: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     promotion.promote(tracking.connect(), project.params)
     # A second copy: a process must not inherit this one's open database.
@@ -331,7 +331,7 @@ def test_a_killed_rollback_is_finished_and_not_undone(
 
 
 def test_a_rollback_first_finishes_a_killed_promotion(
-    project: Project, killed_at: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    project: ToyProject, killed_at: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed_at(
         lambda: promotion.promote(tracking.connect(), project.params),
@@ -345,7 +345,7 @@ def test_a_rollback_first_finishes_a_killed_promotion(
 # Lineage and audit
 
 
-def test_lineage_tells_where_a_version_came_from(project: Project) -> None:
+def test_lineage_tells_where_a_version_came_from(project: ToyProject) -> None:
     client = tracking.connect()
     promotion.promote(client, project.params)
     told = registry.lineage(client, project.params, 2)
@@ -363,7 +363,7 @@ def test_lineage_tells_where_a_version_came_from(project: Project) -> None:
     assert "the alias nobody" in refused(lambda: registry.lineage(client, project.params, "nobody"))
 
 
-def test_an_audit_line_that_was_cut_short_swallows_nothing(project: Project) -> None:
+def test_an_audit_line_that_was_cut_short_swallows_nothing(project: ToyProject) -> None:
     path = files.STORE / "audit.jsonl"
     whole = path.read_bytes()
     path.write_bytes(whole + b'{"id": "torn", "tim')
@@ -389,7 +389,7 @@ def test_who_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 # Where the registry is
 
 
-def test_a_moved_store_loads_with_plain_mlflow(project: Project, tmp_path: Path) -> None:
+def test_a_moved_store_loads_with_plain_mlflow(project: ToyProject, tmp_path: Path) -> None:
     moved = tmp_path / "else where&é" / "store"
     moved.parent.mkdir()
     shutil.move(files.STORE, moved)
@@ -410,7 +410,7 @@ def test_a_moved_store_loads_with_plain_mlflow(project: Project, tmp_path: Path)
     assert json.loads(second) == (expected > 0.5).astype(int).tolist()
 
 
-def test_an_artifact_outside_the_store_is_not_read(project: Project) -> None:
+def test_an_artifact_outside_the_store_is_not_read(project: ToyProject) -> None:
     import mlflow
     from mlflow.exceptions import MlflowException
 
@@ -464,7 +464,7 @@ def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
 
 
 def test_a_server_is_used_like_the_built_in_store(
-    project: Project, server: str, monkeypatch: pytest.MonkeyPatch
+    project: ToyProject, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import mlflow
 
@@ -491,7 +491,9 @@ def test_a_server_is_used_like_the_built_in_store(
     assert os.environ[tracking.URI] == server
 
 
-def test_a_server_that_is_down_is_named(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_down_is_named(
+    project: ToyProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(tracking.URI, "http://amelia:secret@127.0.0.1:9")
     before = sorted(Path.cwd().rglob("*"))
     assert refused(tracking.connect) == (
@@ -501,7 +503,7 @@ def test_a_server_that_is_down_is_named(project: Project, monkeypatch: pytest.Mo
     assert sorted(Path.cwd().rglob("*")) == before
 
 
-def test_connecting_leaves_the_environment_to_the_user(project: Project) -> None:
+def test_connecting_leaves_the_environment_to_the_user(project: ToyProject) -> None:
     before = dict(os.environ)
     tracking.connect()
     assert {name for name in os.environ if name.endswith("_URI")} == {

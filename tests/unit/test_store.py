@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import NAME, Project
+from toy_project import NAME, ToyProject
 
 from mlops import audit, database, files, model_version, promotion, registry, store, tracking
 from mlops.errors import MlopsError
@@ -79,7 +79,7 @@ def test_two_first_users_share_one_registry(
     assert sorted(path.name for path in (tmp_path / ".store").iterdir()) == ["lock", "mlflow.db"]
 
 
-def test_an_experiment_is_made_once_and_brought_back(project: Project) -> None:
+def test_an_experiment_is_made_once_and_brought_back(project: ToyProject) -> None:
     client = tracking.connect()
     made = tracking.experiment_id(client, "tides")
     assert client.get_experiment(made).artifact_location == "store:/artifacts"
@@ -91,7 +91,7 @@ def test_an_experiment_is_made_once_and_brought_back(project: Project) -> None:
 # Damage
 
 
-def test_a_truncated_database_is_named_and_left_alone(project: Project) -> None:
+def test_a_truncated_database_is_named_and_left_alone(project: ToyProject) -> None:
     left = truncate()
     sentence = refused(tracking.connect)
     assert sentence.startswith(f"{Path.cwd()}/.store/mlflow.db is damaged (")
@@ -99,19 +99,19 @@ def test_a_truncated_database_is_named_and_left_alone(project: Project) -> None:
     assert (files.STORE / database.NAME).read_bytes() == left
 
 
-def test_an_empty_database_is_not_filled_anew(project: Project) -> None:
+def test_an_empty_database_is_not_filled_anew(project: ToyProject) -> None:
     (files.STORE / database.NAME).write_bytes(b"")
     assert "it holds no MLflow registry" in refused(tracking.connect)
     assert (files.STORE / database.NAME).read_bytes() == b""
 
 
-def test_a_missing_database_beside_artifacts_is_not_made_anew(project: Project) -> None:
+def test_a_missing_database_beside_artifacts_is_not_made_anew(project: ToyProject) -> None:
     (files.STORE / database.NAME).unlink()
     assert "mlflow.db is not there but" in refused(tracking.connect)
     assert not (files.STORE / database.NAME).exists()
 
 
-def test_a_schema_of_another_mlflow_is_one_line(project: Project) -> None:
+def test_a_schema_of_another_mlflow_is_one_line(project: ToyProject) -> None:
     with sqlite3.connect(files.STORE / database.NAME) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '0'")
     connection.close()
@@ -120,7 +120,7 @@ def test_a_schema_of_another_mlflow_is_one_line(project: Project) -> None:
 
 
 def test_a_locked_database_is_not_called_damaged(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: ToyProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "LOCK_SECONDS", 0.1)
     other = sqlite3.connect(files.STORE / database.NAME)
@@ -132,7 +132,7 @@ def test_a_locked_database_is_not_called_damaged(
 # Save and restore
 
 
-def test_a_saved_store_is_restored_whole(project: Project, tmp_path: Path) -> None:
+def test_a_saved_store_is_restored_whole(project: ToyProject, tmp_path: Path) -> None:
     (files.STORE / "dvc").mkdir()
     (files.STORE / "dvc" / "object").write_bytes(b"data")
     saved = tmp_path / "saved"
@@ -150,7 +150,7 @@ def test_a_saved_store_is_restored_whole(project: Project, tmp_path: Path) -> No
     assert (Path(".store.replaced") / database.NAME).is_file()
 
 
-def test_saving_again_replaces_the_copy(project: Project, tmp_path: Path) -> None:
+def test_saving_again_replaces_the_copy(project: ToyProject, tmp_path: Path) -> None:
     store.save(tmp_path / "saved")
     promotion.promote(tracking.connect(), project.params)
     store.save(tmp_path / "saved")
@@ -160,7 +160,7 @@ def test_saving_again_replaces_the_copy(project: Project, tmp_path: Path) -> Non
     assert sorted(path.name for path in tmp_path.iterdir()) == ["project", "saved"]
 
 
-def test_a_save_during_a_write_is_of_one_moment(project: Project, tmp_path: Path) -> None:
+def test_a_save_during_a_write_is_of_one_moment(project: ToyProject, tmp_path: Path) -> None:
     writer = sqlite3.connect(files.STORE / database.NAME)
     writer.execute("UPDATE registered_model_aliases SET version = 2 WHERE alias = 'champion'")
     store.save(tmp_path / "saved")
@@ -171,7 +171,7 @@ def test_a_save_during_a_write_is_of_one_moment(project: Project, tmp_path: Path
     assert champion() == 1
 
 
-def test_a_damaged_store_is_not_saved(project: Project, tmp_path: Path) -> None:
+def test_a_damaged_store_is_not_saved(project: ToyProject, tmp_path: Path) -> None:
     store.save(tmp_path / "saved")
     before = content(tmp_path / "saved")
     truncate()
@@ -180,7 +180,7 @@ def test_a_damaged_store_is_not_saved(project: Project, tmp_path: Path) -> None:
     assert content(tmp_path / "saved") == before
 
 
-def test_a_damaged_store_is_replaced_and_kept_aside(project: Project, tmp_path: Path) -> None:
+def test_a_damaged_store_is_replaced_and_kept_aside(project: ToyProject, tmp_path: Path) -> None:
     store.save(tmp_path / "saved")
     left = truncate()
     restore(tmp_path / "saved")
@@ -188,7 +188,7 @@ def test_a_damaged_store_is_replaced_and_kept_aside(project: Project, tmp_path: 
     assert (Path(".store.replaced") / database.NAME).read_bytes() == left
 
 
-def test_a_save_goes_nowhere_else_than_to_a_store(project: Project, tmp_path: Path) -> None:
+def test_a_save_goes_nowhere_else_than_to_a_store(project: ToyProject, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.tex").write_text("precious")
     sentence = refused(lambda: store.save(tmp_path / "home"))
@@ -198,7 +198,7 @@ def test_a_save_goes_nowhere_else_than_to_a_store(project: Project, tmp_path: Pa
     assert "is a file; name a folder" in sentence
 
 
-def test_versions_are_not_lost_without_force(project: Project, tmp_path: Path) -> None:
+def test_versions_are_not_lost_without_force(project: ToyProject, tmp_path: Path) -> None:
     store.save(tmp_path / "old")
     project.register(3)
     before = content(files.STORE)
@@ -216,7 +216,7 @@ def test_versions_are_not_lost_without_force(project: Project, tmp_path: Path) -
 
 
 def test_a_version_number_given_twice_is_not_taken_for_the_same(
-    project: Project, tmp_path: Path
+    project: ToyProject, tmp_path: Path
 ) -> None:
     shutil.copytree(files.STORE, tmp_path / "fork")
     project.register(3)
@@ -228,7 +228,7 @@ def test_a_version_number_given_twice_is_not_taken_for_the_same(
 
 @pytest.mark.parametrize("lost", ["mlflow.db", "artifacts"])
 def test_a_copy_that_is_not_whole_is_not_restored(
-    project: Project, tmp_path: Path, lost: str
+    project: ToyProject, tmp_path: Path, lost: str
 ) -> None:
     saved, before = tmp_path / "saved", content(files.STORE)
     store.save(saved)
@@ -244,7 +244,7 @@ def test_a_copy_that_is_not_whole_is_not_restored(
 
 @pytest.mark.parametrize("step", ["shutil.copytree", "pathlib.Path.replace"])
 def test_a_killed_restore_is_done_by_the_next(
-    project: Project,
+    project: ToyProject,
     tmp_path: Path,
     killed_at: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
@@ -260,7 +260,7 @@ def test_a_killed_restore_is_done_by_the_next(
 
 
 def test_a_restore_killed_between_its_two_moves_leaves_both_stores(
-    project: Project, tmp_path: Path, killed_at: Callable[..., None], monkeypatch: Any
+    project: ToyProject, tmp_path: Path, killed_at: Callable[..., None], monkeypatch: Any
 ) -> None:
     store.save(tmp_path / "saved")
     before = content(files.STORE)
@@ -273,7 +273,7 @@ def test_a_restore_killed_between_its_two_moves_leaves_both_stores(
 
 
 def test_a_save_killed_between_its_two_moves_loses_nothing(
-    project: Project, tmp_path: Path, killed_at: Callable[..., None], monkeypatch: Any
+    project: ToyProject, tmp_path: Path, killed_at: Callable[..., None], monkeypatch: Any
 ) -> None:
     saved = tmp_path / "saved"
     store.save(saved)

@@ -1,0 +1,137 @@
+"""A working folder with a real, tiny model that is trained and registered in an instant."""
+
+import json
+import shutil
+from typing import Any
+
+import numpy as np
+
+from mlops import artifact, files, registry, tracking
+from mlops.params import Params
+
+NAME = "flight-delays"
+FEATURES = '''"""Two numbers."""
+
+
+def build_features(columns):
+    return {"a": columns["a"], "b": columns["b"]}
+'''
+
+
+class ToyProject:
+    """The working folder is a project: train in it, judge, and look into its registry."""
+
+    params = Params.model_validate(
+        {
+            "name": NAME,
+            "task": "binary",
+            "seed": 1,
+            "data": {
+                "target": "late",
+                "time": "time_hour",
+                "window": {"start": "2013-01", "end": "2013-03"},
+                "holdout": {"start": "2013-04", "end": "2013-04"},
+            },
+            "gate": {
+                "metric": "roc_auc",
+                "margin": 0.005,
+                "calibration": 0.1,
+                "latency_ms": 2.0,
+                "size_mb": 20.0,
+            },
+        }
+    )
+
+    def train(self, seed: int, **facts: Any) -> str:
+        """Write ``models`` and the reports that a training leaves; returns the model's MD5."""
+        shutil.rmtree(files.MODEL, ignore_errors=True)
+        files.MODEL.mkdir()
+        files.COMPARISON.unlink(missing_ok=True)
+        onnx, skops_bytes = _fit(seed)
+        (files.MODEL / artifact.ONNX).write_bytes(onnx)
+        (files.MODEL / artifact.SKOPS).write_bytes(skops_bytes)
+        (files.MODEL / artifact.FEATURES).write_text(FEATURES)
+        model_md5 = files.md5(files.MODEL / artifact.ONNX)
+        described = artifact.Facts.model_validate(
+            {
+                "task": "binary",
+                "target": "late",
+                "classes": [0, 1],
+                "features": ["a", "b"],
+                "inputs": ["a", "b"],
+                "window": {"start": "2013-01", "end": "2013-03"},
+                "rows": 200,
+                "base_rate": [0.5, 0.5],
+                "params": {"C": 1.0},
+                "schema_columns": {"a": "float64", "b": "float64", "late": "int64"},
+                "code": {"features.py": "c0de"},
+                "data_md5": f"da7a{seed}",
+                "model_md5": model_md5,
+                "requirements_md5": "10cc",
+            }
+            | facts
+        )
+        (files.MODEL / artifact.FACTS).write_text(described.model_dump_json())
+        files.write_json(files.METRICS, {"rows": 90, "roc_auc": 0.7, "baseline": {"roc_auc": 0.5}})
+        files.write_json(
+            files.TRAINING,
+            {
+                "commit": f"{seed:040x}",
+                "dirty": False,
+                "run_id": "f" * 32,
+                "started": "2013-04-01T00:00:00+00:00",
+                "seconds": 1.5,
+                "peak_memory_mb": 200.0,
+                "python": "3.11.2",
+                "platform": "Linux",
+                "requirements_md5": "10cc",
+                "model_md5": model_md5,
+            },
+        )
+        return model_md5
+
+    def judge(self, finding: str, passed: bool, champion: int | None) -> None:
+        """Write the comparison of the trained model."""
+        files.write_json(
+            files.COMPARISON,
+            {
+                "finding": finding,
+                "passed": passed,
+                "candidate": {"model_md5": files.md5(files.MODEL / artifact.ONNX)},
+                "champion": None if champion is None else {"version": champion},
+            },
+        )
+
+    def register(
+        self, seed: int, finding: str = "better", passed: bool = True, champion: int | None = 1
+    ) -> int:
+        """Train, judge and register; returns the version."""
+        self.train(seed)
+        self.judge(finding, passed, champion)
+        return registry.register(self.params, tracking.connect())
+
+    def aliases(self) -> dict[str, int]:
+        model = tracking.connect().get_registered_model(NAME)
+        return {alias: int(version) for alias, version in model.aliases.items()}
+
+    def audit(self) -> list[dict[str, Any]]:
+        path = files.STORE / "audit.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _fit(seed: int) -> tuple[bytes, bytes]:
+    import skops.io
+    from skl2onnx import convert_sklearn
+    from skl2onnx.common.data_types import FloatTensorType
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(seed)
+    table = rng.normal(size=(200, 2))
+    model = LogisticRegression().fit(table, table[:, 0] + rng.normal(size=200) > 0)
+    onnx = convert_sklearn(
+        model,
+        "model",
+        [("features", FloatTensorType([None, 2]))],
+        options={id(model): {"zipmap": False}},
+    )
+    return onnx.SerializeToString(), skops.io.dumps(model)
