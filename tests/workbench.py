@@ -1,10 +1,12 @@
 """A project that is used through its command line, without a new process for each command."""
 
 import io
+import os
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import pytest
 from projects import Project
@@ -28,7 +30,12 @@ class Workbench(Project):
         """Run ``mlops`` in the folder, as a person does, and return what it said."""
         out, err = io.StringIO(), io.StringIO()
         _forget()
-        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            mock.patch.dict(os.environ),  # a command may set variables, as for its own process
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
             patch.chdir(self.folder)
             patch.setattr(sys, "argv", ["mlops", *arguments])
             patch.setattr(sys, "path", list(sys.path))

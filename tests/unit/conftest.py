@@ -2,9 +2,10 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from toy_project import ToyProject
@@ -31,11 +32,14 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def project(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ToyProject:
+def project(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ToyProject]:
     """A copy of the template that the test may change; it is the working folder."""
     shutil.copytree(template, tmp_path / "project")
     _enter(tmp_path / "project", monkeypatch)
-    return ToyProject()
+    with mock.patch.dict(os.environ):  # MLflow exports the address that it was told last
+        yield ToyProject()
 
 
 @pytest.fixture
