@@ -1,5 +1,6 @@
 """Copies of the template, and commands that run as on a machine of somebody else."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 # Programs of the environment that the tests run in come first.
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+NAME = 'D\'Arcy & "Co" — Vögel 2. <b> $(touch x) `touch x`'
+# The packages that uv has downloaded lie in the home folder of the user.
+HOME = os.environ["HOME"]
 IDENTITY = ("-c", "user.name=Tester", "-c", "user.email=tester@example.com")
 
 Generate = Callable[..., Path]
@@ -61,3 +65,23 @@ def copy_of_the_template(folder: Path) -> Path:
         shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
     commit(folder, "The template")
     return folder
+
+
+def with_environment(folder: Path) -> Path:
+    """Generate a project with a name and in a folder that hurt, commit it, and set it up."""
+    outer = folder / "it's a \u201cfolder\u201d & more"
+    outer.mkdir()
+    template = copy_of_the_template(outer / "template")
+    answers = dict.fromkeys(("project_name", "description", "author"), NAME)
+    answers_file = outer / "answers.json"
+    answers_file.write_text(json.dumps({**answers, "github_owner": "o"}))
+    succeed(
+        *("cruft", "create", template.as_uri(), "--no-input"),
+        *("--extra-context-file", answers_file),
+        cwd=outer,
+    )
+    project = outer / "d-arcy-co-vogel-2-b-touch-x-touch-x"
+    commit(project, "First")
+    said = succeed("make", "setup", cwd=project, HOME=HOME)
+    assert "Making the environment in .venv with " in said
+    return project
