@@ -23,7 +23,13 @@ def run(
     *command: str | Path, cwd: Path, typed: str = "", **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command with a home folder of its own: no git identity, no settings of the user."""
-    strange = {"PATH": PATH, "HOME": str(cwd.parent), "GIT_CONFIG_NOSYSTEM": "1"}
+    strange = {
+        "PATH": PATH,
+        "HOME": str(cwd.parent),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        # Beside another test process, threads of a training wait for each other.
+        "OMP_NUM_THREADS": "1",
+    }
     # What the make, the pytest and the git around these tests tell their own children.
     around = ("MAKE", "MFLAGS", "PYTEST_", "GIT_")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(around)}
