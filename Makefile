@@ -5,15 +5,8 @@ include project.mk
 # The machinery is tested where it is used: a test generates a project and runs `make test` in it.
 TESTS := tests/template
 
-setup: .venv/template
-test: .venv/template
-
-demo: .venv/template ## Generate a project in build/demo and take it through the whole loop
+demo: .venv/setup ## Generate a project in build/demo and take it through the whole loop
 	python template/demo.py
 
-bench: .venv/template ## Measure the pipeline against the bare work, and the bootstrap against the naive one
+bench: .venv/setup ## Measure the pipeline against the bare work, and the bootstrap against the naive one
 	python template/bench
-
-.venv/template: template/requirements.txt .venv/setup
-	@uv pip install --quiet --require-hashes -r $<
-	@touch $@
