@@ -105,11 +105,23 @@ def compare(
 
 
 @app.command(rich_help_panel=JUDGE)
-def report() -> None:
+def report(
+    anyway: Annotated[
+        bool, typer.Option(help="Also when there is nothing to judge: the report says why.")
+    ] = False,
+) -> None:
     """Write the pull-request comment, reports/report.md, from the JSON files in reports/."""
     from mlops import report
 
-    report.run()
+    report.run(anyway)
+
+
+@app.command(rich_help_panel=JUDGE)
+def verdict() -> None:
+    """Print finding, gate and reason as lines of name=value, as a workflow's outputs want them."""
+    from mlops import verdict
+
+    verdict.run()
 
 
 @app.command(rich_help_panel=REGISTRY)
@@ -215,12 +227,19 @@ def connected() -> "tuple[params.Params, MlflowClient]":
 
 def main() -> None:
     """Run the command line; the user's errors are one line each, ours have a traceback."""
+    from mlops.verdict import record_failure
+
+    command = " ".join(sys.argv[1:])
     try:
         app()
     except MlopsError as error:
         for line in str(error).splitlines():
             print(f"mlops: {line}", file=sys.stderr)
+        record_failure(command, str(error))
         sys.exit(1)
+    except Exception as error:
+        record_failure(command, f"{type(error).__name__}: {error}")
+        raise
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def run(params: Params, mode: Mode | None) -> None:
     """
     from mlops import comparison
 
-    for path in (files.COMPARISON, files.REPORT):
+    for path in (files.COMPARISON, files.REPORT, files.FAILURE):
         path.unlink(missing_ok=True)
     candidate = load_candidate(params)
     champion = load_champion(params, candidate)

@@ -28,6 +28,7 @@ TRAINING = REPORTS / "training.json"
 PLOTS = REPORTS / "plots"
 COMPARISON = REPORTS / "comparison.json"
 REPORT = REPORTS / "report.md"
+FAILURE = REPORTS / "failure.json"
 
 
 def find_root(start: Path) -> Path:

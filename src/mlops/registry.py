@@ -44,7 +44,7 @@ def register(params: Params, client: "MlflowClient") -> int:
         )
     tags = _tags(facts, training, metrics, _comparison(facts))
     with tracking.answers(client.tracking_uri):
-        run = training_run.resume(client, params, training["run_id"])
+        run = training_run.resume(client, params, training)
         # A folder of its own: the next registration from this run must not change this one.
         folder = f"versions/{uuid.uuid4().hex}"
         with tempfile.TemporaryDirectory(prefix="mlops-") as temporary:

@@ -2,12 +2,13 @@
 
 import functools
 import html
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mlops import files, words
+from mlops import files, git, words
 from mlops.errors import MlopsError
 
 LIMIT = 60_000  # characters; GitHub refuses a comment above 65,536
@@ -21,23 +22,51 @@ MARKDOWN = re.compile(r"[\\`*\[\]|~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=//)
 MENTION = re.compile(r"[@#]")
 
 
-def run() -> None:
-    """Write ``reports/report.md`` from what validate, train and compare have written."""
+def run(anyway: bool = False) -> None:
+    """Write ``reports/report.md`` from what validate, train and compare have written.
+
+    Parameters
+    ----------
+    anyway : bool
+        When there is nothing to judge, say so in a report instead of raising: an older comment on
+        the pull request must not stand there as if it were about this commit.
+    """
     files.REPORT.unlink(missing_ok=True)
-    data = files.read_json(files.DATA_REPORT, "dvc repro")
-    if data["passed"]:
-        comparison = files.read_json(files.COMPARISON, "mlops compare")
-        training = files.read_json(files.TRAINING, "dvc repro")
-        judged = comparison["candidate"]
-        if (judged["data_md5"], judged["model_md5"]) != (data["md5"], training["model_md5"]):
-            raise MlopsError(
-                f"{files.COMPARISON} is about an older model or data; run `mlops compare` first"
-            )
-        text = render("report.md.j2", comparison)
-    else:
-        text = render("refused.md.j2", data)
+    try:
+        template, content = _content()
+    except MlopsError:
+        if not anyway:
+            raise
+        template, content = "unfinished.md.j2", {"error": None, **_failure()}
+    text = render(template, content)
     files.write_text(files.REPORT, text)
     print(f"{files.REPORT}: {len(text):,} characters")
+
+
+def _content() -> tuple[str, dict[str, Any]]:
+    data = files.read_json(files.DATA_REPORT, "dvc repro")
+    if not data["passed"]:
+        return "refused.md.j2", data
+    comparison = files.read_json(files.COMPARISON, "mlops compare")
+    training = files.read_json(files.TRAINING, "dvc repro")
+    judged = comparison["candidate"]
+    if (judged["data_md5"], judged["model_md5"]) != (data["md5"], training["model_md5"]):
+        raise MlopsError(
+            f"{files.COMPARISON} is about an older model or data; run `mlops compare` first"
+        )
+    return "report.md.j2", comparison
+
+
+def _failure() -> dict[str, Any]:
+    """Return the note that a failed command left, if any."""
+    return dict(files.read_json(files.FAILURE, "mlops")) if files.FAILURE.is_file() else {}
+
+
+def run_url() -> str | None:
+    """Return the address of the workflow run that this is part of."""
+    names = ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")
+    server, repository, run_id = (os.environ.get(name) for name in names)
+    return f"{server}/{repository}/actions/runs/{run_id}" if run_id else None
 
 
 def render(template: str, content: dict[str, Any], limit: int = LIMIT) -> str:
@@ -65,11 +94,12 @@ def render(template: str, content: dict[str, Any], limit: int = LIMIT) -> str:
         autoescape=False,  # the output is Markdown; `cell` and `code` defuse what is not ours
     )
     environment.filters.update(FILTERS)
+    around = {"head": git.head(), "run_url": run_url(), "meanings": words.MEANINGS}
     keep: dict[str, int] = {}
     while True:
         shown: dict[str, int] = {}
         text = environment.get_template(template).render(
-            content, cut=_cutter(keep, shown, limit // SHORTEST_ROW), meanings=words.MEANINGS
+            content, cut=_cutter(keep, shown, limit // SHORTEST_ROW), **around
         )
         if len(text) <= limit:
             return text

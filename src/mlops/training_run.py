@@ -4,9 +4,10 @@ import math
 import platform
 import socket
 import time
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlops import files, tracking
 from mlops.git import Commit
@@ -24,7 +25,7 @@ class TrainingRun:
         data = files.read_json(files.DATA_REPORT, "dvc repro")
         run = self._client.create_run(
             tracking.experiment_id(self._client, params.name),
-            run_name=f"{params.data.window} {(commit.sha or 'no commit')[:8]}",
+            run_name=_run_name(params, commit.sha),
             tags={
                 "mlflow.source.git.commit": commit.sha or "",
                 "git_dirty": str(commit.dirty).lower(),
@@ -70,24 +71,50 @@ class TrainingRun:
         self._client.set_terminated(self.id, "KILLED" if kind is KeyboardInterrupt else status)
 
 
-def resume(client: "MlflowClient", params: Params, run_id: str) -> str:
-    """Return ``run_id``, or the id of a new run when this registry does not have that one.
+def resume(client: "MlflowClient", params: Params, training: dict[str, Any]) -> str:
+    """Return the run of a training, or a copy of it when this registry does not have that run.
 
-    A model that DVC restored was trained elsewhere; the new run is tagged with the original's id.
+    A model that DVC or a workflow's artifact brought was trained elsewhere; the copy is tagged
+    with the original's id.
+
+    Parameters
+    ----------
+    training : dict
+        What ``reports/training.json`` says.
     """
+    from mlflow.entities import Metric
     from mlflow.exceptions import MlflowException
 
     try:
-        if client.get_run(run_id).info.lifecycle_stage == "active":
-            return run_id
+        if client.get_run(training["run_id"]).info.lifecycle_stage == "active":
+            return str(training["run_id"])
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
     experiment = tracking.experiment_id(client, params.name)
-    run = client.create_run(experiment, tags={"trained_in_run": run_id})
-    _log_params(client, run.info.run_id, params)
-    client.set_terminated(run.info.run_id)
-    return str(run.info.run_id)
+    tags = {
+        "trained_in_run": training["run_id"],
+        "mlflow.source.git.commit": training["commit"] or "",
+        "git_dirty": str(training["dirty"]).lower(),
+        "requirements_md5": training["requirements_md5"],
+        "python": training["python"],
+        "platform": training["platform"],
+    }
+    run = client.create_run(experiment, run_name=_run_name(params, training["commit"]), tags=tags)
+    run_id = str(run.info.run_id)
+    _log_params(client, run_id, params)
+    measured = {**files.read_json(files.METRICS, "dvc repro"), **training}
+    numbers = {name: value for name, value in measured.items() if isinstance(value, float)}
+    started = int(datetime.fromisoformat(training["started"]).timestamp() * 1000)
+    client.log_batch(run_id, [Metric(name, value, started, 0) for name, value in numbers.items()])
+    if files.PLOTS.is_dir():
+        client.log_artifacts(run_id, str(files.PLOTS), "plots")
+    client.set_terminated(run_id)
+    return run_id
+
+
+def _run_name(params: Params, commit: str | None) -> str:
+    return f"{params.data.window} {(commit or 'no commit')[:8]}"
 
 
 def _log_params(client: "MlflowClient", run_id: str, params: Params) -> None:
