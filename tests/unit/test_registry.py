@@ -96,6 +96,20 @@ def test_a_version_belongs_to_the_run_that_trained_it(project: ToyProject) -> No
     assert client.get_model_version(NAME, str(version)).run_id == run
 
 
+def test_a_model_trained_in_another_job_brings_its_run_along(project: ToyProject) -> None:
+    files.write_text(files.PLOTS / "curve.csv", "x,y\n0,1\n")
+    version = project.register(1)
+    client = tracking.connect()
+    run = client.get_run(client.get_model_version(NAME, str(version)).run_id)
+    assert run.data.tags["trained_in_run"] == "f" * 32
+    assert run.data.tags["mlflow.source.git.commit"] == f"{1:040x}"
+    assert run.info.run_name == "2013-01 to 2013-03 00000000"
+    assert run.data.metrics == {"roc_auc": 0.7, "seconds": 1.5, "peak_memory_mb": 200.0}
+    assert [file.path for file in client.list_artifacts(run.info.run_id, "plots")] == [
+        "plots/curve.csv"
+    ]
+
+
 def test_a_model_that_was_not_compared_does_not_pass(project: ToyProject) -> None:
     client = tracking.connect()
     project.train(3)
