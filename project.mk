@@ -4,9 +4,12 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup lint format test repro report merge-lock clean
+.PHONY: help setup lint format test repro report pull-repro changed merge-lock clean
 
 TESTS := --cov
+
+# What a model is made of, as git's pathspecs; prose does not decide it.
+DECIDES := src data '*.dvc' dvc.yaml dvc.lock params.yaml requirements.txt .python-version ':!*.md'
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
@@ -36,10 +39,15 @@ help: ## List what can be made
 
 setup: .venv/setup ## Make the environment in .venv, exactly as requirements.txt locks it
 
-lint: .venv/setup ## Check format, lint and types; change nothing
+lint: .venv/setup ## Check format, lint, types and workflows; change nothing
 	ruff format --check
 	ruff check
 	mypy
+	actionlint
+	zizmor --quiet --offline --persona auditor --strict-collection .github
+	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
+	check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 
 format: .venv/setup ## Format the code and fix what can be fixed without thought
 	ruff check --fix-only
@@ -54,6 +62,17 @@ repro: .venv/setup ## Run the stages of the pipeline that have something new to 
 report: repro ## Judge the model against the champion and write reports/report.md
 	mlops compare
 	mlops report
+
+# A dvc.lock from a laptop may name results that were never pushed: DVC then skips their stages, and
+# there is nothing to pull; the second repro computes them.
+pull-repro: .venv/setup ## The same, but take results from the DVC remote where it has them
+	dvc repro --pull --allow-missing
+	dvc pull --quiet validate features train evaluate || dvc repro --pull
+
+changed: ## Say whether what decides the model has changed since the commit SINCE (no such commit: yes)
+	@if git cat-file -e "$$SINCE^{commit}" 2>/dev/null && \
+	    git diff --stat --exit-code "$$SINCE" HEAD -- $(DECIDES) >&2; then echo changed=false; \
+	else echo changed=true; fi
 
 merge-lock: .venv/setup ## Resolve a merge conflict in dvc.lock (resolve params.yaml first)
 	git checkout --ours -- dvc.lock

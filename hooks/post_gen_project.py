@@ -53,6 +53,7 @@ def write_answers() -> None:
         f"description = {description}\nauthors = [" + "{ name = " + author + " }]",
     )
     replace_line(".python-version", r"3\.\d+$", ANSWERS["python_version"])
+    replace_line(".github/CODEOWNERS", r"\* @.*$", f"* @{ANSWERS['github_owner']}")
     if server := ANSWERS["mlflow_tracking_uri"]:
         replace_line("params.yaml", r'tracking_uri: ""', f'tracking_uri: "{server}"')
     if remote := ANSWERS["dvc_remote_url"]:

@@ -207,6 +207,38 @@ def restore(
     print(f"{files.STORE} is restored from {directory}")
 
 
+@store.command()
+def pull(
+    force: Annotated[
+        bool, typer.Option(help="Also when .store has versions that the branch lacks.")
+    ] = False,
+) -> None:
+    """Replace .store by what the branch mlops-store of origin holds, after checking it."""
+    from mlops import store_branch
+    from mlops.progress import console
+
+    # Nothing that moves: git may ask for a password meanwhile.
+    console.print(f"Fetching {store_branch.THERE} ...")
+    print(store_branch.pull(force))
+
+
+@store.command()
+def push(
+    force: Annotated[
+        bool, typer.Option(help="Also when .store lacks files that the branch has.")
+    ] = False,
+) -> None:
+    """Save .store on the branch mlops-store of origin, unless someone else has since the pull.
+
+    Exits with 1 and changes nothing then: pull, register again, push again.
+    """
+    from mlops import store_branch
+    from mlops.progress import console
+
+    console.print(f"Saving {files.STORE} in {store_branch.THERE} ...")
+    print(store_branch.push(force))
+
+
 def settings() -> params.Params:
     """Read params.yaml; an environment variable wins over its registry."""
     read = params.load()

@@ -11,7 +11,8 @@ from mlops.database import Version
 from mlops.errors import MlopsError
 
 FOLDERS = ("artifacts", "dvc")
-UPLOADING = ".artifact.uploading.*"  # MLflow's unfinished files
+# MLflow's unfinished files, and what Python leaves where a version was loaded.
+NOT_COPIED = shutil.ignore_patterns(".artifact.uploading.*", "__pycache__")
 
 
 def save(directory: Path) -> None:
@@ -57,11 +58,15 @@ def restore(directory: Path, force: bool = False) -> None:
 def check(store: Path, advice: str) -> set[Version]:
     """Return the versions of a store, refusing one that is damaged.
 
+    It has none when they are on a server, and it keeps only data and the audit record.
+
     Raises
     ------
     MlopsError
         Saying what is damaged, and ``advice``.
     """
+    if registry_is_elsewhere(store):
+        return set()
     path = store / database.NAME
     if problem := database.damage(path):
         raise MlopsError(f"{path} is damaged ({problem}); {advice}")
@@ -71,6 +76,12 @@ def check(store: Path, advice: str) -> set[Version]:
     return versions
 
 
+def registry_is_elsewhere(store: Path) -> bool:
+    """Tell a store beside an MLflow server from one that has lost its database."""
+    held = {path.name for path in store.iterdir()} if store.is_dir() else set()
+    return bool(held & {"dvc", AUDIT}) and not held & {"artifacts", database.NAME}
+
+
 def _has_files(path: Path, version: Version) -> bool:
     if not version.source.startswith("store:"):
         return True  # kept elsewhere
@@ -78,12 +89,14 @@ def _has_files(path: Path, version: Version) -> bool:
 
 
 def _refuse_loss(source: Path, target: Path, advice: str) -> None:
-    """Refuse to replace a store by one that lacks some of its loadable versions."""
+    """Refuse to replace a store by one, already checked, that lacks some loadable versions."""
     path = target / database.NAME
     if database.damage(path):
         return
     there = {version for version in database.versions(path) if _has_files(path, version)}
-    if lost := sorted(there - database.versions(source / database.NAME)):
+    if not registry_is_elsewhere(source):
+        there -= database.versions(source / database.NAME)
+    if lost := sorted(there):
         raise MlopsError(
             f"{target} has {', '.join(map(str, lost))}, which {source} lacks and would be lost; "
             f"nothing is changed; {advice}"
@@ -112,11 +125,12 @@ def _copy(source: Path, target: Path) -> Path:
     try:
         copy.chmod(0o755)
         # The database first: every version it knows has its artifacts by then.
-        database.copy(source / database.NAME, copy / database.NAME)
-        for name in FOLDERS:
+        registry = not registry_is_elsewhere(source)
+        if registry:
+            database.copy(source / database.NAME, copy / database.NAME)
+        for name in FOLDERS if registry else ("dvc",):
             if (source / name).is_dir():
-                ignored = shutil.ignore_patterns(UPLOADING)
-                shutil.copytree(source / name, copy / name, ignore=ignored)
+                shutil.copytree(source / name, copy / name, ignore=NOT_COPIED)
         if (source / AUDIT).is_file():
             shutil.copyfile(source / AUDIT, copy / AUDIT)
     except BaseException:

@@ -62,6 +62,7 @@ def test_answers_land_in_the_settings(generate: Generate) -> None:
         project_name="Churn",
         description="Predict who leaves.",
         author="Ada Lovelace",
+        github_owner="ada-l",
         dvc_remote_url="s3://bucket/path%20x?y=1&z",
         mlflow_tracking_uri="https://mlflow.example.com:8443/a&b",
     )
@@ -74,6 +75,7 @@ def test_answers_land_in_the_settings(generate: Generate) -> None:
     shown = succeed("dvc", "config", "remote.store.url", cwd=project)
     assert shown.strip() == "s3://bucket/path%20x?y=1&z"
     assert "Copyright (c) Ada Lovelace" in (project / "LICENSE").read_text()
+    assert (project / ".github" / "CODEOWNERS").read_text().endswith("\n* @ada-l\n")
     assert (project / "README.md").read_text().startswith("# Churn\n\nPredict who leaves.\n")
 
 

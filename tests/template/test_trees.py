@@ -14,7 +14,7 @@ ANSWERS = {
     "dvc_remote_url": "s3://bucket/churn",
 }
 CARRY_ANSWERS = {"README.md", "LICENSE", "params.yaml", "pyproject.toml", ".python-version"}
-CARRY_ANSWERS |= {".dvc/config"}
+CARRY_ANSWERS |= {".dvc/config", ".github/CODEOWNERS"}
 
 
 def tree(project: Path) -> dict[str, tuple[bytes, bool]]:
@@ -60,7 +60,8 @@ def test_files_without_answers_are_the_living_files_byte_for_byte(
 def test_the_word_of_the_generator_is_nowhere_in_a_project(generate: Generate) -> None:
     project = generate(**ANSWERS)
     for name, (content, _) in tree(project).items():
-        assert b"cookiecutter" not in content.lower(), name
+        # The lock names what `cruft` needs.
+        assert b"cookiecutter" not in content.lower() or name == "requirements.txt", name
         assert "cookiecutter" not in name.lower()
         assert b"{{ '" not in content
         assert not (project / name).is_symlink()
@@ -72,6 +73,18 @@ def test_expressions_of_other_languages_survive(tmp_path: Path, generate: Genera
     (source / "src" / "model" / "expression.py").write_text(expression)
     commit(source, "An expression")
     assert (generate(source) / "src/model/expression.py").read_text() == expression
+
+
+def test_workflows_and_actions_are_the_living_ones_byte_for_byte(
+    template: Path, generate: Generate
+) -> None:
+    """All that lies there, with every `${{ }}`, and only without the tests of the template."""
+    project = generate(**ANSWERS)
+    living, generated = (tree(folder / ".github") for folder in (template, project))
+    assert b"${{ " in generated["workflows/train.yml"][0]
+    assert living.keys() - generated.keys() == {"workflows/template.yml"}
+    differing = {name for name in generated if generated[name] != living[name]}
+    assert differing == {"CODEOWNERS"}
 
 
 def test_a_used_working_folder_carries_nothing_along(
@@ -89,6 +102,7 @@ def test_a_used_working_folder_carries_nothing_along(
         "src/model/__pycache__/data.cpython-311.pyc",
         "src/project.egg-info/PKG-INFO",
         "tests/unit/__pycache__/conftest.pyc",
+        ".github/actions/comment/__pycache__/comment.pyc",
         "build/demo/README.md",
     ]
     for name in leftovers:

@@ -1,0 +1,156 @@
+"""Keeps one comment on a pull request: the report about its newest commit, updated in place.
+
+CML writes it. Where CML cannot be had, fails, or would not update our comment, ``gh`` writes the
+same text with the same watermark, so that the CML of the next run finds it.
+
+The report comes from a job that ran the code of the pull request, so nothing in it is trusted: it
+never reaches the log, and it is cut to what GitHub takes. Mentions in it are left as they are:
+whose report gets here may push to this repository, and can mention anybody in a comment as well.
+"""
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import cml
+from fit import fit
+from github import GitHubError, OutdatedError, PullRequest, api
+from log import annotate, append, one_line
+
+LIMIT = 60_000  # characters of a report; GitHub takes 65,536 in a comment, and answers 422 to more
+# On the last line and alone there; who quotes it has a sign before it or an answer after it.
+OUR_MARK = re.compile(rf"^{cml.WATERMARK}\s*\Z", re.MULTILINE)
+
+
+class InputError(Exception):
+    """The step was given something that cannot be commented."""
+
+
+def main() -> int:
+    """Write or update the comment; returns the exit code of the step."""
+    try:
+        pull_request = from_environment()
+        url = write(pull_request, comment_text(pull_request, read_report()))
+    except InputError as error:
+        annotate("error", str(error))
+        return 1
+    except OutdatedError as newer:
+        annotate("notice", f"No comment: {newer}, whose own run will comment.")
+        return 0
+    except GitHubError as error:
+        if error.status in (403, 404):
+            annotate(
+                "warning",
+                f"No comment: this run may not write one ({error}). "
+                "The report is in the summary of the run.",
+            )
+            return 0
+        annotate("error", f"No comment: {error}")
+        return 1
+    print(url)
+    append("GITHUB_STEP_SUMMARY", f"Comment: {url}")
+    append("GITHUB_OUTPUT", f"url={url}")
+    return 0
+
+
+def from_environment() -> PullRequest:
+    """Return the pull request to comment on; it becomes part of addresses, so it is checked."""
+    number, sha = os.environ["NUMBER"], os.environ["SHA"]
+    if not re.fullmatch(r"[1-9][0-9]*", number):
+        raise InputError(f"Not the number of a pull request: {one_line(number)!r}")
+    if not re.fullmatch(r"[0-9a-f]{40}", sha):
+        raise InputError(f"Not a commit, which has 40 hexadecimal digits: {one_line(sha)!r}")
+    return PullRequest(os.environ["GITHUB_REPOSITORY"], number, sha)
+
+
+def read_report() -> str:
+    """Read the report, or as much of it as could ever be used."""
+    path = Path(os.environ["REPORT"])
+    if path.is_symlink():  # to this job's environment, say, which holds the token
+        raise InputError(f"{one_line(str(path))} is a link; the report has to be a file.")
+    text = ""
+    if path.is_file():
+        with path.open(encoding="utf-8", errors="replace") as file:
+            text = file.read(LIMIT + 1)
+    if not text.strip():
+        raise InputError(
+            f"No report to comment: {one_line(str(path))} is missing or empty. "
+            "The job that writes it says why."
+        )
+    return text
+
+
+def comment_text(pull_request: PullRequest, report: str) -> str:
+    """Return the report with what it is about under it."""
+    text, whole = fit(report, LIMIT)
+    if not whole:
+        text = (
+            f"{text}\n\n*Cut here, as a comment holds {LIMIT:,} characters of a report. "
+            "The whole report is in the artifact `report` of the run.*"
+        ).lstrip()
+    server, run = os.environ["GITHUB_SERVER_URL"], os.environ["GITHUB_RUN_ID"]
+    address = f"{server}/{pull_request.repository}/actions/runs/{run}"
+    return f"{text}\n\n<sub>Commit {pull_request.sha} in [this run]({address})</sub>"
+
+
+def write(pull_request: PullRequest, text: str) -> str:
+    """Update our comment, or add the first one; returns its address."""
+    pull_request.must_be_newest()
+    comments = pull_request.comments()
+    ours, found_by_cml = our_comment(comments), cml.comment_to_update(comments)
+    if ours == found_by_cml:
+        try:
+            return write_with_cml(pull_request, text)
+        except cml.CmlError as error:
+            annotate("warning", f"The comment is written without CML: {error}")
+        ours = our_comment(pull_request.comments())  # it may have failed after it wrote
+    elif found_by_cml:
+        print("Without CML, which would overwrite another comment that holds its watermark.")
+    else:
+        print(f"Without CML, which finds only the first {cml.COMMENTS_SEEN} comments.")
+    pull_request.must_be_newest()
+    marked = f"{text}\n\n{cml.watermark(pull_request.sha)}"
+    if ours:
+        return pull_request.change_comment(ours, marked)
+    return pull_request.add_comment(marked)
+
+
+def write_with_cml(pull_request: PullRequest, text: str) -> str:
+    file = Path(os.environ["RUNNER_TEMP"], "comment.md")
+    file.write_text(text, encoding="utf-8")
+    program = cml.installed()
+    pull_request.must_be_newest()
+    return cml.write_comment(program, pull_request, file)
+
+
+def our_comment(comments: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the newest comment that carries our mark and that no other person wrote.
+
+    The token of a workflow writes as a bot. Where the token of a person is configured instead, the
+    comments of that person are ours too.
+    """
+    ours, me = None, None
+    for comment in comments:
+        author = comment["user"] or {}  # of a deleted account nothing is known
+        if not OUR_MARK.search(comment["body"]):
+            continue
+        if author.get("type") != "Bot":
+            me = me or owner_of_token()
+            if author.get("login") != me:
+                continue
+        ours = comment
+    return ours
+
+
+def owner_of_token() -> str:
+    """Return the login of the person whose token this is, or nothing for that of a workflow."""
+    try:
+        return str(api("user")["login"])
+    except GitHubError:
+        return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,178 @@
+"""The built-in store on a branch of origin, where the next Actions run finds it.
+
+The branch is one commit without a parent: what ``.store`` was at one moment, and which commit of
+the project that belongs to.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+
+from mlops import database, files, store, store_origin
+from mlops.audit import AUDIT
+from mlops.errors import MlopsError
+from mlops.git_objects import GitError, extract, git, write_commit, write_tree
+
+HERE = files.STORE
+THERE = f"{store_origin.NAME} of {store_origin.REMOTE}"
+
+LARGEST_MB = 95  # GitHub refuses files over 100
+ELSEWHERE = {
+    "dvc": "keep data elsewhere (`dvc remote modify store url s3://bucket/path`)",
+    "artifacts": "keep models on a server (MLFLOW_TRACKING_URI)",
+}
+
+
+def pull(force: bool = False) -> str:
+    """Make ``.store`` what the branch holds; returns what was done, in a sentence.
+
+    Data that only ``.store/dvc`` has stays: DVC names files by their content.
+
+    Raises
+    ------
+    MlopsError
+        When origin cannot be read, the branch holds no whole store, or, without ``force``,
+        ``.store`` has versions that it lacks. Nothing has been changed then.
+    """
+    with _workspace() as workspace:
+        commit = store_origin.fetch()
+        if commit is None:
+            store_origin.remember(None)
+            begins = "stays as it is" if HERE.exists() else "starts empty"
+            return f"{store_origin.REMOTE} has no branch {store_origin.NAME} yet; {HERE} {begins}"
+        copy = workspace / store_origin.NAME
+        with _called(copy, THERE):
+            extract(commit, copy)
+            store.check(
+                copy,
+                "nothing is changed; delete the branch (`git push "
+                f"{store_origin.REMOTE} --delete {store_origin.NAME}`), then run `mlops store "
+                f"pull` and `mlops store push` where a whole {HERE} is",
+            )
+            _keep_data(copy)
+            store.restore(copy, force)
+        store_origin.remember(commit)
+        return f"{HERE} is pulled from {THERE}: {_message(commit)}"
+
+
+def push(force: bool = False) -> str:
+    """Replace the branch by one commit that holds ``.store``; returns what was done.
+
+    Raises
+    ------
+    MlopsError
+        When the branch is not what was pulled here, ``.store`` is damaged, has a file that GitHub
+        refuses or, without ``force``, lacks what the branch holds. Nothing has been changed then,
+        neither here nor there.
+    """
+    if not any((HERE / part).exists() for part in (database.NAME, AUDIT, *store.FOLDERS)):
+        return f"{HERE} is empty: there is nothing to save"
+    with _workspace() as workspace:
+        base = store_origin.base()
+        message = _new_message()
+        copy = workspace / store_origin.NAME
+        store.save(copy)
+        _refuse_large(copy)
+        tree = write_tree(copy, workspace / "index")
+        if base:
+            if (tree, message) == (git("rev-parse", f"{base}^{{tree}}"), _message(base)):
+                return f"{THERE} is up to date: {message}"
+            if not force:
+                _refuse_loss(base, tree)
+        store_origin.replace(base, write_commit(tree, message))
+        return f"{HERE} is saved in {THERE} ({_megabytes(copy):.1f} MB): {message}"
+
+
+@contextmanager
+def _workspace() -> Iterator[Path]:
+    """Give a folder inside ``.git``, to one process at a time; a kill leaves no litter outside."""
+    try:
+        folder = Path(git("rev-parse", "--git-path", store_origin.NAME))
+    except GitError as error:
+        raise MlopsError(
+            f"{Path.cwd()} cannot be used with git ({error}), and the store is kept on a branch; "
+            "run this in a clone of the project"
+        ) from None
+    store_origin.check()
+    with FileLock(f"{folder}.lock"):
+        shutil.rmtree(folder, ignore_errors=True)  # left by a killed process
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _called(folder: Path, name: str) -> Iterator[None]:
+    """Let errors speak of what the user knows and not of our folder."""
+    try:
+        yield
+    except MlopsError as error:
+        raise MlopsError(str(error).replace(str(folder), name)) from None
+
+
+def _keep_data(copy: Path) -> None:
+    data = HERE / "dvc"
+    for path in data.rglob("*"):
+        target = copy / "dvc" / path.relative_to(data)
+        if path.is_file() and not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+
+
+def _refuse_large(copy: Path) -> None:
+    for path in sorted(copy.rglob("*")):
+        size = path.stat().st_size / 1e6
+        if path.is_file() and size > LARGEST_MB:
+            name = path.relative_to(copy)
+            advice = ELSEWHERE.get(name.parts[0], ELSEWHERE["artifacts"])
+            raise MlopsError(
+                f"{HERE / name} has {size:.0f} MB, and the branch takes files up to {LARGEST_MB} "
+                f"MB; nothing is saved; {advice}, and delete this file"
+            )
+
+
+def _refuse_loss(base: str, tree: str) -> None:
+    """Refuse to replace the branch by what did not grow out of it, such as a store begun anew."""
+    gone = git("diff-tree", "-r", "-z", "--name-only", "--diff-filter=D", base, tree).split("\0")
+    lost = [f"files such as {gone[0]}"] if gone[0] else []
+    if _audit(base) - _audit(tree):
+        lost.append(f"lines of {AUDIT}")
+    if lost:
+        raise MlopsError(
+            f"{THERE} has {' and '.join(lost)} that {HERE} lacks; nothing is changed; run `mlops "
+            "store pull` to have them, or push with --force if they may go"
+        )
+
+
+def _audit(tree: str) -> set[str]:
+    listed = git("ls-tree", "--full-tree", tree, AUDIT)
+    return set(git("cat-file", "blob", f"{tree}:{AUDIT}").splitlines()) if listed else set()
+
+
+def _new_message() -> str:
+    try:
+        sha = git("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    except GitError:
+        raise MlopsError(
+            "the project has no commit yet, and the store is saved with the one that it belongs "
+            "to; run `git commit` first"
+        ) from None
+    try:
+        branch = git("symbolic-ref", "--quiet", "--short", "HEAD")
+    except GitError:  # detached, as in Actions
+        branch = os.environ.get("GITHUB_REF_NAME") or "HEAD"
+    return f"Store of {branch} at {sha}"
+
+
+def _message(commit: str) -> str:
+    return git("log", "-1", "--format=%s", commit)
+
+
+def _megabytes(copy: Path) -> float:
+    return sum(path.stat().st_size for path in copy.rglob("*") if path.is_file()) / 1e6

@@ -1,0 +1,81 @@
+"""The example as a repository on the local GitHub: what the workflows are tried on."""
+
+import shutil
+from pathlib import Path
+
+from local_github import LocalGitHub
+from projects import ROOT, Project, make_project
+
+JUNE = {"start": "2013-06", "end": "2013-06"}
+# In each folder that ci.yml tests, one test stands for all: all of them have just run themselves.
+FOLDERS = ("unit", "pipeline", "judgement", "workflows", "data", "model")
+SMOKE = '''"""Stands for all tests of this folder."""
+
+import model
+import pytest
+
+
+def test_the_code_is_that_of_this_checkout(request: pytest.FixtureRequest) -> None:
+    assert model.SCHEMA.columns
+    assert model.__file__.startswith(str(request.config.rootpath))
+'''
+
+
+class Hosted:
+    """A working copy of the project, and the local GitHub that it is pushed to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.project = Project(folder / "project")
+        self.github = LocalGitHub(folder / "github")
+
+    def copy(self, folder: Path) -> "Hosted":
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Hosted(folder)
+
+    def branch(self, name: str) -> None:
+        """Start a branch from main, as it is on the local GitHub."""
+        self.github.git(self.project.folder, "fetch", "--quiet", "origin", "main")
+        self.project.run("git", "checkout", "--quiet", "-b", name, "FETCH_HEAD")
+
+    def commit(self, message: str = "A change") -> str:
+        """Commit everything; returns the commit."""
+        self.project.run("git", "add", "--all")
+        self.project.run("git", "commit", "--quiet", "--message", message)
+        return self.project.run("git", "rev-parse", "HEAD").stdout.strip()
+
+
+def make_hosted(folder: Path) -> Hosted:
+    """Make a project with all its workflows, on one month of flights; nothing is pushed yet."""
+    project = make_project(folder / "project")
+    for name in ("ci.yml", "train.yml", "deploy.yml"):
+        _copy(f".github/workflows/{name}", project)
+    for path in (".github/actions", ".github/dependabot.yml", ".github/zizmor.yml"):
+        _copy(path, project)
+    _copy(".python-version", project)
+    makefile = ROOT / "project.mk"  # the name it has in the template itself
+    shutil.copyfile(makefile if makefile.is_file() else ROOT / "Makefile", project / "Makefile")
+    for name in FOLDERS:
+        test = project / f"tests/{name}/test_{name}.py"
+        test.parent.mkdir(parents=True)
+        test.write_text(SMOKE)
+    project.set(
+        data__window={"start": "2013-01", "end": "2013-01"},
+        data__holdout={"start": "2013-07-01", "end": "2013-07-10"},
+        estimator__max_iter=30,
+        estimator__learning_rate=0.1,
+        gate__resamples=200,
+    )
+    (project / "README.md").write_text("# Flights\n")
+    hosted = Hosted(folder)
+    hosted.commit("The whole project")
+    return hosted
+
+
+def _copy(path: str, project: Project) -> None:
+    source, target = ROOT / path, project / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        shutil.copyfile(source, target)

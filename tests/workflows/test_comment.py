@@ -1,0 +1,301 @@
+"""The comment on a pull request: one of them, about the newest commit, whatever goes wrong."""
+
+import hashlib
+import importlib.util
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import recorded
+from conversation import ACTION, BOT, CML, COMMENTS, REPOSITORY, TOKEN, Conversation, Step
+from conversation import comment_text as expected
+
+REPORT = "## ✅ Better than production\n\n| | candidate |\n|---|--:|\n| ROC AUC | 0.746 |"
+PULL = ("GET", f"/repos/{REPOSITORY}/pulls/1")
+LIST = ("GET", f"{COMMENTS}?per_page=100")
+BY_CML = [("GET", "/users/ada"), ("GET", COMMENTS)]
+CML_AGENT = "octokit"
+
+
+@pytest.fixture
+def github(tmp_path: Path) -> Iterator[Conversation]:
+    with Conversation(tmp_path) as github:
+        yield github
+        recorded.check(github.requests)
+        assert github.refused == []
+
+
+@pytest.fixture
+def step(github: Conversation) -> Step:
+    return Step(github)
+
+
+def updated(url: str) -> tuple[str, str]:
+    """Return the request that changes the comment at the address."""
+    return "PATCH", f"/repos/{REPOSITORY}/issues/comments/{url.rpartition('-')[2]}"
+
+
+def test_the_first_run_comments_and_the_next_updates_that_comment(
+    github: Conversation, step: Step
+) -> None:
+    first = github.head
+    log = step.run(REPORT)
+    assert github.comments() == [(BOT, expected(REPORT, first))]
+    assert github.asked() == [PULL, LIST, PULL, *BY_CML, ("POST", COMMENTS)]
+    assert log == f"{step.url}\n"
+    assert re.fullmatch(rf"https://github\.com/{REPOSITORY}/pull/1#issuecomment-\d+", step.url)
+    assert (step.folder / "summary").read_text() == f"Comment: {step.url}\n"
+
+    second, url = github.push(), step.url
+    step.run("## ❌ Worse")
+    assert github.comments() == [(BOT, expected("## ❌ Worse", second))]
+    assert github.asked() == [PULL, LIST, PULL, *BY_CML, updated(url)]
+    assert step.url == url
+
+
+def test_one_comment_although_cml_sees_only_thirty(github: Conversation, step: Step) -> None:
+    for number in range(35):
+        github.say("ada", f"Remark {number}")
+    step.run(REPORT)
+    url = step.url
+    for report in ("Second", "Third"):
+        github.asked()
+        log = step.run(report)
+        assert github.by_bot() == [expected(report, github.head)]
+        assert "Without CML, which finds only the first 30 comments." in log
+        assert github.asked() == [PULL, LIST, PULL, updated(url)]
+
+
+def test_ours_is_found_on_the_second_page(github: Conversation, step: Step) -> None:
+    for number in range(101):
+        github.say("ada", f"Remark {number}")
+    github.say(BOT, expected("Before", github.head))
+    step.run(REPORT)
+    assert github.by_bot() == [expected(REPORT, github.head)]
+
+
+def test_a_repeated_old_run_leaves_the_newer_comment_alone(
+    github: Conversation, step: Step
+) -> None:
+    old = github.head
+    new = github.push()
+    github.say(BOT, expected("New", new))
+    log = step.run("Old", SHA=old)
+    assert log == (
+        f"::notice title=Comment::No comment: the report is about {old}, the newest commit is "
+        f"{new}, whose own run will comment.\n"
+    )
+    assert github.comments() == [(BOT, expected("New", new))]
+    assert github.asked() == [PULL]
+    assert step.url == ""
+
+
+@pytest.mark.parametrize("cml", [CML, None], ids=["with CML", "without"])
+def test_a_commit_pushed_meanwhile_stops_the_comment(
+    github: Conversation, step: Step, cml: str | None
+) -> None:
+    step.cml = cml
+    github.meanwhile = github.push
+    assert "::notice title=Comment::No comment: the report is about " in step.run(REPORT)
+    assert github.comments() == []
+
+
+def test_a_quotation_is_not_taken_for_ours(github: Conversation, step: Step) -> None:
+    ours = expected("Before", github.head)
+    github.say(BOT, ours)
+    quoted = "> " + ours.replace("\n", "\n> ")
+    said = [("ada", f"{quoted}\n\nI doubt it."), ("ada", quoted), ("eve", ours)]
+    for login, body in said:
+        github.say(login, body)
+    log = step.run(REPORT)
+    assert "Without CML, which would overwrite another comment that holds its watermark." in log
+    assert github.comments() == [(BOT, expected(REPORT, github.head)), *said]
+
+
+def test_a_quotation_alone_is_answered_by_a_comment(github: Conversation, step: Step) -> None:
+    ours = expected("Deleted since", github.head)
+    github.say("ada", ours)
+    step.run(REPORT)
+    assert github.comments() == [("ada", ours), (BOT, expected(REPORT, github.head))]
+
+
+def test_the_token_of_a_person_updates_the_comment_of_that_person(
+    github: Conversation, step: Step
+) -> None:
+    github.add_token("ghp_ofAda", "ada", write=True)
+    step.token = "ghp_ofAda"
+    before = expected("Before", github.head)
+    github.say("ada", before)
+    github.say("eve", before)
+    step.run(REPORT)
+    assert github.comments() == [("ada", expected(REPORT, github.head)), ("eve", before)]
+
+
+def test_cml_comes_from_its_release_and_is_checked(github: Conversation, step: Step) -> None:
+    step.cml = None
+    digest = hashlib.sha256(github.release_cml().read_bytes()).hexdigest()
+    assert step.run(REPORT, CML_SHA256=digest) == f"{step.url}\n"
+    assert github.asked()[-3:] == [*BY_CML, ("POST", COMMENTS)]
+    notice, url = step.run("Second").splitlines()
+    assert notice.startswith(
+        "::notice title=Comment::CML v0.20.6 was not checked: no sha256 is recorded. "
+        f"It has {digest}; write that as CML_SHA256 into .github/actions/comment/action.yml"
+    )
+    assert github.asked()[-3:] == [*BY_CML, updated(url)]
+
+
+def test_a_file_that_is_not_the_recorded_cml_is_not_run(github: Conversation, step: Step) -> None:
+    step.cml = None
+    digest = hashlib.sha256(github.release_cml().read_bytes()).hexdigest()
+    warning, url = step.run(REPORT, CML_SHA256="0" * 64).splitlines()
+    assert warning == (
+        "::warning title=Comment::The comment is written without CML: "
+        f"its sha256 is {digest} where {'0' * 64} is recorded"
+    )
+    assert github.comments() == [(BOT, expected(REPORT, github.head))]
+    assert url == step.url
+    assert not [it for it in github.requests if CML_AGENT in it.user_agent]
+
+
+def test_gh_comments_where_there_is_no_cml_and_cml_goes_on_with_that_comment(
+    github: Conversation, step: Step
+) -> None:
+    step.cml = None
+    assert "written without CML: gh failed: release not found" in step.run(REPORT)
+    assert github.comments() == [(BOT, expected(REPORT, github.head))]
+    github.requests.clear()
+    step.cml = CML
+    step.run("By CML")
+    assert github.comments() == [(BOT, expected("By CML", github.head))]
+    assert github.asked()[-3:] == [*BY_CML, updated(step.url)]
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (403, "Resource not accessible by integration"),
+        (422, "Validation Failed"),
+        (500, "Server Error"),
+    ],
+)
+def test_gh_comments_where_cml_fails(
+    github: Conversation, step: Step, status: int, words: str
+) -> None:
+    github.fail("POST", COMMENTS, status, user_agent=CML_AGENT)
+    assert step.run("::error::pwned\n##[error]pwned\n").splitlines() == [
+        "::warning title=Comment::The comment is written without CML: "
+        f"{Path(CML).name} failed: {words} (HTTP {status})",  # it has printed the report
+        step.url,
+    ]
+    assert github.comments() == [(BOT, expected("::error::pwned\n##[error]pwned", github.head))]
+
+
+def test_cml_that_fails_after_it_wrote_makes_no_second_comment(
+    github: Conversation, step: Step
+) -> None:
+    step.cml = script(step, f'"{CML}" "$@" && exit 1')
+    assert "cml failed: it printed nothing" in step.run(REPORT)
+    assert github.comments() == [(BOT, expected(REPORT, github.head))]
+
+
+def test_without_the_right_to_write_the_run_stays_green(github: Conversation, step: Step) -> None:
+    github.add_token(TOKEN, BOT, write=False, repository=REPOSITORY, is_actions=True)
+    *_, last = step.run(REPORT).splitlines()
+    assert last == (
+        "::warning title=Comment::No comment: this run may not write one (Resource not accessible "
+        "by integration (HTTP 403)). The report is in the summary of the run."
+    )
+    assert github.comments() == []
+
+
+def test_an_outage_fails_the_run_in_one_line(github: Conversation, step: Step) -> None:
+    github.fail("POST", COMMENTS, 500)
+    *_, last = step.run(REPORT, fails=True).splitlines()
+    assert last == "::error title=Comment::No comment: Server Error (HTTP 500)"
+
+
+def test_what_cml_says_gives_the_runner_no_commands(github: Conversation, step: Step) -> None:
+    step.cml = script(step, f"printf '::add-mask::{TOKEN}\\r##[error]x\\nmore\\n' >&2; exit 1")
+    warning, url = step.run(REPORT).splitlines()
+    assert warning == (
+        "::warning title=Comment::The comment is written without CML: "
+        "cml failed: : :add-mask: :*** ## [error]x"
+    )
+    assert url == step.url
+    step.cml = script(step, f"echo '::add-mask::{'x' * 999}'")
+    warning, _ = step.run(REPORT).splitlines()
+    words = warning.partition("it did not say where the comment is, but ")[2]
+    assert words == f"': :add-mask: :{'x' * 286}…'"
+
+
+def script(step: Step, command: str) -> str:
+    """Return a program that behaves as CML should not."""
+    file = step.folder / "scripts" / "cml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f"#!/bin/sh\n{command}\n")
+    file.chmod(0o755)
+    return str(file)
+
+
+def test_only_a_report_that_is_there_is_posted(github: Conversation, step: Step) -> None:
+    missing = "missing or empty. The job that writes it says why.\n"
+    assert step.run(fails=True).endswith(missing)
+    assert step.run(" \n", fails=True).endswith(missing)
+    step.report.unlink()
+    step.report.symlink_to("/proc/self/environ")
+    assert step.run(fails=True) == (
+        f"::error title=Comment::{step.report} is a link; the report has to be a file.\n"
+    )
+    assert github.asked() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "what"),
+    [("NUMBER", "1/../2", "the number of a pull request"), ("SHA", "main", "a commit")],
+)
+def test_what_becomes_part_of_an_address_is_checked(
+    github: Conversation, step: Step, name: str, value: str, what: str
+) -> None:
+    log = step.run(REPORT, fails=True, **{name: value})
+    assert log.startswith(f"::error title=Comment::Not {what}")
+    assert log.endswith(f": {value!r}\n")
+    assert github.asked() == []
+
+
+def test_a_report_is_cut_where_a_comment_is_full(github: Conversation, step: Step) -> None:
+    full = ("x" * 99 + "\n") * 600
+    step.run(full)
+    assert github.by_bot() == [expected(full.rstrip(), github.head)]
+    step.run("<details>\n" * 6001)  # which have to be closed
+    (body,) = github.by_bot()
+    assert len(body) < 65_536
+    assert body.count("<details>") == body.count("</details>") > 2000
+    assert (
+        "</details>\n\n*Cut here, as a comment holds 60,000 characters of a report. The whole "
+        "report is in the artifact `report` of the run.*\n\n<sub>Commit " in body
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "kept"),
+    [
+        ("one\ntwo\n", 8, "one\ntwo"),
+        ("one\ntwo\n", 7, "one"),
+        ("one", 2, ""),
+        ("one\n```\ntwo\n```\n", 16, "one\n```\ntwo\n```"),
+        ("one\n```py\ntwo\nthree\n```\n", 18, "one\n```py\ntwo\n```"),
+        ("~~~~\n~~~\n```\n</details>\n~~~~\n", 18, "~~~~\n~~~\n```\n~~~~"),
+        ("<details>A\n\nB\n</details>\n", 24, "<details>A\n\n</details>"),
+        ("<details>A\n\nB\n</details>\n", 25, "<details>A\n\nB\n</details>"),
+        ("<details>\n\n```\n<details>\nBC", 41, "<details>\n\n```\n<details>\n```\n\n</details>"),
+    ],
+)
+def test_code_and_folds_are_closed_where_a_report_is_cut(text: str, limit: int, kept: str) -> None:
+    source = importlib.util.spec_from_file_location("fit", ACTION / "fit.py")
+    assert source
+    assert source.loader
+    module = importlib.util.module_from_spec(source)
+    source.loader.exec_module(module)
+    assert module.fit(text, limit) == (kept, kept == text.rstrip())
+    assert len(kept) <= limit
