@@ -225,7 +225,7 @@ def pull(
 @store.command()
 def push(
     force: Annotated[
-        bool, typer.Option(help="Also when .store lacks files that the branch has.")
+        bool, typer.Option(help="Replace the branch whatever it holds; what .store lacks is lost.")
     ] = False,
 ) -> None:
     """Save .store on the branch mlops-store of origin, unless someone else has since the pull.

@@ -25,10 +25,16 @@ class GitError(MlopsError):
 
 
 class Blob(NamedTuple):
-    """One file of a commit."""
+    """One entry of a commit."""
 
+    mode: str
     sha: str
     path: PurePosixPath
+
+    @property
+    def is_plain_file(self) -> bool:
+        inside = not self.path.is_absolute() and ".." not in self.path.parts
+        return inside and self.mode in REGULAR
 
 
 def git(*arguments: str, given: str = "", **environment: str) -> str:
@@ -96,13 +102,23 @@ def write_commit(tree: str, message: str) -> str:
     return git("commit-tree", "--no-gpg-sign", "-m", message, tree, **variables)
 
 
-def extract(commit: str, folder: Path) -> None:
-    """Write the files of ``commit`` below ``folder``, and never anywhere else."""
+def extract(commit: str, folder: Path, advice: str) -> None:
+    """Write the files of ``commit`` below ``folder``.
+
+    Raises
+    ------
+    MlopsError
+        When one is a link or would lie elsewhere; the sentence ends with ``advice``.
+    """
+    blobs = list(_blobs(commit))
+    for blob in blobs:
+        if not blob.is_plain_file:
+            raise MlopsError(f"{folder} holds {blob.path}, which is no plain file; {advice}")
     with subprocess.Popen(
         ["git", "cat-file", "--batch"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdin is not None and process.stdout is not None
-        for blob in _blobs(commit):
+        for blob in blobs:
             process.stdin.write(f"{blob.sha}\n".encode())
             process.stdin.flush()
             target = folder / blob.path
@@ -119,10 +135,7 @@ def _blobs(commit: str) -> Iterator[Blob]:
     for entry in git("ls-tree", "-r", "-z", "--full-tree", commit).split("\0")[:-1]:
         facts, _, name = entry.partition("\t")
         mode, _, sha = facts.split()
-        path = PurePosixPath(name)
-        if mode not in REGULAR or path.is_absolute() or ".." in path.parts:
-            raise MlopsError(f"commit {commit} holds {name}, which is no plain file; not read")
-        yield Blob(sha, path)
+        yield Blob(mode, sha, PurePosixPath(name))
 
 
 def _next_blob(answers: IO[bytes]) -> bytes:

@@ -19,6 +19,7 @@ from mlops.git_objects import GitError, extract, git, write_commit, write_tree
 
 HERE = files.STORE
 THERE = f"{store_origin.NAME} of {store_origin.REMOTE}"
+UNUSABLE = f"nothing is changed; run `mlops store push --force` in a clone that has a whole {HERE}"
 
 LARGEST_MB = 95  # GitHub refuses files over 100
 ELSEWHERE = {
@@ -46,13 +47,8 @@ def pull(force: bool = False) -> str:
             return f"{store_origin.REMOTE} has no branch {store_origin.NAME} yet; {HERE} {begins}"
         copy = workspace / store_origin.NAME
         with _called(copy, THERE):
-            extract(commit, copy)
-            store.check(
-                copy,
-                "nothing is changed; delete the branch (`git push "
-                f"{store_origin.REMOTE} --delete {store_origin.NAME}`), then run `mlops store "
-                f"pull` and `mlops store push` where a whole {HERE} is",
-            )
+            extract(commit, copy, UNUSABLE)
+            store.check(copy, UNUSABLE)
             _keep_data(copy)
             store.restore(copy, force)
         store_origin.remember(commit)
@@ -65,24 +61,23 @@ def push(force: bool = False) -> str:
     Raises
     ------
     MlopsError
-        When the branch is not what was pulled here, ``.store`` is damaged, has a file that GitHub
-        refuses or, without ``force``, lacks what the branch holds. Nothing has been changed then,
-        neither here nor there.
+        When ``.store`` is damaged or has a file that GitHub refuses, when the branch moves
+        meanwhile or, without ``force``, is not what was pulled here or holds what ``.store``
+        lacks. Nothing has been changed then, neither here nor there.
     """
     if not any((HERE / part).exists() for part in (database.NAME, AUDIT, *store.FOLDERS)):
         return f"{HERE} is empty: there is nothing to save"
     with _workspace() as workspace:
-        base = store_origin.base()
+        base = store_origin.base(force)
         message = _new_message()
         copy = workspace / store_origin.NAME
         store.save(copy)
         _refuse_large(copy)
         tree = write_tree(copy, workspace / "index")
-        if base:
+        if base and not force:
             if (tree, message) == (git("rev-parse", f"{base}^{{tree}}"), _message(base)):
                 return f"{THERE} is up to date: {message}"
-            if not force:
-                _refuse_loss(base, tree)
+            _refuse_loss(base, tree)
         store_origin.replace(base, write_commit(tree, message))
         return f"{HERE} is saved in {THERE} ({_megabytes(copy):.1f} MB): {message}"
 

@@ -38,15 +38,17 @@ def fetch() -> str | None:
     return git("rev-parse", FETCHED)
 
 
-def base() -> str | None:
+def base(force: bool) -> str | None:
     """Return the commit that is to be replaced, None without a branch.
 
     Raises
     ------
     MlopsError
-        When it is not the one that was pulled here.
+        When it is not the one that was pulled here, without ``force``.
     """
     tip, pulled = _tip(), ref(PULLED)
+    if force:
+        return tip
     if tip and tip == ref(PUSHING):  # origin took it, and we were killed before we heard
         remember(tip)
         return tip

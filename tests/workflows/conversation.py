@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import github_pulls
 from github_git import git
@@ -73,9 +72,9 @@ class Conversation(FakeGitHub):
     def by_bot(self) -> list[str]:
         return [body for login, body in self.comments() if login == BOT]
 
-    def asked(self) -> list[tuple[str, str]]:
-        """Return method and path of every request, after the last time that this was asked."""
-        asked = [(it.method, f"{it.path}?{it.query}".rstrip("?")) for it in self.requests]
+    def asked(self) -> list[str]:
+        """Return the requests since this was last asked, as ``METHOD path?query``."""
+        asked = [f"{it.method} {it.path}?{it.query}".rstrip("?") for it in self.requests]
         self.requests.clear()
         return asked
 

@@ -101,16 +101,16 @@ class Events:
 
     def pull_request(
         self, number: int, action: str, login: str, before: str | None = None
-    ) -> Event | None:
-        """Return the event, or None where there is a conflict: GitHub has no commit to run then."""
+    ) -> list[Event]:
+        """Return the event, and none where there is a conflict: GitHub has nothing to run then."""
         pull = self.github.ask("GET", f"/repos/{self.repository}/pulls/{number}", login=login)
-        merge = pull["merge_commit_sha"] or resolve(self.git, f"refs/pull/{number}/merge")
+        merge = resolve(self.git, f"refs/pull/{number}/merge")
         if merge is None:
-            return None
+            return []
         head, base = pull["head"]["sha"], pull["base"]["sha"]
         moved = {"before": before, "after": head} if before else {}
         payload = {"action": action, "number": number, "pull_request": pull, **moved}
-        return Event(
+        event = Event(
             "pull_request",
             payload | self._always(login),
             merge,
@@ -121,6 +121,7 @@ class Events:
             message=self._message(head),
             trusted=pull["head"]["repo"]["full_name"] == self.repository,
         )
+        return [event]
 
     def dispatch(self, workflow: str, ref: str, inputs: dict[str, str], login: str) -> Event:
         """Return the event of starting a workflow by hand.

@@ -1,7 +1,13 @@
 """The example as a repository on the local GitHub: what the workflows are tried on."""
 
+import json
 import shutil
+import sqlite3
+import tempfile
+from contextlib import closing
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from local_github import LocalGitHub
 from projects import ROOT, Project, make_project
@@ -11,8 +17,9 @@ JUNE = {"start": "2013-06", "end": "2013-06"}
 FOLDERS = ("unit", "pipeline", "judgement", "workflows", "data", "model")
 SMOKE = '''"""Stands for all tests of this folder."""
 
-import model
 import pytest
+
+import model
 
 
 def test_the_code_is_that_of_this_checkout(request: pytest.FixtureRequest) -> None:
@@ -27,16 +34,37 @@ class Hosted:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.project = Project(folder / "project")
-        self.github = LocalGitHub(folder / "github")
+
+    @cached_property
+    def github(self) -> LocalGitHub:
+        return LocalGitHub(self.folder / "github")
 
     def copy(self, folder: Path) -> "Hosted":
-        shutil.copytree(self.folder, folder, symlinks=True)
+        shutil.copytree(self.project.folder, folder / "project", symlinks=True)
+        self.github.copy(folder / "github")
         return Hosted(folder)
 
     def branch(self, name: str) -> None:
         """Start a branch from main, as it is on the local GitHub."""
         self.github.git(self.project.folder, "fetch", "--quiet", "origin", "main")
         self.project.run("git", "checkout", "--quiet", "-b", name, "FETCH_HEAD")
+
+    def registry(self) -> dict[str, Any]:
+        """Return what the branch of the store holds: aliases, versions' tags, audit record."""
+        files = self.github.files("mlops-store")
+        with tempfile.NamedTemporaryFile(suffix=".db") as file:
+            Path(file.name).write_bytes(files["mlflow.db"])
+            with closing(sqlite3.connect(file.name)) as database:
+                aliases = database.execute("SELECT alias, version FROM registered_model_aliases")
+                tags = database.execute("SELECT version, key, value FROM model_version_tags")
+                versions: dict[int, dict[str, str]] = {}
+                for version, key, value in tags:
+                    versions.setdefault(version, {})[key] = value
+                return {
+                    "aliases": dict(aliases.fetchall()),
+                    "versions": versions,
+                    "audit": [json.loads(line) for line in files["audit.jsonl"].splitlines()],
+                }
 
     def commit(self, message: str = "A change") -> str:
         """Commit everything; returns the commit."""

@@ -12,9 +12,9 @@ from conversation import ACTION, BOT, CML, COMMENTS, REPOSITORY, TOKEN, Conversa
 from conversation import comment_text as expected
 
 REPORT = "## ✅ Better than production\n\n| | candidate |\n|---|--:|\n| ROC AUC | 0.746 |"
-PULL = ("GET", f"/repos/{REPOSITORY}/pulls/1")
-LIST = ("GET", f"{COMMENTS}?per_page=100")
-BY_CML = [("GET", "/users/ada"), ("GET", COMMENTS)]
+PULL = f"GET /repos/{REPOSITORY}/pulls/1"
+LIST = f"GET {COMMENTS}?per_page=100"
+BY_CML = ["GET /users/ada", f"GET {COMMENTS}"]
 CML_AGENT = "octokit"
 
 
@@ -31,9 +31,9 @@ def step(github: Conversation) -> Step:
     return Step(github)
 
 
-def updated(url: str) -> tuple[str, str]:
+def updated(url: str) -> str:
     """Return the request that changes the comment at the address."""
-    return "PATCH", f"/repos/{REPOSITORY}/issues/comments/{url.rpartition('-')[2]}"
+    return f"PATCH /repos/{REPOSITORY}/issues/comments/{url.rpartition('-')[2]}"
 
 
 def test_the_first_run_comments_and_the_next_updates_that_comment(
@@ -42,15 +42,16 @@ def test_the_first_run_comments_and_the_next_updates_that_comment(
     first = github.head
     log = step.run(REPORT)
     assert github.comments() == [(BOT, expected(REPORT, first))]
-    assert github.asked() == [PULL, LIST, PULL, *BY_CML, ("POST", COMMENTS)]
+    assert github.asked() == [LIST, PULL, *BY_CML, f"POST {COMMENTS}"]
     assert log == f"{step.url}\n"
     assert re.fullmatch(rf"https://github\.com/{REPOSITORY}/pull/1#issuecomment-\d+", step.url)
     assert (step.folder / "summary").read_text() == f"Comment: {step.url}\n"
 
     second, url = github.push(), step.url
-    step.run("## ❌ Worse")
-    assert github.comments() == [(BOT, expected("## ❌ Worse", second))]
-    assert github.asked() == [PULL, LIST, PULL, *BY_CML, updated(url)]
+    longest = ("x" * 99 + "\n") * 600
+    step.run(longest)
+    assert github.comments() == [(BOT, expected(longest.rstrip(), second))]
+    assert github.asked() == [LIST, PULL, *BY_CML, updated(url)]
     assert step.url == url
 
 
@@ -59,20 +60,13 @@ def test_one_comment_although_cml_sees_only_thirty(github: Conversation, step: S
         github.say("ada", f"Remark {number}")
     step.run(REPORT)
     url = step.url
-    for report in ("Second", "Third"):
-        github.asked()
-        log = step.run(report)
-        assert github.by_bot() == [expected(report, github.head)]
-        assert "Without CML, which finds only the first 30 comments." in log
-        assert github.asked() == [PULL, LIST, PULL, updated(url)]
-
-
-def test_ours_is_found_on_the_second_page(github: Conversation, step: Step) -> None:
-    for number in range(101):
-        github.say("ada", f"Remark {number}")
-    github.say(BOT, expected("Before", github.head))
-    step.run(REPORT)
-    assert github.by_bot() == [expected(REPORT, github.head)]
+    for number in range(65):  # now there is a second page for us, too
+        github.say("ada", f"Another remark {number}")
+    github.asked()
+    log = step.run("Second")
+    assert github.by_bot() == [expected("Second", github.head)]
+    assert "Without CML, which finds only the first 30 comments." in log
+    assert github.asked() == [LIST, f"{LIST}&page=2", PULL, updated(url)]
 
 
 def test_a_repeated_old_run_leaves_the_newer_comment_alone(
@@ -87,7 +81,7 @@ def test_a_repeated_old_run_leaves_the_newer_comment_alone(
         f"{new}, whose own run will comment.\n"
     )
     assert github.comments() == [(BOT, expected("New", new))]
-    assert github.asked() == [PULL]
+    assert github.asked() == [LIST, PULL]
     assert step.url == ""
 
 
@@ -126,49 +120,45 @@ def test_the_token_of_a_person_updates_the_comment_of_that_person(
     github.add_token("ghp_ofAda", "ada", write=True)
     step.token = "ghp_ofAda"
     before = expected("Before", github.head)
-    github.say("ada", before)
-    github.say("eve", before)
+    others = [("eve", before), ("ada", "> " + before.replace("\n", "\n> ") + "\n\nI doubt it.")]
+    for login, body in [("ada", before), *others]:
+        github.say(login, body)
     step.run(REPORT)
-    assert github.comments() == [("ada", expected(REPORT, github.head)), ("eve", before)]
+    assert github.comments() == [("ada", expected(REPORT, github.head)), *others]
 
 
-def test_cml_comes_from_its_release_and_is_checked(github: Conversation, step: Step) -> None:
+def test_only_the_recorded_cml_is_run(github: Conversation, step: Step) -> None:
     step.cml = None
     digest = hashlib.sha256(github.release_cml().read_bytes()).hexdigest()
-    assert step.run(REPORT, CML_SHA256=digest) == f"{step.url}\n"
-    assert github.asked()[-3:] == [*BY_CML, ("POST", COMMENTS)]
-    notice, url = step.run("Second").splitlines()
-    assert notice.startswith(
-        "::notice title=Comment::CML v0.20.6 was not checked: no sha256 is recorded. "
-        f"It has {digest}; write that as CML_SHA256 into .github/actions/comment/action.yml"
-    )
-    assert github.asked()[-3:] == [*BY_CML, updated(url)]
-
-
-def test_a_file_that_is_not_the_recorded_cml_is_not_run(github: Conversation, step: Step) -> None:
-    step.cml = None
-    digest = hashlib.sha256(github.release_cml().read_bytes()).hexdigest()
-    warning, url = step.run(REPORT, CML_SHA256="0" * 64).splitlines()
+    warning, url = step.run("By gh", CML_SHA256="0" * 64).splitlines()
     assert warning == (
         "::warning title=Comment::The comment is written without CML: "
         f"its sha256 is {digest} where {'0' * 64} is recorded"
     )
-    assert github.comments() == [(BOT, expected(REPORT, github.head))]
+    assert github.comments() == [(BOT, expected("By gh", github.head))]
     assert url == step.url
     assert not [it for it in github.requests if CML_AGENT in it.user_agent]
 
+    notice, _ = step.run("By CML", CML_SHA256="").splitlines()
+    assert notice == (
+        "::notice title=Comment::CML v0.20.6 was not checked: no sha256 is recorded. It has "
+        f"{digest}; write that as CML_SHA256 into .github/actions/comment/action.yml, "
+        "and no other file is ever run."
+    )
+    assert github.asked()[-3:] == [*BY_CML, updated(url)]
+    assert step.run("By CML again", CML_SHA256=digest) == f"{url}\n"
+    assert github.asked()[-3:] == [*BY_CML, updated(url)]
+    assert github.comments() == [(BOT, expected("By CML again", github.head))]
 
-def test_gh_comments_where_there_is_no_cml_and_cml_goes_on_with_that_comment(
-    github: Conversation, step: Step
-) -> None:
+
+def test_gh_comments_where_there_is_no_cml(github: Conversation, step: Step) -> None:
     step.cml = None
-    assert "written without CML: gh failed: release not found" in step.run(REPORT)
+    warning, url = step.run(REPORT).splitlines()
+    assert warning == (
+        "::warning title=Comment::The comment is written without CML: gh failed: release not found"
+    )
+    assert url == step.url
     assert github.comments() == [(BOT, expected(REPORT, github.head))]
-    github.requests.clear()
-    step.cml = CML
-    step.run("By CML")
-    assert github.comments() == [(BOT, expected("By CML", github.head))]
-    assert github.asked()[-3:] == [*BY_CML, updated(step.url)]
 
 
 @pytest.mark.parametrize(
@@ -216,17 +206,21 @@ def test_an_outage_fails_the_run_in_one_line(github: Conversation, step: Step) -
 
 
 def test_what_cml_says_gives_the_runner_no_commands(github: Conversation, step: Step) -> None:
-    step.cml = script(step, f"printf '::add-mask::{TOKEN}\\r##[error]x\\nmore\\n' >&2; exit 1")
+    step.cml = script(step, f"printf '::add-mask::{TOKEN} ##[error]x\\nmore\\n' >&2; exit 1")
     warning, url = step.run(REPORT).splitlines()
     assert warning == (
         "::warning title=Comment::The comment is written without CML: "
         "cml failed: : :add-mask: :*** ## [error]x"
     )
     assert url == step.url
+
+
+def test_a_cml_that_names_no_comment_is_not_believed(github: Conversation, step: Step) -> None:
     step.cml = script(step, f"echo '::add-mask::{'x' * 999}'")
     warning, _ = step.run(REPORT).splitlines()
     words = warning.partition("it did not say where the comment is, but ")[2]
     assert words == f"': :add-mask: :{'x' * 286}…'"
+    assert github.comments() == [(BOT, expected(REPORT, github.head))]
 
 
 def script(step: Step, command: str) -> str:
@@ -264,9 +258,6 @@ def test_what_becomes_part_of_an_address_is_checked(
 
 
 def test_a_report_is_cut_where_a_comment_is_full(github: Conversation, step: Step) -> None:
-    full = ("x" * 99 + "\n") * 600
-    step.run(full)
-    assert github.by_bot() == [expected(full.rstrip(), github.head)]
     step.run("<details>\n" * 6001)  # which have to be closed
     (body,) = github.by_bot()
     assert len(body) < 65_536

@@ -59,9 +59,9 @@ class PullRequest:
     def must_be_newest(self) -> None:
         """Refuse to go on when there is a newer commit: a slow or repeated run must not win.
 
-        Asked before every write. In the second that is left, a newer run would have to start, train
-        and comment. What cannot be seen from here is two runs of the same commit at a time: the
-        concurrency group of the workflow lets only one of them run.
+        Asked right before every write. In the second that is left, a newer run would have to start,
+        train and comment. What cannot be seen from here is another run about the same commit: the
+        concurrency group of the workflow lets only one of them go on at a time.
         """
         head = api(f"repos/{self.repository}/pulls/{self.number}")["head"]["sha"]
         if head != self.sha:

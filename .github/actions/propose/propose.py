@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 import issue
 from proposal import Proposal
-from remote import GitHubError, CommandError, api, git
+from remote import CommandError, GitHubError, api, git
 
 NAME = "github-actions[bot]"
 # The number is its user: GitHub then shows the bot beside the commit.
@@ -29,7 +29,8 @@ def propose(it: Proposal, commit: str) -> str:
     pulls = api("GET", f"{it.api}/pulls?{urlencode(asked)}")
     pull = next((pull for pull in pulls if pull["state"] == "open"), None)
     if pulls and not pull and not pulls[0]["merged_at"] and pulls[0]["title"] == it.title:
-        raise NotProposedError(f"left alone: {pulls[0]['html_url']} proposed the same, and was closed")
+        same = pulls[0]["html_url"]
+        raise NotProposedError(f"left alone: {same} proposed the same, and was closed")
 
     listed = git("ls-remote", it.address, it.ref)
     there = listed.split()[0] if listed else None
@@ -44,7 +45,7 @@ def propose(it: Proposal, commit: str) -> str:
     if not pull:
         done = open_pull(it)
     elif there == commit:
-        done = f"{pull['html_url']} already proposes this"
+        done = f"nothing new: {pull['html_url']} proposes it"
     else:
         done = change_pull(it, pull["number"])
     issue.close(it)
@@ -70,12 +71,12 @@ def push(it: Proposal, commit: str, there: str | None) -> None:
     except CommandError as error:
         if re.search("refusing to allow .* to create or update workflow", str(error)):
             done = issue.write(it, issue.MAY_NOT_PUSH)
-            raise NotProposedError(f"no workflow may change workflows with this token: {done}") from None
-        if "stale info" in str(error):
-            raise NotProposedError(
-                f"left alone: somebody has just pushed to the branch {it.branch}"
-            ) from None
-        raise
+            reason = f"no workflow may change workflows with this token: {done}"
+        elif "stale info" in str(error):
+            reason = f"left alone: somebody has just pushed to the branch {it.branch}"
+        else:
+            raise
+        raise NotProposedError(reason) from None
 
 
 def open_pull(it: Proposal) -> str:

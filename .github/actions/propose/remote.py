@@ -24,15 +24,8 @@ class GitHubError(CommandError):
 
 
 def git(*arguments: str, given: str = "", **environment: str) -> str:
-    """Run git. It gets the token by the environment, for GitHub only, and leaves it nowhere."""
-    settings = {
-        "credential.helper": "",  # none of the machine's
-        f"credential.{SITE}.helper": '!f() { echo username=x; echo "password=$TOKEN"; }; f',
-    }
-    environment |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_COUNT": "2"}
-    for place, (name, value) in enumerate(settings.items()):
-        environment |= {f"GIT_CONFIG_KEY_{place}": name, f"GIT_CONFIG_VALUE_{place}": value}
-    done = _run(["git", *arguments], given, environment)
+    """Run git, which has its credentials from the environment that action.yml sets."""
+    done = _run(["git", *arguments], given, {"LC_ALL": "C", **environment})
     if done.returncode:
         raise CommandError(f"git {arguments[0]}: {one_line(done.stderr)}")
     return done.stdout.strip()
@@ -43,7 +36,7 @@ def api(method: str, path: str, **fields: Any) -> Any:
     command = ["gh", "api", "--method", method, path]
     if fields:
         command += ["--input", "-"]
-    done = _run(command, json.dumps(fields), {"GH_TOKEN": os.environ["TOKEN"]})
+    done = _run(command, json.dumps(fields), {})
     if done.returncode:
         raise GitHubError(done.stderr.strip() or f"gh ended with {done.returncode}")
     return json.loads(done.stdout)
@@ -51,7 +44,7 @@ def api(method: str, path: str, **fields: Any) -> Any:
 
 def one_line(text: str) -> str:
     """Make text of others harmless in a log, where a line may be a command to the runner."""
-    text = " ".join(text.replace(os.environ["TOKEN"], "***").split())
+    text = " ".join(text.replace(os.environ["GH_TOKEN"], "***").split())
     return text.replace("::", ": :").replace("##[", "## [")[:1000]
 
 

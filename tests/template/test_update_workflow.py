@@ -1,0 +1,303 @@
+"""update.yml proposes what is new in the template, shows every conflict, and touches nothing yours.
+
+The templates here are copies of this one, and cruft is the real one except where it has to fail.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from generation import PATH, ROOT, commit, copy_of_the_template, succeed
+
+sys.path.append(str(ROOT / "tests" / "workflows"))
+sys.path.append(str(ROOT / ".github" / "actions" / "update"))
+import github_git
+import recorded
+from description import LONGEST, Conflict, Update, describe
+from local_github import LocalGitHub
+
+SCRIPT = ROOT / ".github" / "actions" / "update" / "update.py"
+YOURS = ["src/model/features.py", "params.yaml", "data/README.md", "README.md", "tests/model/x.py"]
+TEMPLATE = "octo/template"
+BRANCH = "template-update"
+
+
+@dataclass
+class Done:
+    code: int
+    said: str
+    summary: str
+    output: str
+
+
+class Linked:
+    """A template, and a project made from it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.template = folder / "template"
+        self.project = folder / "flight-delays"
+
+    def copy(self, folder: Path) -> "Linked":
+        shutil.copytree(self.folder, folder, symlinks=True)
+        copied = Linked(folder)
+        edit(copied.project / ".cruft.json", str(self.template), str(copied.template))
+        commit(copied.project, "The template has moved")
+        return copied
+
+    def update(self, **environment: str) -> Done:
+        """Run the program of the action in the project, as on a runner."""
+        summary, output = self.folder / "summary.md", self.folder / "output"
+        for file in (summary, output):
+            file.write_text("")
+        environment = {
+            "PATH": f"{self.folder}:{PATH}",
+            "HOME": str(self.folder),
+            "GITHUB_STEP_SUMMARY": str(summary),
+            "GITHUB_OUTPUT": str(output),
+            **environment,
+        }
+        done = subprocess.run(
+            [sys.executable, "-B", SCRIPT, "build/update"],
+            cwd=self.project,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return Done(done.returncode, done.stdout, summary.read_text(), output.read_text())
+
+    @property
+    def body(self) -> str:
+        return (self.project / "build" / "update" / "body.md").read_text()
+
+    def apply(self) -> list[str]:
+        """Apply the patch; returns what it changes."""
+        succeed("git", "stash", "--quiet", "--include-untracked", cwd=self.project)
+        succeed("git", "apply", "--index", "build/update/changes.patch", cwd=self.project)
+        return succeed("git", "diff", "--cached", "--name-only", cwd=self.project).split()
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def append(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        with (folder / name).open("a") as file:
+            file.write("# appended\n")
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Linked:
+    """A project as it came from the template. Not to be written to."""
+    linked = Linked(tmp_path_factory.mktemp("linked"))
+    copy_of_the_template(linked.template)
+    succeed("cruft", "create", "--no-input", linked.template.as_uri(), cwd=linked.folder)
+    commit(linked.project, "First")
+    return linked
+
+
+@pytest.fixture
+def linked(start: Linked, tmp_path: Path) -> Linked:
+    return start.copy(tmp_path / "linked")
+
+
+def both_change_the_same_line(template: Path, project: Path) -> None:
+    line = '"""The one exception that is the user\'s to fix."""'
+    edit(project / "src/mlops/errors.py", line, '"""Mine."""')
+    append(project, *YOURS)
+    commit(project, "My own")
+    edit(template / "src/mlops/errors.py", line, '"""The template\'s."""')
+    append(template, *YOURS[:3], "{{cookiecutter.project_slug}}/README.md")
+    append(template, "src/mlops/git.py", "src/mlops/added.py")
+    (template / "src/mlops/words.py").unlink()
+    commit(template, "A new version")
+
+
+def publish(folder: Path, bare: Path) -> str:
+    """Push as somebody whom nothing is refused; returns the commit."""
+    succeed("git", "push", "--quiet", "--force", bare, "HEAD:refs/heads/main", cwd=folder)
+    return github_git.git(bare, "rev-parse", "main")
+
+
+def test_the_workflow_opens_a_draft_that_shows_the_conflict(tmp_path: Path, start: Linked) -> None:
+    template, project = tmp_path / "template", tmp_path / "project"
+    for source, target in ((start.template, template), (start.project, project)):
+        shutil.copytree(source, target, symlinks=True)
+    address = f"https://github.com/{TEMPLATE}"
+    edit(project / ".cruft.json", str(start.template), address)
+    with LocalGitHub(tmp_path / "github") as here:
+        known = here.github.state["repositories"]
+        bare = here.github.add_repository(TEMPLATE, private=False)
+        old = publish(template, bare)
+        both_change_the_same_line(template, project)
+        new = publish(template, bare)
+        publish(project, here.github.path(here.repository))
+        mine = here.files("main")
+        known[here.repository]["actions_may_open_pull_requests"] = True
+
+        run = here.schedule("update.yml")
+        assert {job.name: job.conclusion for job in run.jobs.values()} == {
+            "update": "success",
+            "propose": "success",
+        }, run.log
+        (pull,) = known[here.repository]["pulls"].values()
+        assert pull["draft"] is True
+        assert pull["title"] == f"Update from the template ({new[:7]})"
+        assert f"[`{old[:7]}` to `{new[:7]}`]({address}/compare/{old}...{new})" in pull["body"]
+        assert "### 1 conflict to resolve by hand" in pull["body"]
+        assert '++<<<<<<< ours\n +"""Mine."""\n++=======\n+ """The template\'s."""' in pull["body"]
+        assert pull["body"] in run.summary
+        theirs = here.files(BRANCH)
+        changed = {name for name in mine | theirs if mine.get(name) != theirs.get(name)}
+        assert changed == {
+            ".cruft.json",
+            "src/mlops/added.py",
+            "src/mlops/errors.py",
+            "src/mlops/git.py",
+            "src/mlops/words.py",
+            # The copy of the flights that the machinery is tested with.
+            "tests/example/model/features.py",
+            "tests/example/params.yaml",
+        }
+        for name in changed:
+            assert f"- `{name}`" in pull["body"]
+        assert "- `src/mlops/words.py` (gone)" in pull["body"]
+        assert b"<<<<<<< ours" in theirs["src/mlops/errors.py"]
+        assert json.loads(theirs[".cruft.json"])["commit"] == new
+        assert here.github.refused == []
+        recorded.check(here.github.requests)
+
+        # A week later there is nothing new.
+        here.github.requests.clear()
+        run = here.schedule("update.yml")
+        assert (
+            f"Nothing new: https://github.com/{here.repository}/pull/1 proposes it" in run.summary
+        )
+        assert {it.method for it in here.github.requests} <= {"GET", "GIT"}
+
+
+def test_what_git_cannot_merge_is_shown_and_not_committed(linked: Linked) -> None:
+    # Because of the file that is gone, cruft lets git merge none of the others.
+    line = '"""The one exception that is the user\'s to fix."""'
+    edit(linked.project / "src/mlops/errors.py", line, "# ``` mine")
+    append(linked.project, "src/mlops/words.py", "src/mlops/added.py", "notes.txt")
+    commit(linked.project, "My own")
+    edit(linked.template / "src/mlops/errors.py", line, "# ```` the template's")
+    append(linked.template, "src/mlops/git.py", "src/mlops/added.py")
+    (linked.template / "src/mlops/words.py").unlink()
+    commit(linked.template, "A new version")
+    append(linked.project, "notes.txt", "unfinished.py")
+
+    done = linked.update()
+    assert done.code == 0
+    assert done.output.startswith("title=Update from the template (")
+    assert "### 3 conflicts to resolve by hand" in linked.body
+    rejected = linked.body.split("**`src/mlops/errors.py`**: not in the branch")[1]
+    assert "`````diff\ndiff a/src/mlops/errors.py b/src/mlops/errors.py\t(rejected" in rejected
+    assert f"\n-{line}\n+# ```` the template's\n" in rejected
+    assert "error: src/mlops/added.py: already exists in working directory" in linked.body
+    assert "**`src/mlops/words.py`**: not in the branch" in linked.body
+    assert "error: src/mlops/words.py: patch does not apply" in linked.body
+    # It all happened in a copy.
+    status = succeed("git", "status", "--porcelain", cwd=linked.project)
+    assert status == " M notes.txt\n?? unfinished.py\n"
+    assert "linked" not in succeed("git", "worktree", "list", cwd=linked.project).split("\n", 1)[1]
+    assert linked.apply() == [".cruft.json", "src/mlops/git.py"]
+
+
+def test_with_nothing_to_propose_it_says_why(linked: Linked) -> None:
+    done = linked.update()
+    assert done.summary.startswith("Up to date with the template, as of its commit ")
+
+    append(linked.template, "README.md", "tests/template/conftest.py")
+    commit(linked.template, "About the template")
+    said = "The template has changed, but nothing that this project has of it."
+    done = linked.update()
+    assert done.said == f"::notice title=Update::{said}\n"
+    assert done.summary == f"{said}\n"
+
+    (linked.project / ".cruft.json").unlink()
+    done = linked.update()
+    assert "Not linked to a template (`cruft link URL` does that): no update." in done.summary
+    assert (done.code, done.output) == (0, "")
+    assert not (linked.project / "build").exists()
+
+
+def test_a_template_that_cannot_be_fetched_is_an_error(linked: Linked) -> None:
+    gone = "https://secret:words@127.0.0.1:9/template"
+    edit(linked.project / ".cruft.json", str(linked.template), gone)
+    commit(linked.project, "Another template")
+    done = linked.update()
+    assert done.code == 1
+    assert done.said.startswith("::error title=Update::`cruft update` ended with 1 (a private temp")
+    assert "https://127.0.0.1:9/template" in done.said
+    assert "secret:words" not in done.said + done.summary
+    assert done.said.count("\n") == 1
+    assert not (linked.project / "build").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "skip"),
+    [
+        ("params.yaml", ""),
+        ("src/model/deep/new.py", ""),
+        ("data/raw.csv.rej", ""),
+        ("notebooks/a.ipynb", "notebooks/*.ipynb"),
+    ],
+)
+def test_an_update_that_touches_what_is_yours_is_refused(
+    linked: Linked, path: str, skip: str
+) -> None:
+    cruft = linked.folder / "cruft"
+    cruft.write_text(
+        f'#!/bin/sh\nsed -i \'s/"commit": "/&0/\' .cruft.json\n'
+        f"mkdir -p $(dirname {path})\necho changed >> {path}\n"
+    )
+    cruft.chmod(0o755)
+    if skip:
+        edit(linked.project / "pyproject.toml", 'skip = ["src/model"', f'skip = ["{skip}"')
+        commit(linked.project, "Mine, too")
+    done = linked.update()
+    assert done.code == 1
+    touched = path.removesuffix(".rej")
+    said = f"`cruft update` touched {touched}, which is yours, as `[tool.cruft] skip` in pyproject"
+    assert f"::error title=Update::{said}" in done.said
+    assert done.output == ""
+    assert not (linked.project / "build").exists()
+
+
+def test_what_is_yours_is_on_the_list() -> None:
+    settings: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    promised = {"src/model", "data", "params.yaml", "README.md", "tests/data", "tests/model"}
+    assert promised <= set(settings["tool"]["cruft"]["skip"])
+
+
+def test_the_text_fits_and_no_conflict_falls_out() -> None:
+    conflicts = [
+        Conflict("requirements.txt", "marked", "+long\n" * 50_000),
+        Conflict("a`b.py", "left out", "+short"),
+        Conflict("other.py", "left out", "+```\n" * 50_000),
+    ]
+    changes = {f"tests/{number:04}.py": "M" for number in range(1_000)}
+    body = describe(Update("/some/@where", "0" * 40, "1" * 40, changes, conflicts))
+    assert LONGEST - 100 < len(body) <= LONGEST
+    assert body.count("... cut here; on a laptop, `cruft update` shows all of it") == 2
+    assert "**`a'b.py`**: not in the branch: this is what could not be applied" in body
+    assert "```diff\n+short\n```\n" in body
+    assert "````diff\n+```\n" in body
+    assert "- and 800 more" in body
+    assert "when `pyproject.toml` is resolved make it anew" in body
+    assert "The template, `/some/@where`, went from `0000000` to `1111111`." in body

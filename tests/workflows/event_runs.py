@@ -1,0 +1,162 @@
+"""The runs that events start: which workflows, of which commit, with which token and secrets."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import run_records
+import runner_machine
+import triggers
+from act_run import Order, Run, run_workflow
+from commit_files import archive, files_at
+from github_events import Event, Events
+from github_server import FakeGitHub
+from workflow_files import Repository
+
+BOT = "github-actions[bot]"
+
+
+class EventRuns:
+    """The tab "Actions" of one repository; all of it is in a folder."""
+
+    def __init__(self, github: FakeGitHub, repository: str) -> None:
+        self.github = github
+        self.repository = repository
+        self.events = Events(github, repository)
+        self.folder = github.folder / "runs"
+        self.all = run_records.read_all(self.folder)
+        self.pending: list[Event] = []
+        self.variables: dict[str, str] = {}
+        self.secrets: dict[str, str] = {}
+
+    @property
+    def git(self) -> Path:
+        return self.github.path(self.repository)
+
+    @property
+    def known(self) -> dict[str, Any]:
+        known: dict[str, Any] = self.github.state["repositories"][self.repository]
+        return known
+
+    def happened(self, events: list[Event], *, run: bool) -> list[Run]:
+        """Run what the events start, or keep them for later."""
+        self.pending += events
+        return [done for event in events for done in self.run(event)] if run else []
+
+    def run(self, event: Event) -> list[Run]:
+        """Run the workflows that an event starts."""
+        self.pending[:] = [other for other in self.pending if other is not event]
+        started = self._started_by(event)
+        return [self._run(event, workflow, self._next_id(), 1) for workflow in started]
+
+    def rerun(self, run: Run) -> Run:
+        """Run again what ran, with the files and the event of then."""
+        attempt = max(other.attempt for other in self.all if other.id == run.id) + 1
+        return self._run(run_records.read_event(self.folder, run.id), run.workflow, run.id, attempt)
+
+    def _started_by(self, event: Event) -> list[str]:
+        if event.workflow:
+            return [event.workflow]
+        texts = files_at(self.git, event.sha, ".github/workflows")
+        workflows = Repository({name: text.decode() for name, text in texts.items()}).workflows
+        return [
+            name
+            for name, workflow in workflows.items()
+            if triggers.starts(
+                workflow.triggers,
+                event.name,
+                action=event.action,
+                ref=event.filtered,
+                changed=event.changed,
+                message=event.message,
+            )
+        ]
+
+    def _next_id(self) -> int:
+        return max((run.id for run in self.all), default=0) + 1
+
+    def _run(self, event: Event, workflow: str, run_id: int, attempt: int) -> Run:
+        scratch = self.github.folder / "work" / f"{run_id}-{attempt}"
+        dispatches = self.known["dispatches"]
+        refused, dispatched = len(self.github.refused), len(dispatches)
+        actions, without = runner_machine.actions_for(self._texts(event))
+        order = Order(
+            folder=scratch,
+            workflow=workflow,
+            event=event.name,
+            payload=event.payload,
+            run_id=run_id,
+            attempt=attempt,
+            context=self._context(event, workflow, run_id),
+            environment=runner_machine.environment(self.github, scratch),
+            actions=actions,
+            secrets={"GITHUB_TOKEN": self._token(event, run_id, attempt)},
+        )
+        if event.trusted:
+            order.secrets |= self.secrets
+            order.variables |= self.variables
+        try:
+            with archive(self.git, event.sha, ".github") as tar:
+                tar.extractall(scratch / "repository", filter="fully_trusted")
+            run = run_workflow(order)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        notes = [f"refused by the proxy: {host}" for host in self.github.refused[refused:]]
+        notes += [f"no stand-in in {runner_machine.STANDINS}: {use}" for use in sorted(without)]
+        run.log = "\n".join([run.log, *notes])
+        run.artifacts = run_records.artifacts_of(self.folder, run_id)
+        self.all.append(run)
+        run_records.write(self.folder, run, event)
+        self._show_checks(event, run)
+        self._expect(dispatches[dispatched:])
+        return run
+
+    def _texts(self, event: Event) -> list[str]:
+        """Return the files below .github that the run may come to use, also those of the base."""
+        pull = event.payload.get("pull_request")
+        commits = [event.sha, *([pull["base"]["sha"], pull["head"]["sha"]] if pull else [])]
+        found = [files_at(self.git, commit, ".github") for commit in dict.fromkeys(commits)]
+        return [
+            text.decode()
+            for files in found
+            for name, text in files.items()
+            if name.endswith((".yml", ".yaml"))
+        ]
+
+    def _token(self, event: Event, run_id: int, attempt: int) -> str:
+        token = f"ghs_ofRun{run_id}Attempt{attempt}"
+        self.github.add_token(
+            token, BOT, write=event.trusted, repository=self.repository, is_actions=True
+        )
+        return token
+
+    def _context(self, event: Event, workflow: str, run_id: int) -> dict[str, str]:
+        earlier = {run.id for run in self.all if run.workflow == workflow and run.id < run_id}
+        path = f"{self.repository}/.github/workflows/{workflow}"
+        return {
+            **event.context,
+            "GITHUB_REPOSITORY": self.repository,
+            "GITHUB_REPOSITORY_OWNER": self.repository.split("/")[0],
+            "GITHUB_RUN_NUMBER": str(len(earlier) + 1),
+            # Variables only: act knows no github.workflow_ref and no github.workflow_sha.
+            "GITHUB_WORKFLOW_REF": f"{path}@{event.ref}",
+            "GITHUB_WORKFLOW_SHA": event.sha,
+        }
+
+    def _show_checks(self, event: Event, run: Run) -> None:
+        for job in run.jobs.values():
+            check = {
+                "name": job.name,
+                "head_sha": event.shown_at,
+                "status": "completed",
+                "conclusion": job.conclusion,
+                "external_id": str(run.id),
+                "details_url": f"https://github.com/{self.repository}/actions/runs/{run.id}",
+            }
+            self.github.ask("POST", f"/repos/{self.repository}/check-runs", check, login=BOT)
+
+    def _expect(self, dispatches: list[dict[str, Any]]) -> None:
+        """Keep what the run asked GitHub to start: of all that its token does, only this starts."""
+        for it in dispatches:
+            inputs = {name: str(value) for name, value in it["inputs"].items()}
+            self.pending.append(self.events.dispatch(it["workflow"], it["ref"], inputs, it["user"]))

@@ -1,0 +1,151 @@
+"""A small repository that keeps every rule; tests spoil it in one place at a time."""
+
+import json
+
+CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1"
+GRANTED = {
+    "train.yml: comment": {"contents": "read", "pull-requests": "write"},
+    "deploy.yml: train": {"contents": "read", "pull-requests": "write"},
+    "deploy.yml: release": {"contents": "write"},
+}
+ENVIRONMENT = """\
+env:
+  DO_NOT_TRACK: 1
+  DVC_NO_ANALYTICS: 1
+  ITERATIVE_DO_NOT_TRACK: 1
+  MLFLOW_DISABLE_TELEMETRY: "true"
+"""
+TRAIN = f"""\
+name: Train
+on:
+  pull_request:
+    types: [opened, synchronize, reopened]
+  schedule:
+    - cron: "17 3 * * 1-5"
+  workflow_call:
+permissions: {{}} # train
+concurrency:
+  group: train-${{{{ github.event.pull_request.number }}}}
+  cancel-in-progress: true
+{ENVIRONMENT}\
+defaults:
+  run:
+    shell: bash
+jobs:
+  train:
+    name: train
+    runs-on: ubuntu-24.04
+    timeout-minutes: 60
+    permissions:
+      contents: read # train
+    steps:
+      - name: Check out the code
+        uses: {CHECKOUT}
+        with:
+          persist-credentials: false # train
+      - name: Train
+        if: ${{{{ !cancelled() && github.actor != 'somebody' }}}}
+        env:
+          TITLE: ${{{{ github.event.pull_request.title }}}}
+        run: make train
+        # Because.
+        continue-on-error: true
+  comment:
+    name: comment
+    runs-on: ubuntu-24.04
+    timeout-minutes: 5
+    permissions:
+      contents: read
+      pull-requests: write # comment
+    steps:
+      - name: Check out how to comment
+        uses: {CHECKOUT}
+        with:
+          ref: ${{{{ github.event.pull_request.base.sha }}}}
+          persist-credentials: false
+  pass:
+    name: pass
+    needs: train
+    if: always()
+    runs-on: ubuntu-24.04
+    timeout-minutes: 5
+    permissions: {{}}
+    steps:
+      - name: Say so
+        run: "true"
+"""
+DEPLOY = f"""\
+name: Deploy
+on: push
+permissions: {{}} # deploy
+concurrency:
+  group: mlops-store
+  cancel-in-progress: false
+{ENVIRONMENT.replace(": 1", ": '1'")}\
+defaults: {{run: {{shell: bash}}}}
+jobs:
+  train:
+    name: train
+    uses: ./.github/workflows/train.yml
+    permissions:
+      contents: read
+      pull-requests: write # train
+  release:
+    name: release
+    runs-on: ubuntu-24.04
+    timeout-minutes: 20
+    permissions:
+      contents: write
+    steps:
+      - name: Check out what was merged
+        uses: {CHECKOUT}
+        with:
+          persist-credentials: false
+      - name: Save the store
+        uses: ./.github/actions/store
+        with:
+          do: save
+"""
+STORE = """\
+name: Store
+description: Saves the store
+runs:
+  using: composite
+  steps:
+    - name: Push the branch
+      shell: bash
+      run: make push
+"""
+DEPENDABOT = """\
+updates:
+  - package-ecosystem: uv
+    directory: /
+    cooldown: {default-days: 7}
+    groups: {all: {patterns: ["*"]}}
+  - package-ecosystem: github-actions
+    directories: [/, /.github/actions/*]
+    cooldown: {default-days: 8}
+    groups: {actions: {patterns: ["*"]}}
+  - package-ecosystem: docker
+    directory: /serve
+    cooldown: {default-days: 9}
+    groups: {images: {patterns: ["*"]}}
+"""
+CHECKS = {"required_status_checks": [{"context": "pass"}]}
+RULESET = {"name": "main", "rules": [{"type": "required_status_checks", "parameters": CHECKS}]}
+
+FILES = {
+    ".github/workflows/train.yml": TRAIN,
+    ".github/workflows/deploy.yml": DEPLOY,
+    ".github/actions/store/action.yml": STORE,
+    ".github/dependabot.yml": DEPENDABOT,
+    ".github/rulesets/main.json": json.dumps(RULESET),
+    "serve/Dockerfile": "FROM scratch\n",
+}
+
+
+def spoilt(old: str, new: str) -> dict[str, str]:
+    """Return the files with a text replaced that stands in exactly one place of one of them."""
+    places = {path: text.count(old) for path, text in FILES.items() if old in text}
+    assert list(places.values()) == [1], f"{old!r} stands in {places}"
+    return {path: text.replace(old, new) for path, text in FILES.items()}

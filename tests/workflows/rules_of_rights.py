@@ -1,0 +1,178 @@
+"""Rules of what a run may do, and of what it may be made to do by somebody else's text."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from workflow_files import CHECKOUT, Job, Repository, Workflow
+
+# The jobs whose token may do more than read the code. Each is a decision, made here.
+GRANTED: dict[str, dict[str, str]] = {
+    "train.yml: comment": {"contents": "read", "pull-requests": "write"},
+    "deploy.yml: train": {"contents": "read", "pull-requests": "write"},
+    "deploy.yml: release": {"contents": "write"},
+    "update.yml: propose": {"contents": "write", "issues": "write", "pull-requests": "write"},
+}
+# What a job that may write checks out, in workflows that pull requests start.
+REVIEWED = {
+    "${{ github.event.pull_request.base.sha }}",
+    "${{ github.event.repository.default_branch }}",
+}
+# Conditions under which a job does not run for a pull request.
+NO_PULL_REQUEST = {
+    "github.event_name != 'pull_request'",
+    "github.event_name == 'push'",
+    "github.event_name == 'schedule'",
+    "github.event_name == 'workflow_dispatch'",
+    "github.ref == 'refs/heads/main'",
+}
+# Text that whoever opens a pull request or an issue, or commits, writes as they like.
+STRANGERS_TEXT = re.compile(
+    r"github\.(head_ref|event\.([\w*]+\.)*(title|body|message|label|ref|name|email|page_name))\b"
+)
+
+
+def nothing_is_granted_on_top(repository: Repository) -> Iterator[str]:
+    for workflow in repository.workflows.values():
+        if workflow.data.get("permissions") != {}:
+            yield f"{workflow.name}: write `permissions: {{}}` on top; each job says what it needs"
+
+
+def each_job_has_the_grants_decided_on(repository: Repository) -> Iterator[str]:
+    for job in repository.jobs:
+        if "permissions" not in job.data:
+            yield f"{job.where} does not say its permissions"
+        elif job.where in GRANTED and job.grants != GRANTED[job.where]:
+            yield f"{job.where} is granted {job.grants}, decided was {GRANTED[job.where]}"
+        elif job.where not in GRANTED and not job.reads_only:
+            yield f"{job.where} is granted {job.grants}: decide on that in GRANTED"
+
+
+def decided_grants_are_in_use(repository: Repository) -> Iterator[str]:
+    jobs = {job.where for job in repository.jobs}
+    for where in GRANTED:
+        if where.split(":")[0] in repository.workflows and where not in jobs:
+            yield f"{where} is in GRANTED, but there is no such job"
+
+
+def callers_grant_what_the_called_need(repository: Repository) -> Iterator[str]:
+    """GitHub starts none of a run in which a called job asks for more than its caller has."""
+    order = ["none", "read", "write"]
+    for job in repository.jobs:
+        called = repository.workflows[job.calls].jobs.values() if job.calls else ()
+        for needing in called:
+            for scope, level in needing.grants.items():
+                if order.index(job.grants.get(scope, "none")) < order.index(level):
+                    yield f"{job.where} must grant `{scope}: {level}`, as {needing.where} needs it"
+
+
+def pull_requests_run_with_read_only(repository: Repository) -> Iterator[str]:
+    """Checked-out code of a pull request, and a token that may do more, never meet in a job."""
+    for name, workflow in repository.workflows.items():
+        started_by_pull_requests = "pull_request" in repository.events(name)
+        for job in workflow.jobs.values():
+            if job.reads_only:
+                continue
+            for reference in checked_out(job):
+                theirs = re.search(r"pull_request\.(head|merge)|refs/pull|head_ref", reference)
+                unsafe = started_by_pull_requests and not never_on_pull_requests(job)
+                if theirs or (unsafe and reference not in REVIEWED):
+                    yield f"{job.where} has {job.grants} and checks out {reference or 'a merge'}"
+
+
+def checked_out(job: Job) -> list[str]:
+    """Return the ref of each checkout; empty stands for what the event is about."""
+    return [step.inputs.get("ref", "") for step in job.steps if step.uses.startswith(CHECKOUT)]
+
+
+def never_on_pull_requests(job: Job) -> bool:
+    condition = str(job.data.get("if", "")).removeprefix("${{").removesuffix("}}")
+    parts = {part.strip() for part in condition.split("&&")}
+    return "||" not in condition and bool(parts & NO_PULL_REQUEST)
+
+
+def actions_check_nothing_out(repository: Repository) -> Iterator[str]:
+    """Else the rule above would not see it."""
+    for step in repository.steps_of_actions:
+        if step.uses.startswith(CHECKOUT):
+            yield f"{step.where}: the job that uses it checks out"
+
+
+def no_trigger_lends_rights_to_strangers(repository: Repository) -> Iterator[str]:
+    for workflow in repository.workflows.values():
+        for event in workflow.triggers.keys() & {"pull_request_target", "workflow_run"}:
+            yield f"{workflow.name}: {event} runs with the rights of main for anybody's event"
+
+
+def secrets_are_named(repository: Repository) -> Iterator[str]:
+    for job in repository.jobs:
+        if job.data.get("secrets") == "inherit":
+            yield f"{job.where}: `secrets: inherit` hands over every secret there is"
+
+
+def credentials_do_not_stay(repository: Repository) -> Iterator[str]:
+    for step in repository.steps:
+        kept = step.inputs.get("persist-credentials") is not False
+        if step.uses.startswith(CHECKOUT) and kept:
+            yield f"{step.where}: add `persist-credentials: false`"
+
+
+def scripts_hold_no_expressions(repository: Repository) -> Iterator[str]:
+    for step in repository.steps:
+        for script in (step.data.get("run", ""), step.inputs.get("script", "")):
+            if "${{" in script:
+                yield f"{step.where}: `${{{{ }}}}` becomes code here; pass it through `env`"
+
+
+def text_of_strangers_goes_through_env(repository: Repository) -> Iterator[str]:
+    for step in repository.steps:
+        for name, value in step.inputs.items():
+            if found := STRANGERS_TEXT.search(str(value)):
+                yield f"{step.where}: {found[0]} in `with: {name}`"
+
+
+def runs_take_turns(repository: Repository) -> Iterator[str]:
+    """One writer of the store at a time; a newer push replaces a pull request's older run."""
+    users: dict[str, str] = {}
+    for workflow in repository.workflows.values():
+        if workflow.triggers.keys() == {"workflow_call"}:
+            continue
+        group, cancels = (workflow.concurrency.get(k) for k in ("group", "cancel-in-progress"))
+        if not group or cancels is None:
+            yield f"{workflow.name} needs `concurrency` with a group and cancel-in-progress"
+            continue
+        yield from ends_of_runs(workflow, group, cancels)
+        start = group.split("${{")[0] or workflow.name
+        if start in users and group != "mlops-store":
+            yield f"{workflow.name} and {users[start]} share the concurrency group {start}"
+        users[start] = workflow.name
+
+
+def ends_of_runs(workflow: Workflow, group: str, cancels: Any) -> Iterator[str]:
+    jobs = workflow.jobs.values()
+    saves = any(step.saves_the_store for job in jobs for step in job.steps)
+    if saves and group != "mlops-store":
+        yield f"{workflow.name} saves the store: its concurrency group must be mlops-store"
+    if cancels is not False and any(job.grants.get("contents") == "write" for job in jobs):
+        yield f"{workflow.name} writes to the repository and may be cut off in the middle"
+    if "pull_request" in workflow.triggers:
+        if cancels is False:
+            yield f"{workflow.name}: newer pushes to a pull request must cancel older runs"
+        if "github.event.pull_request.number" not in group and "github.ref" not in group:
+            yield f"{workflow.name}: pull requests must not cancel each other"
+
+
+RULES = [
+    nothing_is_granted_on_top,
+    each_job_has_the_grants_decided_on,
+    decided_grants_are_in_use,
+    callers_grant_what_the_called_need,
+    pull_requests_run_with_read_only,
+    actions_check_nothing_out,
+    no_trigger_lends_rights_to_strangers,
+    secrets_are_named,
+    credentials_do_not_stay,
+    scripts_hold_no_expressions,
+    text_of_strangers_goes_through_env,
+    runs_take_turns,
+]

@@ -1,0 +1,102 @@
+"""What a job finds on the runner: programs, environment, and stand-ins for actions."""
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import yaml
+from act_run import program
+from github_server import FakeGitHub
+
+HERE = Path(__file__).parent
+RUNNER = HERE / "runner"
+STANDINS = HERE / "standins"
+# As in `uses: actions/cache/save@<commit> # v6.1.0`. What is not pinned like this has no stand-in.
+USES = re.compile(
+    r"""uses:\s*["']?([\w.-]+/[\w.-]+)[\w./-]*@([0-9a-f]{40})["']?[ \t]*(?:\#[ \t]*(v\d+))?"""
+)
+ANY_USES = re.compile(r"""^[ \t-]*uses:\s*["']?([^\s"'.][^\s"']*@\S+)""", re.MULTILINE)
+
+
+def standins() -> dict[str, Path]:
+    """Map each action that has a stand-in, and the major version of it, to the folder."""
+    names = {
+        path.parent: yaml.safe_load(path.read_text(encoding="utf-8"))["name"]
+        for path in STANDINS.glob("*/action.yml")
+    }
+    return {name: folder for folder, name in names.items()}
+
+
+def actions_for(texts: list[str]) -> tuple[dict[str, Path], set[str]]:
+    """Return stand-ins for the actions that workflows use, and the actions without one.
+
+    A commit is as good as another of the same major version: the comment beside it counts, which
+    Dependabot keeps and zizmor verifies.
+    """
+    there = standins()
+    found: dict[str, Path] = {}
+    wanted: set[str] = set()
+    for text in texts:
+        wanted |= set(ANY_USES.findall(text))
+        for name, commit, version in USES.findall(text):
+            if folder := there.get(f"{name} {version}"):
+                found[f"{name}@{commit}"] = folder
+    return found, {use for use in wanted if not _covered(use, found)}
+
+
+def _covered(use: str, found: dict[str, Path]) -> bool:
+    path, _, commit = use.partition("@")
+    return f"{'/'.join(path.split('/')[:2])}@{commit}" in found
+
+
+def install(local_github: Path) -> None:
+    """Make the folder that comes first on the PATH: nothing of the tests' environment but gh."""
+    tools = local_github / "tools"
+    shutil.rmtree(tools, ignore_errors=True)
+    tools.mkdir(parents=True)
+    python = Path(getattr(sys, "_base_executable", sys.executable))
+    for name in ("python", "python3"):
+        (tools / name).symlink_to(python)
+    (tools / "gh").symlink_to(program("gh"))
+    (tools / "bash").symlink_to(RUNNER / "bash")
+    node = tools / "node"
+    # No settings of this Python, no packages, no bytecode. By way of sh, inputs of actions would
+    # be lost: their names are none for a variable of the shell.
+    start = f"#!{python} -SEB\nimport sys\nsys.path[0] = {str(RUNNER)!r}\n"
+    node.write_text(f"{start}import node\nnode.main()\n", encoding="utf-8")
+    node.chmod(0o755)
+
+
+def environment(github: FakeGitHub, scratch: Path) -> dict[str, str]:
+    """Return all that act and the steps find in their environment, apart from GITHUB_..."""
+    usual = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"]
+    needed = [str(Path(program(name)).parent) for name in ("git", "make", "tar", "curl")]
+    places = [str(github.folder / "tools"), *dict.fromkeys(usual + needed)]
+    home, temporary = scratch / "home", scratch / "tmp"
+    for folder in (home, temporary):
+        folder.mkdir(parents=True)
+    return {
+        **github.environment,
+        "PATH": ":".join(places),
+        "HOME": str(home),
+        "TMPDIR": str(temporary),
+        "USER": "runner",
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        # Act gives steps a terminal; GitHub does not.
+        "TERM": "dumb",
+        "NO_COLOR": "1",
+        "GIT_PAGER": "cat",
+        "GH_PAGER": "cat",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GH_PROMPT_DISABLED": "1",
+        # Nothing of this machine's settings, and no more than one of its cores.
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "OMP_NUM_THREADS": "1",
+        "ACT_DISABLE_VERSION_CHECK": "1",
+        "DOCKER_HOST": "unix:///nonexistent.sock",
+        # For the stand-ins.
+        "LOCAL_GITHUB": str(github.folder),
+        "LOCAL_GITHUB_PYTHON": sys.prefix,
+    }

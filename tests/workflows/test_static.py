@@ -1,0 +1,198 @@
+"""What no local run can show: rights, pins, turns and limits, read from the files.
+
+Each rule is applied to this repository, and to a small good one that was spoilt in one place,
+where it has to bite.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import good_repository
+import pytest
+import rules_of_form as form
+import rules_of_repository as told
+import rules_of_rights as rights
+from good_repository import CHECKOUT, spoilt
+from workflow_files import Repository
+
+Rule = Callable[[Repository], Iterator[str]]
+
+ROOT = Path(__file__).parents[2]
+THIS = Repository.at(ROOT)
+RULES: list[Rule] = [*rights.RULES, *form.RULES, *told.RULES]
+CALL = "uses: ./.github/workflows/train.yml\n"
+STORE = "      run: make push\n"
+TRAINS = "        run: make train\n"
+
+# What stands in the good repository, what comes in its place, and what has to be said of it.
+BITES: dict[Rule, list[tuple[str, str, str]]] = {
+    rights.nothing_is_granted_on_top: [
+        ("permissions: {} # train", "", "train.yml: write `permissions: {}` on top"),
+        ("permissions: {} # deploy", "permissions: read-all", "deploy.yml: write"),
+    ],
+    rights.each_job_has_the_grants_decided_on: [
+        ("contents: read # train", "contents: write", "train.yml: train is granted"),
+        ("contents: read # train", "id-token: write", "decide on that in GRANTED"),
+        ("pull-requests: write # comment", "issues: write", "decided was {'contents': 'read', 'pu"),
+        ("    permissions:\n      contents: write\n", "", "release does not say its permissions"),
+    ],
+    rights.decided_grants_are_in_use: [
+        ("  release:\n", "  ship:\n", "deploy.yml: release is in GRANTED, but"),
+    ],
+    rights.callers_grant_what_the_called_need: [
+        ("pull-requests: write # train", "issues: write", "must grant `pull-requests: write`, as"),
+        ("pull-requests: write # train", "pull-requests: read", "as train.yml: comment needs it"),
+    ],
+    rights.pull_requests_run_with_read_only: [
+        ("contents: read # train", "packages: read", "and checks out a merge"),
+        ("${{ github.event.pull_request.base.sha }}", "refs/pull/1/merge", "train.yml: comment"),
+        ("          ref: ${{ github.event.pull_request.base.sha }}\n", "", "checks out a merge"),
+        ("on: push\n", "on: [push, pull_request]\n", "deploy.yml: release has"),
+        (
+            "on: push\n",
+            "on: {push: , workflow_dispatch: , pull_request: }\n",
+            "deploy.yml: release",
+        ),
+    ],
+    rights.actions_check_nothing_out: [
+        (STORE, f"      uses: {CHECKOUT}\n", "store: Push the branch: the job that uses it"),
+    ],
+    rights.no_trigger_lends_rights_to_strangers: [
+        ("  pull_request:\n", "  pull_request_target:\n", "train.yml: pull_request_target runs"),
+        ("on: push\n", "on: [workflow_run]\n", "deploy.yml: workflow_run runs with the rights"),
+    ],
+    rights.secrets_are_named: [(CALL, f"{CALL}    secrets: inherit\n", "deploy.yml: train: `sec")],
+    rights.credentials_do_not_stay: [
+        ("persist-credentials: false # train", "fetch-depth: 0", "add `persist-credentials: fal"),
+        ("persist-credentials: false # train", "persist-credentials: true", "Check out the code"),
+    ],
+    rights.scripts_hold_no_expressions: [
+        (TRAINS, "        run: echo ${{ github.actor }}\n", "Train: `${{ }}` becomes code"),
+        (STORE, "      run: echo ${{ inputs.x }}\n", "store: Push the branch: `${{ }}`"),
+        ("do: save", "script: ${{ 1 }}", "release: Save the store: `${{ }}` becomes code"),
+    ],
+    rights.text_of_strangers_goes_through_env: [
+        ("do: save", "do: ${{ github.head_ref }}", "github.head_ref in `with: do`"),
+        ("do: save", "do: ${{ github.event.pull_request.head.ref }}", "pull_request.head.ref in"),
+        ("do: save", "do: ${{ github.event.issue.title }}", "github.event.issue.title in"),
+        ("do: save", "do: ${{ github.event.commits.*.message }}", "commits.*.message in `with"),
+    ],
+    rights.runs_take_turns: [
+        ("group: mlops-store", "group: deploy", "its concurrency group must be mlops-store"),
+        ("cancel-in-progress: false", "cancel-in-progress: true", "may be cut off in the middle"),
+        ("cancel-in-progress: true", "cancel-in-progress: false", "must cancel older runs"),
+        ("train-${{ github.event.pull_request.number }}", "train", "must not cancel each other"),
+        ("  group: mlops-store\n", "", "deploy.yml needs `concurrency` with a group"),
+        ("group: mlops-store", "group: train-${{ github.ref }}", "share the concurrency group tr"),
+    ],
+    form.actions_are_pinned: [
+        (STORE, "      uses: actions/cache@v6 # v6.1.0\n", "store/action.yml: write `uses: actio"),
+        (STORE, f"      uses: {CHECKOUT.split(' #')[0]}\n", "<40 hex digits> # vX.Y.Z"),
+        (STORE, "      uses: docker://alpine\n", "docker://alpine@<40 hex digits>"),
+    ],
+    form.actions_have_one_version: [
+        (STORE, f"      uses: {CHECKOUT.replace('3d', '00')}\n", "is at another commit than in"),
+    ],
+    form.actions_have_a_stand_in: [
+        (STORE, "      uses: actions/stale@v9\n", "no stand-in in tests/workflows/standins/stale"),
+    ],
+    form.runners_are_pinned: [
+        ("runs-on: ubuntu-24.04\n    timeout-minutes: 60", "runs-on: ubuntu-latest", "latest, not"),
+        ("runs-on: ubuntu-24.04\n    timeout-minutes: 20", "timeout-minutes: 20", "runs on None"),
+    ],
+    form.jobs_end: [("    timeout-minutes: 60\n", "", "train.yml: train has no timeout-minutes")],
+    form.everything_has_a_name: [
+        ("name: Deploy", "x: y", "deploy.yml has no name"),
+        ("name: Store", "x: y", ".github/actions/store has no name"),
+        ("name: release", "x: y", "deploy.yml: release has no name"),
+        ("name: Save the store", "x: y", "deploy.yml: release: step 2 has no name"),
+        ("name: Push the branch", "x: y", "store: step 1 has no name"),
+    ],
+    form.shells_stop_at_the_first_error: [
+        ("defaults: {run: {shell: bash}}", "", "deploy.yml: add `defaults: run: shell: bash`"),
+        ("      shell: bash\n      run", "      run", "store: Push the branch: add `shell: bash`"),
+    ],
+    form.nothing_is_reported_to_anybody: [
+        ("  DO_NOT_TRACK: '1'", "  X: 1", "deploy.yml: its env must hold {'DO_NOT_TRACK'"),
+    ],
+    form.conditions_are_one_expression: [
+        ("if: always()", "if: ${{ github.actor }} == 'x'", "== 'x'` is always true"),
+        ("'somebody' }}", "'x' }} && ${{ true }}", "train.yml: train: Train: `if: ${{ !canc"),
+    ],
+    form.ignored_failures_are_explained: [("        # Because.\n", "", "say in a comment why")],
+    form.schedules_are_crons: [
+        ("17 3 * * 1-5", "17 3 * *", "train.yml: '17 3 * *' is no schedule"),
+        ("17 3 * * 1-5", "60 3 * * 1", "'60 3 * * 1' is no schedule"),
+        ("17 3 * * 1-5", "daily at 3 o clock", "is no schedule"),
+    ],
+    told.required_checks_are_jobs: [
+        ('"pass"', '"model gate"', "0 jobs that pull requests start are named 'model gate'"),
+        ("name: comment", "name: pass", "2 jobs that pull requests start are named 'pass'"),
+        ("  pull_request:\n    types: [opened, synchronize, reopened]\n", "", "0 jobs"),
+    ],
+    told.required_checks_always_report: [
+        ("types: [opened, synchronize, reopened]", "paths: [src]", "no paths under pull_request"),
+        ("types: [opened, synchronize, reopened]", "types: [opened]", "no types under"),
+        ("    if: always()\n", "", "train.yml: pass is required: with `needs`, add"),
+        ("    needs: train\n", "", "else no `if`"),
+    ],
+    told.required_checks_wait_for_every_job: [
+        ("needs: train", "needs: comment", "train.yml: train: no required check has it"),
+        ("needs: train", "needs: [comment]", "train.yml: train: no required"),
+    ],
+    told.rulesets_can_be_installed_by_name: [('"main"', '"x"', "main.json must be named like")],
+    told.dependabot_sees_everything: [
+        ("/.github/actions/*", "/.github/actions/setup", "actions lacks /.github/actions/store"),
+        ("directories: [/,", "directories: [", "github-actions lacks /\n"),
+        ("ecosystem: uv", "ecosystem: npm", "uv lacks /\n"),
+        ("directory: /serve", "directory: /deploy", "docker lacks /serve\n"),
+        ("directory: /serve", "directories: [/serve, /x]", "/x, which holds no Dockerfile"),
+    ],
+    told.dependabot_waits_and_groups: [
+        ("default-days: 8", "default-days: 6", "github-actions needs groups and 7 days"),
+        ('    groups: {all: {patterns: ["*"]}}\n', "", "uv needs groups"),
+    ],
+}
+
+
+@pytest.fixture
+def good_grants(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rights, "GRANTED", good_repository.GRANTED)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_this_repository_keeps_the_rule(rule: Rule) -> None:
+    assert list(rule(THIS)) == []
+
+
+@pytest.mark.usefixtures("good_grants")
+def test_the_good_repository_keeps_every_rule() -> None:
+    good = Repository(good_repository.FILES)
+    assert [problem for rule in RULES for problem in rule(good)] == []
+
+
+@pytest.mark.usefixtures("good_grants")
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_rule_bites(rule: Rule) -> None:
+    for old, new, sentence in BITES[rule]:
+        said = "\n".join([*rule(Repository(spoilt(old, new))), ""])
+        assert sentence in said, f"{old!r} -> {new!r}"
+
+
+@pytest.mark.parametrize(
+    ("condition", "never"),
+    [
+        ("github.event_name == 'push'", True),
+        ("${{ github.event_name != 'pull_request' && needs.train.result == 'success' }}", True),
+        ("github.event_name == 'push' || always()", False),
+        ("${{ github.event_name != 'push' }}", False),
+        ("", False),
+    ],
+)
+def test_a_condition_that_keeps_pull_requests_out(condition: str, never: bool) -> None:
+    assert rights.never_on_pull_requests(rights.Job("x", {"if": condition})) is never
+
+
+def test_on_is_a_word() -> None:
+    """YAML 1.1 would read it as true, and the rules would find no trigger at all."""
+    assert THIS.workflows["train.yml"].triggers.keys() >= {"pull_request", "workflow_call"}
