@@ -64,8 +64,10 @@ class Pull(Issue):
         return sorted([*self.commits[::-1], *self.comments], key=lambda entry: entry.when)
 
     @property
-    def runs(self) -> list[Any]:
-        return list({check.run.id: check.run for check in self.checks if check.run}.values())
+    def annotations(self) -> list[Any]:
+        """What the runs that count have remarked."""
+        runs = {check.run.id: check.run for check in self.checks if check.run}
+        return [annotation for run in runs.values() for annotation in run.annotations]
 
     def concluded(self, *conclusions: str) -> int:
         return sum(check.conclusion in conclusions for check in self.checks)

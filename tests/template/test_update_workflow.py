@@ -180,14 +180,6 @@ def test_the_workflow_opens_a_draft_that_shows_the_conflict(tmp_path: Path, star
         assert here.github.refused == []
         recorded.check(here.github.requests)
 
-        # A week later there is nothing new.
-        here.github.requests.clear()
-        run = here.schedule("update.yml")
-        assert (
-            f"Nothing new: https://github.com/{here.repository}/pull/1 proposes it" in run.summary
-        )
-        assert {it.method for it in here.github.requests} <= {"GET", "GIT"}
-
 
 def test_what_git_cannot_merge_is_shown_and_not_committed(linked: Linked) -> None:
     # Because of the file that is gone, cruft lets git merge none of the others.

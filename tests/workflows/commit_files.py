@@ -3,9 +3,8 @@
 import io
 import subprocess
 import tarfile
+from functools import lru_cache
 from pathlib import Path
-
-from github_git import git
 
 
 def archive(repository: Path, commit: str, path: str = ".") -> tarfile.TarFile:
@@ -17,11 +16,22 @@ def archive(repository: Path, commit: str, path: str = ".") -> tarfile.TarFile:
 
 def files_at(repository: Path, commit: str, path: str = ".") -> dict[str, bytes]:
     """Return the content of each file at or below a path; links are left out."""
-    if path != "." and not git(repository, "ls-tree", "--name-only", commit, path):
-        return {}
-    with archive(repository, commit, path) as tar:
+    try:
+        tar = archive(repository, commit, path)
+    except subprocess.CalledProcessError as error:
+        if b"did not match any files" in error.stderr:
+            return {}
+        raise
+    with tar:
         return {
             member.name: content.read()
             for member in tar
             if member.isfile() and (content := tar.extractfile(member))
         }
+
+
+@lru_cache
+def workflow_files_at(repository: Path, commit: str) -> dict[str, str]:
+    """Return the texts of the workflows and actions of a commit, which must be a full hash."""
+    files = files_at(repository, commit, ".github")
+    return {name: text.decode() for name, text in files.items() if name.endswith((".yml", ".yaml"))}

@@ -8,7 +8,7 @@ import run_records
 import runner_machine
 import triggers
 from act_run import Order, Run, run_workflow
-from commit_files import archive, files_at
+from commit_files import archive, workflow_files_at
 from github_events import Event, Events
 from github_server import FakeGitHub
 from workflow_files import Repository
@@ -57,8 +57,7 @@ class EventRuns:
     def _started_by(self, event: Event) -> list[str]:
         if event.workflow:
             return [event.workflow]
-        texts = files_at(self.git, event.sha, ".github/workflows")
-        workflows = Repository({name: text.decode() for name, text in texts.items()}).workflows
+        workflows = Repository(workflow_files_at(self.git, event.sha)).workflows
         return [
             name
             for name, workflow in workflows.items()
@@ -112,16 +111,11 @@ class EventRuns:
         return run
 
     def _texts(self, event: Event) -> list[str]:
-        """Return the files below .github that the run may come to use, also those of the base."""
+        """Return the workflows and actions that the run may come to use, also those of the base."""
         pull = event.payload.get("pull_request")
         commits = [event.sha, *([pull["base"]["sha"], pull["head"]["sha"]] if pull else [])]
-        found = [files_at(self.git, commit, ".github") for commit in dict.fromkeys(commits)]
-        return [
-            text.decode()
-            for files in found
-            for name, text in files.items()
-            if name.endswith((".yml", ".yaml"))
-        ]
+        found = [workflow_files_at(self.git, commit) for commit in dict.fromkeys(commits)]
+        return [text for files in found for text in files.values()]
 
     def _token(self, event: Event, run_id: int, attempt: int) -> str:
         token = f"ghs_ofRun{run_id}Attempt{attempt}"

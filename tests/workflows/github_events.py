@@ -10,6 +10,7 @@ from github_server import FakeGitHub
 from workflow_files import Loader, Workflow
 
 NOTHING = "0" * 40
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"  # of every repository
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,6 @@ class Events:
             "pusher": {"name": login, "email": f"{login}@example.org"},
             **self._always(login),
         }
-        empty = git(self.git, "hash-object", "-t", "tree", "/dev/null")
         return Event(
             "push",
             payload,
@@ -95,7 +95,7 @@ class Events:
             ref,
             login,
             filtered=ref,
-            changed=self._changed(since or empty, after),
+            changed=self._changed(since or EMPTY_TREE, after),
             message=self._message(after),
         )
 

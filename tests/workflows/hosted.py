@@ -95,6 +95,7 @@ def make_hosted(folder: Path) -> Hosted:
         gate__resamples=200,
     )
     (project / "README.md").write_text("# Flights\n")
+    project.run("git", "remote", "add", "origin", f"https://github.com/{LocalGitHub.repository}")
     hosted = Hosted(folder)
     hosted.commit("The whole project")
     return hosted

@@ -3,6 +3,7 @@
 import re
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -19,6 +20,7 @@ USES = re.compile(
 ANY_USES = re.compile(r"""^[ \t-]*uses:\s*["']?([^\s"'.][^\s"']*@\S+)""", re.MULTILINE)
 
 
+@cache
 def standins() -> dict[str, Path]:
     """Map each action that has a stand-in, and the major version of it, to the folder."""
     names = {
@@ -61,9 +63,9 @@ def install(local_github: Path) -> None:
     (tools / "gh").symlink_to(program("gh"))
     (tools / "bash").symlink_to(RUNNER / "bash")
     node = tools / "node"
-    # No settings of this Python, no packages, no bytecode. By way of sh, inputs of actions would
-    # be lost: their names are none for a variable of the shell.
-    start = f"#!{python} -SEB\nimport sys\nsys.path[0] = {str(RUNNER)!r}\n"
+    # Python without settings and packages. By way of sh, the inputs of actions would be lost: to
+    # sh, their names are none.
+    start = f"#!{python} -SE\nimport sys\nsys.path[0] = {str(RUNNER)!r}\n"
     node.write_text(f"{start}import node\nnode.main()\n", encoding="utf-8")
     node.chmod(0o755)
 

@@ -175,7 +175,7 @@ def test_gh_comments_where_cml_fails(
     github.fail("POST", COMMENTS, status, user_agent=CML_AGENT)
     assert step.run("::error::pwned\n##[error]pwned\n").splitlines() == [
         "::warning title=Comment::The comment is written without CML: "
-        f"{Path(CML).name} failed: {words} (HTTP {status})",  # it has printed the report
+        f"{Path(CML).name} failed: {words}",  # and it has printed the report
         step.url,
     ]
     assert github.comments() == [(BOT, expected("::error::pwned\n##[error]pwned", github.head))]

@@ -38,7 +38,12 @@ def test_the_first_model_is_registered_and_champion(deployed: Hosted) -> None:
     assert registry["aliases"] == {"champion": 1}
     assert registry["versions"][1]["git_commit"] == run.sha
     (line,) = registry["audit"]
-    assert (line["who"], line["action"], line["to"], line["commit"]) == ("ada", "promote", 1, run.sha)
+    assert (line["who"], line["action"], line["to"], line["commit"]) == (
+        "ada",
+        "promote",
+        1,
+        run.sha,
+    )
 
 
 def test_the_store_is_one_commit_that_names_what_was_deployed(deployed: Hosted) -> None:
@@ -51,4 +56,3 @@ def test_the_store_is_one_commit_that_names_what_was_deployed(deployed: Hosted) 
         "audit.jsonl",
         "dvc",
     }
-

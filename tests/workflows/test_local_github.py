@@ -7,7 +7,6 @@ from pathlib import Path
 import psutil
 import pytest
 from act_run import Annotation, IncompleteRunError, Run, Step
-from github_events import Event
 from local_github import LocalGitHub
 from tiny_repository import CHECKOUT, COMMIT, DOWNLOAD, UPLOAD, TinyRepository
 
@@ -20,7 +19,7 @@ one:
         CONTEXT: ${{ toJSON(github) }}
         WHO: ${{ inputs.who }}
       run: |
-        echo "told $CONTEXT" | tr '\n' ' '
+        echo "told $CONTEXT" | tr "\n" " "; echo
         echo "who=$WHO"
         env | grep ^GITHUB_ | sort
 """
@@ -269,7 +268,7 @@ def test_a_label_without_a_runner_is_no_success(tiny: TinyRepository) -> None:
     with pytest.raises(IncompleteRunError, match=r"one: no runner has the label 'ubuntu-26\.04'"):
         tiny.push()
     tiny.workflow("push", jobs.replace("26", "24").replace("steps", "services: {db: {}}, steps"))
-    with pytest.raises(IncompleteRunError, match="one: here are no containers for .'services'"):
+    with pytest.raises(IncompleteRunError, match="one: here are no containers"):
         tiny.push()
 
 
@@ -324,8 +323,8 @@ def test_a_fork_gets_no_secrets_and_cannot_write(tiny: TinyRepository, tmp_path:
 
 def test_workflows_are_started_by_hand_and_by_the_clock(tiny: TinyRepository) -> None:
     tiny.workflow(
-        "\n  workflow_dispatch: {inputs: {who: {default: you}, sure: {type: boolean, required: true},"
-        "\n    kind: {type: choice, options: [small, big], default: small}}}"
+        "\n  workflow_dispatch: {inputs: {who: {default: you}, sure: {type: boolean, required: true}"
+        "\n    , kind: {type: choice, options: [small, big], default: small}}}"
         "\n  schedule: [{cron: 0 6 * * 1}]",
         TELL,
     )
@@ -375,9 +374,7 @@ def test_of_what_a_token_of_a_workflow_does_only_dispatches_start_runs(
     tiny: TinyRepository,
 ) -> None:
     tiny.steps("{push: , workflow_dispatch: }", "- run: echo")
-    (tiny.folder / ".github/workflows/tiny.yml").rename(
-        tiny.folder / ".github/workflows/other.yml"
-    )
+    (tiny.folder / ".github/workflows/tiny.yml").rename(tiny.folder / ".github/workflows/other.yml")
     tiny.push()
     tiny.steps(
         "{schedule: [{cron: 0 6 * * 1}]}",

@@ -1,7 +1,6 @@
 """CML, which writes the comment: fetched as a release, checked, and run."""
 
 import hashlib
-import json
 import os
 import re
 import subprocess
@@ -106,14 +105,7 @@ def _run(command: list[str], environment: dict[str, str]) -> str:
 
 
 def _reason(output: str) -> str:
-    """Return the message of what was printed; CML prints an object with a ``message``."""
-    lines = [line for line in output.splitlines() if line.strip()]
-    for line in lines:
-        try:
-            logged = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(logged, dict) and logged.get("level") == "error":
-            status = f" (HTTP {logged['status']})" if "status" in logged else ""
-            return one_line(f"{logged.get('message')}{status}")
-    return one_line(lines[0]) if lines else "it printed nothing"
+    """Return the message in what was printed: CML prints an object, whose end may be lost."""
+    message = re.search(r'"message":"((?:[^"\\]|\\.)*)"', output)
+    text = message[1] if message else output.strip().partition("\n")[0]
+    return one_line(text) or "it printed nothing"

@@ -1,6 +1,5 @@
 """What @actions/core is to the real actions: inputs, outputs, state and messages."""
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -27,6 +26,8 @@ def lines(name: str) -> list[str]:
 
 
 def event() -> Any:
+    import json  # seldom needed
+
     return json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
 
 

@@ -1,0 +1,163 @@
+"""Pull requests on the local GitHub: what their workflows write, and where."""
+
+import json
+
+from act_run import Run
+from hosted import JUNE, Hosted
+from local_github import PullRequest
+
+WATERMARK = 'CML watermark model report"'
+RETURN = "    return table\n"
+SHUFFLED = """    import numpy as np
+
+    inside = table["time_hour"].dt.month == 6
+    labels = table.loc[inside, "late"]
+    table.loc[inside, "late"] = np.random.default_rng(0).permutation(labels)
+    return table
+"""
+BAD = """    table.loc[table.index[:3], "distance"] = -7
+    table.loc[table.index[3], "carrier"] = "`id` $(touch x) | <b>@everyone"
+    return table
+"""
+
+
+def propose(hosted: Hosted, branch: str, title: str, *, fork: bool = False) -> PullRequest:
+    """Commit, push a branch and open a pull request for it."""
+    hosted.commit(title)
+    login = "mallory" if fork else "ada"
+    hosted.github.push(hosted.project.folder, branch, login=login)
+    return hosted.github.open_pull_request(branch, title, fork=fork)
+
+
+def train(runs: list[Run]) -> Run:
+    (run,) = [run for run in runs if run.workflow == "train.yml"]
+    return run
+
+
+def conclusions(run: Run) -> dict[str, str]:
+    return {name: job.conclusion for name, job in run.jobs.items()}
+
+
+def comment(hosted: Hosted, number: int) -> str:
+    """Return the one comment of the pull request."""
+    (written,) = hosted.github.comments(number)
+    assert written["user"]["login"] == "github-actions[bot]"
+    assert written["body"].count(WATERMARK) == 1
+    return str(written["body"])
+
+
+def writes(hosted: Hosted) -> list[tuple[str, str]]:
+    """Return what a workflow has changed through the API."""
+    return [
+        (request.method, request.route)
+        for request in hosted.github.github.requests
+        if request.method not in ("GET", "GIT") and request.token == "github-actions[bot]"
+    ]
+
+
+def test_a_better_model_is_commented_on_and_the_comment_kept_up_to_date(hosted: Hosted) -> None:
+    hosted.branch("june")
+    hosted.project.set(data__window=JUNE)
+    pull = propose(hosted, "june", "Train on June")
+    run = train(pull.runs)
+    assert conclusions(run) == {"train": "success", "comment": "success", "model gate": "success"}
+    body = comment(hosted, pull.number)
+    assert body.startswith("## ✅ Better than production\n")
+    assert "window 2013-01 → 2013-06" in body
+    assert run.summary.startswith("## ✅ Better than production\n")
+    judged = json.loads((run.artifacts["report"] / "comparison.json").read_text())
+    assert (judged["finding"], judged["champion"]["version"]) == ("better", 1)
+
+    # Two pushes in quick succession, and the older run is the slower one.
+    hosted.project.set(gate__floors={"roc_auc": 0.99})
+    older = hosted.commit("A gate that nothing passes")
+    hosted.github.push(hosted.project.folder, "june", run=False)
+    (slow,) = hosted.github.pending
+    hosted.project.set(gate__floors={"roc_auc": 0.5})
+    newer = hosted.commit("A gate that more passes")
+    run = train(hosted.github.push(hosted.project.folder, "june"))
+    assert conclusions(run)["model gate"] == "success"
+    body = comment(hosted, pull.number)
+    assert newer[:12] in body
+    assert "**This pull request changes the gate itself.**" in body
+
+    run = train(hosted.github.run(slow))
+    assert conclusions(run)["model gate"] == "failure"
+    assert older[:12] in run.summary
+    assert comment(hosted, pull.number) == body
+    assert [note.message for note in run.annotations if note.title == "Comment"] == [
+        f"No comment: the report is about {older}, the newest commit is {newer}, "
+        "whose own run will comment."
+    ]
+    comments = "/repos/{owner}/{repo}/issues"
+    assert writes(hosted) == [
+        ("POST", f"{comments}/{{issue_number}}/comments"),
+        ("PATCH", f"{comments}/comments/{{comment_id}}"),
+    ]
+
+
+def test_a_worse_model_is_stopped_and_by_how_much_is_said(hosted: Hosted) -> None:
+    hosted.branch("shuffled")
+    hosted.project.set(data__window=JUNE)
+    hosted.project.replace("src/model/data.py", RETURN, SHUFFLED)
+    pull = propose(hosted, "shuffled", "Labels from somewhere else")
+    run = train(pull.runs)
+    assert conclusions(run) == {"train": "success", "comment": "success", "model gate": "failure"}
+    body = comment(hosted, pull.number)
+    assert body.startswith("## ❌ Worse than production\n")
+    judged = json.loads((run.artifacts["report"] / "comparison.json").read_text())
+    (row,) = [row for row in judged["differences"] if row["metric"] == "roc_auc"]
+    assert row["high"] < 0
+    assert f"(−{abs(row['difference']):.3f}, 95% interval −" in body
+    (why,) = [note for note in run.annotations if note.title == "model gate"]
+    assert why.level == "error"
+    assert why.message.startswith("worse: ROC AUC ")
+    assert "\n" not in why.message
+
+
+def test_bad_data_stops_at_the_schema(hosted: Hosted) -> None:
+    hosted.branch("bad")
+    hosted.project.replace("src/model/data.py", RETURN, BAD)
+    pull = propose(hosted, "bad", "New data")
+    run = train(pull.runs)
+    assert conclusions(run) == {"train": "failure", "comment": "success", "model gate": "failure"}
+    body = comment(hosted, pull.number)
+    assert body.startswith("## ⛔ Data refused\n")
+    assert "| distance | between " in body
+    assert "| 3 | row=0 distance=−7" in body.replace("-7", "−7")
+    assert "> mlops validate" in run.jobs["train"].log
+    assert "> mlops features" not in run.jobs["train"].log
+    (why,) = [note for note in run.annotations if note.title == "model gate"]
+    assert why.message.startswith("refused: the data was refused; ")
+
+    (checks,) = [run for run in pull.runs if run.workflow == "ci.yml"]
+    assert conclusions(checks)["data schema"] == "failure"
+    assert conclusions(checks)["pass"] == "failure"
+    assert "## ⛔ Data refused" in checks.summary
+
+
+def test_a_fork_gets_its_report_in_the_summary(hosted: Hosted) -> None:
+    hosted.branch("theirs")
+    hosted.project.set(data__window=JUNE)
+    pull = propose(hosted, "theirs", "From outside", fork=True)
+    run = train(pull.runs)
+    assert conclusions(run) == {"train": "success", "comment": "skipped", "model gate": "success"}
+    assert run.summary.startswith("## ✅ Better than production\n")
+    assert hosted.github.comments(pull.number) == []
+    assert writes(hosted) == []
+
+
+def test_prose_trains_nothing_and_the_required_checks_report(hosted: Hosted) -> None:
+    hosted.branch("prose")
+    (hosted.project / "README.md").write_text("# Flights of 2013\n")
+    (hosted.project / "data/README.md").parent.mkdir(exist_ok=True)
+    (hosted.project / "data/README.md").write_text("From where it is.\n")
+    pull = propose(hosted, "prose", "Say more")
+    run = train(pull.runs)
+    assert conclusions(run) == {"train": "success", "comment": "skipped", "model gate": "success"}
+    assert "Nothing that decides the model has changed" in run.summary
+    assert "dvc repro" not in run.log
+    assert run.artifacts == {}
+    (checks,) = [run for run in pull.runs if run.workflow == "ci.yml"]
+    assert conclusions(checks)["pass"] == "success"
+    assert hosted.github.comments(pull.number) == []
