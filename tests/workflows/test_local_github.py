@@ -323,9 +323,9 @@ def test_a_fork_gets_no_secrets_and_cannot_write(tiny: TinyRepository, tmp_path:
 
 def test_workflows_are_started_by_hand_and_by_the_clock(tiny: TinyRepository) -> None:
     tiny.workflow(
-        "\n  workflow_dispatch: {inputs: {who: {default: you}, sure: {type: boolean, required: true}"
-        "\n    , kind: {type: choice, options: [small, big], default: small}}}"
-        "\n  schedule: [{cron: 0 6 * * 1}]",
+        "{workflow_dispatch: {inputs: {who: {default: you}, sure: {type: boolean, required: true},"
+        " kind: {type: choice, options: [small, big], default: small}}},"
+        " schedule: [{cron: 0 6 * * 1}]}",
         TELL,
     )
     assert tiny.push() == []
