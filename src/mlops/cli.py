@@ -227,6 +227,9 @@ def push(
     force: Annotated[
         bool, typer.Option(help="Replace the branch whatever it holds; what .store lacks is lost.")
     ] = False,
+    deployed: Annotated[
+        bool, typer.Option(help="Note that everything up to HEAD is deployed, as deploy.yml does.")
+    ] = False,
 ) -> None:
     """Save .store on the branch mlops-store of origin, unless someone else has since the pull.
 
@@ -236,7 +239,7 @@ def push(
     from mlops.progress import console
 
     console.print(f"Saving {files.STORE} in {store_branch.THERE} ...")
-    print(store_branch.push(force))
+    print(store_branch.push(force, deployed))
 
 
 def settings() -> params.Params:

@@ -1,7 +1,7 @@
 """The built-in store on a branch of origin, where the next Actions run finds it.
 
-The branch is one commit without a parent: what ``.store`` was at one moment, and which commit of
-the project that belongs to.
+The branch is one commit without a parent: what ``.store`` was at one moment. Its message says up to
+which commit the project is deployed, so that the next deployment knows what is new to it.
 """
 
 import os
@@ -20,6 +20,8 @@ from mlops.git_objects import GitError, extract, git, write_commit, write_tree
 HERE = files.STORE
 THERE = f"{store_origin.NAME} of {store_origin.REMOTE}"
 UNUSABLE = f"nothing is changed; run `mlops store push --force` in a clone that has a whole {HERE}"
+
+NOTHING_DEPLOYED = "Store, nothing deployed yet"
 
 LARGEST_MB = 95  # GitHub refuses files over 100
 ELSEWHERE = {
@@ -55,8 +57,13 @@ def pull(force: bool = False) -> str:
         return f"{HERE} is pulled from {THERE}: {_message(commit)}"
 
 
-def push(force: bool = False) -> str:
+def push(force: bool = False, deployed: bool = False) -> str:
     """Replace the branch by one commit that holds ``.store``; returns what was done.
+
+    Parameters
+    ----------
+    deployed : bool
+        Whether everything up to HEAD is deployed now; else it stays what the branch says.
 
     Raises
     ------
@@ -69,7 +76,7 @@ def push(force: bool = False) -> str:
         return f"{HERE} is empty: there is nothing to save"
     with _workspace() as workspace:
         base = store_origin.base(force)
-        message = _new_message()
+        message = _deployed_message() if deployed else _message(base) if base else NOTHING_DEPLOYED
         copy = workspace / store_origin.NAME
         store.save(copy)
         _refuse_large(copy)
@@ -150,13 +157,12 @@ def _audit(tree: str) -> set[str]:
     return set(git("cat-file", "blob", f"{tree}:{AUDIT}").splitlines()) if listed else set()
 
 
-def _new_message() -> str:
+def _deployed_message() -> str:
     try:
         sha = git("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     except GitError:
         raise MlopsError(
-            "the project has no commit yet, and the store is saved with the one that it belongs "
-            "to; run `git commit` first"
+            "the project has no commit yet that could be deployed; run `git commit` first"
         ) from None
     try:
         branch = git("symbolic-ref", "--quiet", "--short", "HEAD")

@@ -11,7 +11,7 @@ from workbench import Workbench
 
 COMMANDS = (
     *("ingest", "validate", "features", "train", "evaluate", "compare", "report"),
-    *("register", "promote", "rollback", "lineage", "store"),
+    *("verdict", "register", "promote", "rollback", "lineage", "store"),
 )
 
 
@@ -22,7 +22,9 @@ def test_help_lists_every_command_with_a_sentence(new_project: Project) -> None:
         assert len(line.split()) > 5, line
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "store save", "store restore"])
+@pytest.mark.parametrize(
+    "command", [*COMMANDS, "store save", "store restore", "store pull", "store push"]
+)
 def test_help_of_a_command_says_more_than_its_name(new_project: Project, command: str) -> None:
     said = new_project.run("mlops", *command.split(), "--help").stdout
     assert len(said.split()) > 15

@@ -118,7 +118,7 @@ def test_a_pushed_store_is_pulled_whole_by_another_clone(
     local_store.save(tmp_path / "expected")
     expected, head = content(tmp_path / "expected"), git("rev-parse", "HEAD")
     size = sum(map(len, expected.values())) / 1e6
-    said = store_branch.push()
+    said = store_branch.push(deployed=True)
     message = f"Store of main at {head}"
     assert said == f".store is saved in mlops-store of origin ({size:.1f} MB): {message}"
 
@@ -135,7 +135,7 @@ def test_the_branch_is_one_commit_without_a_parent(here: Path) -> None:
     store_branch.push()
     for change in ("1", "2"):
         audit.append({"id": change})
-        store_branch.push()
+        store_branch.push(deployed=True)
     git("fetch", "--quiet", "origin", "mlops-store")
     assert git("rev-list", "--count", "FETCH_HEAD") == "1"
     assert git("log", "-1", "--format=%an <%ae> %cn: %B", "FETCH_HEAD") == (
@@ -166,7 +166,7 @@ def test_a_shallow_detached_checkout_as_in_actions(
     if ref_name:
         monkeypatch.setenv("GITHUB_REF_NAME", ref_name)
     pull()
-    said = store_branch.push()
+    said = store_branch.push(deployed=True)
     assert said.endswith(f"MB): Store of {branch_name} at {git('rev-parse', 'HEAD')}")
     assert git("rev-list", "--count", "HEAD") == "1"
 
@@ -178,17 +178,21 @@ def test_pulling_does_not_make_a_whole_clone_shallow(here: Path, tmp_path: Path)
     assert git("rev-parse", "--is-shallow-repository") == "false"
 
 
-def test_a_store_is_pushed_again_when_only_the_commit_differs(here: Path) -> None:
-    store_branch.push()
+def test_only_a_deployment_moves_the_commit_that_is_deployed(here: Path) -> None:
+    assert store_branch.push().endswith("MB): Store, nothing deployed yet")
+    store_branch.push(deployed=True)
     first = branch()
     message = f"Store of main at {git('rev-parse', 'HEAD')}"
-    assert store_branch.push() == f"mlops-store of origin is up to date: {message}"
+    assert store_branch.push(deployed=True).endswith(f"is up to date: {message}")
     assert branch() == first
-    git("commit", "--quiet", "--allow-empty", "--message", "No change of the model")
-    store_branch.push()
-    assert branch() != first
+
+    git("commit", "--quiet", "--allow-empty", "--message", "Not deployed yet")
+    audit.append({"id": "of a laptop"})
+    assert store_branch.push().endswith(f"MB): {message}")
+    newest = f"Store of main at {git('rev-parse', 'HEAD')}"
+    assert store_branch.push(deployed=True).endswith(f"MB): {newest}")
     git("fetch", "--quiet", "origin", "mlops-store")
-    assert git("log", "-1", "--format=%s", "FETCH_HEAD").endswith(git("rev-parse", "HEAD"))
+    assert git("log", "-1", "--format=%s", "FETCH_HEAD") == newest
 
 
 def test_the_project_and_its_index_are_left_alone(here: Path) -> None:
@@ -504,11 +508,10 @@ def test_no_remote_no_answer_and_no_repository_are_told_apart(
     )
 
 
-def test_a_project_without_a_commit_has_nothing_that_the_store_belongs_to(here: Path) -> None:
+def test_a_project_without_a_commit_has_nothing_deployed(here: Path) -> None:
     git("update-ref", "-d", "HEAD")
-    assert refused(store_branch.push) == (
-        "the project has no commit yet, and the store is saved with the one that it belongs to; "
-        "run `git commit` first"
+    assert refused(lambda: store_branch.push(deployed=True)) == (
+        "the project has no commit yet that could be deployed; run `git commit` first"
     )
 
 
@@ -611,5 +614,8 @@ def test_the_action_gives_git_the_token_and_leaves_it_nowhere(
 def test_the_action_knows_two_things_to_do(tmp_path: Path) -> None:
     done = action(tmp_path, "destroy")
     assert done.returncode == 1
-    assert done.stdout == "::error title=store::do is 'destroy'; it must be restore or save\n"
+    assert (
+        done.stdout
+        == "::error title=store::do is 'destroy'; it must be restore, save or save-deployed\n"
+    )
     assert "${{" not in STEP["run"]

@@ -136,6 +136,7 @@ def _act(order: Order, log: Log) -> str:
                 if match := re.search(r'::output-read::([^\\"]+)', line):
                     Path(match[1]).touch()  # the step that failed waits for it: runner/bash
                 log.add(line)
+            act.wait()
         finally:
             act.kill()
             act.wait()

@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import recorded
+from hosted import Hosted, make_hosted
 from local_github import LocalGitHub
+from projects import Project, Workshop
 from tiny_repository import TinyRepository
 
 
@@ -23,3 +26,31 @@ def tiny_seed(tmp_path_factory: pytest.TempPathFactory) -> LocalGitHub:
 def tiny(tiny_seed: LocalGitHub, tmp_path: Path) -> Iterator[TinyRepository]:
     with tiny_seed.copy(tmp_path / "github") as github:
         yield TinyRepository(github, tmp_path / "work")
+
+
+@pytest.fixture(scope="session")
+def deployed(workshop: Workshop) -> Hosted:
+    """The example pushed to main, and what its workflows made of it. Copy it to go on."""
+
+    def start(folder: Path) -> Project:
+        make_hosted(folder)
+        return Project(folder)
+
+    def first_push(project: Project) -> None:
+        hosted = Hosted(project.folder)
+        with hosted.github as github:
+            github.push(hosted.project.folder)
+            recorded.check(github.github.requests)
+            assert github.github.refused == []
+
+    return Hosted(workshop.make("deployed", Project, start, first_push).folder)
+
+
+@pytest.fixture
+def hosted(deployed: Hosted, tmp_path: Path) -> Iterator[Hosted]:
+    """A copy to go on with. At the end, GitHub must have understood every request."""
+    copy = deployed.copy(tmp_path / "hosted")
+    with copy.github as github:
+        yield copy
+        recorded.check(github.github.requests)
+        assert github.github.refused == []

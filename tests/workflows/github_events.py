@@ -73,7 +73,7 @@ class Events:
         default = self._default_branch
         since = before or (None if ref == default else self._merge_base(default, after))
         commits = git(self.git, "rev-list", "--reverse", after, *([f"^{since}"] if since else []))
-        forced = bool(before) and self._merge_base(before, after) != before
+        forced = before is not None and self._merge_base(before, after) != before
         payload = {
             "ref": ref,
             "before": before or NOTHING,

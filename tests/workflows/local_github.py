@@ -128,8 +128,12 @@ class LocalGitHub:
         run: bool = True,
         login: str = "ada",
     ) -> list[Run]:
-        """Push HEAD of a working folder to a branch; returns the runs that GitHub would start."""
-        home, ref = self._home(login), f"refs/heads/{branch}"
+        """Push HEAD of a working folder to a branch; returns the runs that GitHub would start.
+
+        A tag is given in full: ``refs/tags/v1``.
+        """
+        home = self._home(login)
+        ref = branch if branch.startswith("refs/") else f"refs/heads/{branch}"
         before = resolve(self.github.path(home), ref)
         options = ["--force"] if force else []
         address = self._address(login)

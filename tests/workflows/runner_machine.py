@@ -61,7 +61,8 @@ def install(local_github: Path) -> None:
     for name in ("python", "python3"):
         (tools / name).symlink_to(python)
     (tools / "gh").symlink_to(program("gh"))
-    (tools / "bash").symlink_to(RUNNER / "bash")
+    shutil.copyfile(RUNNER / "bash", tools / "bash")
+    (tools / "bash").chmod(0o755)
     node = tools / "node"
     # Python without settings and packages. By way of sh, the inputs of actions would be lost: to
     # sh, their names are none.
@@ -73,7 +74,7 @@ def install(local_github: Path) -> None:
 def environment(github: FakeGitHub, scratch: Path) -> dict[str, str]:
     """Return all that act and the steps find in their environment, apart from GITHUB_..."""
     usual = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"]
-    needed = [str(Path(program(name)).parent) for name in ("git", "make", "tar", "curl")]
+    needed = [str(Path(program(name)).parent) for name in ("git", "make")]
     places = [str(github.folder / "tools"), *dict.fromkeys(usual + needed)]
     home, temporary = scratch / "home", scratch / "tmp"
     for folder in (home, temporary):

@@ -216,7 +216,7 @@ def test_a_failing_step_fails_the_run_and_its_last_words_are_heard(tiny: TinyRep
             - {{name: Forgiven, run: exit 4, continue-on-error: true}}
             - {{name: Fails, run: "{last_words}; exit 3"}}
             - {{name: Not reached, run: echo never}}
-            - {{name: Always, if: always(), run: echo anyway}}
+            - {{name: Always, if: always(), run: "tty || echo 'echo piped' | bash"}}
         two:
           needs: one
           if: always()
@@ -238,6 +238,7 @@ def test_a_failing_step_fails_the_run_and_its_last_words_are_heard(tiny: TinyRep
     ]
     log = run.jobs["one"].log.splitlines()
     assert [f"word {i}" for i in range(1, 201)] == [it for it in log if it.startswith("word")]
+    assert {"not a tty", "piped"} <= set(log)
     assert run.jobs["two"].conclusion == "success"
     assert "failure" in run.jobs["two"].log.splitlines()
 
@@ -272,14 +273,21 @@ def test_a_label_without_a_runner_is_no_success(tiny: TinyRepository) -> None:
         tiny.push()
 
 
-@pytest.mark.parametrize(
-    "uses",
-    [f"somebody/else@{COMMIT} # v7", f"actions/checkout@{COMMIT} # v6.0.0", "actions/checkout@v7"],
-)
-def test_an_action_without_a_stand_in_fails(tiny: TinyRepository, uses: str) -> None:
-    run = tiny.run(f"- uses: {uses}")
-    assert run.conclusion == "failure"
-    assert run.log.endswith(f"standins: {uses.partition(' ')[0]}")
+def test_an_action_without_a_stand_in_fails(tiny: TinyRepository) -> None:
+    jobs = {
+        "stranger": f"somebody/else@{COMMIT} # v7",
+        "older": f"actions/checkout@{COMMIT[::-1]} # v6.0.0",
+        "loose": "actions/checkout@v7",
+    }
+    job = "{}:\n  runs-on: ubuntu-24.04\n  steps:\n    - uses: {}\n    - run: echo went on\n"
+    tiny.workflow("push", "".join(job.format(*named) for named in jobs.items()))
+    (run,) = tiny.push()
+    assert {name: job.conclusion for name, job in run.jobs.items()} == dict.fromkeys(
+        jobs, "failure"
+    )
+    assert "went on" not in run.log
+    for uses in jobs.values():
+        assert f"standins: {uses.partition(' ')[0]}" in run.log
 
 
 def test_nobody_else_is_reached(tiny: TinyRepository) -> None:
@@ -419,11 +427,14 @@ def test_what_a_step_leaves_running_goes_on_until_the_run_ends(tiny: TinyReposit
     run = tiny.run(
         """
         - run: |
-            sleep 600 > /dev/null 2>&1 &
-            echo $! > "$RUNNER_TEMP/process"
+            cd "$RUNNER_TEMP"
+            { until [ -e asked ]; do sleep 0.01; done; touch answered; sleep 600; } &> log &
+            echo "process=$!"
         - run: |
-            kill -0 "$(cat "$RUNNER_TEMP/process")"
-            echo "process=$(cat "$RUNNER_TEMP/process")"
+            cd "$RUNNER_TEMP"
+            touch asked
+            for i in {1..500}; do [ ! -e answered ] || exit 0; sleep 0.01; done
+            exit 1
         """
     )
     assert run.conclusion == "success", run.log
