@@ -1,4 +1,7 @@
-"""Generate a project in build/demo and take it through the loop, from the first champion on."""
+"""Generate a project in build/demo and take it through the loop, on a GitHub on this machine.
+
+Everything is real (git, DVC, MLflow, the workflows) but GitHub itself and CML, which are stood in for
+by tests/workflows."""
 
 import json
 import os
@@ -11,7 +14,14 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "workflows"))
+
+import page
+from act_run import Run
+from local_github import LocalGitHub
+
 PROJECT = ROOT / "build" / "demo" / "flight-delays"
+GITHUB = PROJECT.with_name("github")
 LATER_MONTHS = {
     "window": "{ start: 2013-04, end: 2013-06 }",
     "holdout": "{ start: 2013-07, end: 2013-07 }",
@@ -25,28 +35,53 @@ def main() -> None:
     say("Generate a project from this repository.")
     shutil.rmtree(PROJECT.parent, ignore_errors=True)
     run(f"cookiecutter --no-input --output-dir {shlex.quote(str(PROJECT.parent))} .", ROOT)
+    in_project(f"git remote add origin https://github.com/{LocalGitHub.repository}")
     in_project("git add --all")
     in_project(f"{GIT} commit --quiet --message 'Start from the template'")
 
-    say("Make its environment, exactly as its requirements.txt locks it.")
-    in_project("make setup")
+    with LocalGitHub(GITHUB) as github:
+        # Its checks are those of `make test`, and take minutes.
+        github.actions.left_out.add("ci.yml")
+        say("Push it: its own workflow trains the first model on January to March, judges it on")
+        say("April and makes it the champion. No secret, no variable, no store yet.")
+        push(github, "main")
 
-    say("Train the first model on January to March, and judge it on April.")
-    in_project("make report")
-    say("Nothing to compare it with yet: register it, and make it the champion.")
-    in_project("mlops register")
-    in_project("mlops promote")
-    in_project("git add dvc.lock")
-    in_project(f"{GIT} commit --quiet --message 'The first champion' dvc.lock")
+        say("Three months later: a pull request that trains on April to June, judged on July.")
+        in_project("git checkout --quiet -b retrain-2013-06")
+        move_the_window()
+        in_project(f"{GIT} commit --quiet --message 'Train on April to June' params.yaml")
+        push(github, "retrain-2013-06")
+        pull_request = github.open_pull_request(
+            "retrain-2013-06",
+            "Train on April to June",
+            "Three more months are in. The newest month judges both models.",
+        )
+        show(pull_request.runs)
+        (comment,) = github.comments(pull_request.number)
+        say("The comment says first:")
+        print("\n".join(f"    {line}" for line in comment["body"].split("\n\n| |")[0].splitlines()))
 
-    say("Three months later: train on April to June, judge both models on July.")
-    in_project("git checkout --quiet -b retrain-2013-06")
-    move_the_window()
-    in_project(f"{GIT} commit --quiet --message 'Retrain on April to June' params.yaml")
-    in_project("make report")
-    in_project(f"{GIT} commit --quiet --message 'The retrained model' dvc.lock")
+        say("Merge it: the model that was reviewed becomes the champion.")
+        show(github.merge(pull_request.number))
+        page.write(github, GITHUB)
 
     print_where_things_are()
+
+
+def push(github: LocalGitHub, branch: str) -> None:
+    print(f"    $ git push origin HEAD:{branch}", flush=True)
+    show(github.push(PROJECT, branch))
+
+
+def show(runs: list[Run]) -> None:
+    """Print what the workflows did; stop at one that failed."""
+    for done in runs:
+        print(f"    {done.name} ({done.event}), {done.seconds:.0f} s", flush=True)
+        for name, job in done.jobs.items():
+            sign = {"success": "✓", "skipped": "-"}.get(job.conclusion, "✗")
+            print(f"      {sign} {name}")
+        if done.conclusion != "success":
+            sys.exit(f"{done.log}\nThe demo stopped: {done.workflow} failed; its log is above.")
 
 
 def say(sentence: str) -> None:
@@ -88,20 +123,17 @@ def move_the_window() -> None:
 
 
 def print_where_things_are() -> None:
-    comparison = json.loads((PROJECT / "reports" / "comparison.json").read_text(encoding="utf-8"))
-    gate = "passed" if comparison["passed"] else "did not pass"
-    say(f"Done. Finding: {comparison['finding']}; the new model {gate} the gate.")
-    project = shlex.quote(os.path.relpath(PROJECT))
-    template = shlex.quote(os.path.relpath(ROOT))
+    project, github, template = (
+        shlex.quote(os.path.relpath(path)) for path in (PROJECT, GITHUB, ROOT)
+    )
+    say("Done. What a person would see on GitHub, to open in any browser:")
     print(f"""
-    {project}/reports/report.md       the comment for the pull request
-    {project}/reports/metrics.json    the metrics, with reports/plots
-    {project}/.store                  the registry: mlflow.db, models, audit.jsonl
+    {github}/index.html
 
-Next, in it (cd {project} && source .venv/bin/activate):
-    mlops register && mlops promote    what merging does: the new model becomes champion
-    mlops lineage 1                    where the first champion came from
-    make                               what else there is
+Go on in the project (cd {project}):
+    make setup                             its own environment, exactly as locked
+    make report                            train and judge on this machine
+    make                                   what else there is
 
 Your own project, from here:
     .venv/bin/cookiecutter {template} --output-dir ..""")

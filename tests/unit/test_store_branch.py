@@ -560,7 +560,7 @@ def test_the_commands_say_what_was_done(
     assert out.startswith("0 .store is saved in mlops-store of origin (")
     assert err == "Saving .store in mlops-store of origin ...\n"
     out, err = run("pull", "--force")
-    assert out.startswith("0 .store is pulled from mlops-store of origin: Store of main at ")
+    assert out.startswith("0 .store is pulled from mlops-store of origin: Store, nothing deployed")
     assert err == "Fetching mlops-store of origin ...\n"
     git("update-ref", "-d", "refs/mlops/store")
     out, err = run("push")

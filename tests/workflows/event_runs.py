@@ -28,6 +28,7 @@ class EventRuns:
         self.pending: list[Event] = []
         self.variables: dict[str, str] = {}
         self.secrets: dict[str, str] = {}
+        self.left_out: set[str] = set()  # workflows of no interest, to save their time
 
     @property
     def git(self) -> Path:
@@ -61,7 +62,8 @@ class EventRuns:
         return [
             name
             for name, workflow in workflows.items()
-            if triggers.starts(
+            if name not in self.left_out
+            and triggers.starts(
                 workflow.triggers,
                 event.name,
                 action=event.action,

@@ -1,0 +1,100 @@
+"""Pushes to main on the local GitHub: what is deployed, and that nothing is lost on the way."""
+
+import github_server
+import pytest
+from act_run import Run
+from github_git import git
+from hosted import JUNE, Hosted
+from loopback_proxy import Answer, Request
+
+RETURN = "    return table\n"
+NOISE = """    import numpy as np
+
+    return table.assign(late=np.random.default_rng(0).permutation(table["late"]))
+"""
+
+
+def push(hosted: Hosted, message: str) -> Run:
+    """Commit and push to main; returns the run of deploy.yml."""
+    hosted.commit(message)
+    (run,) = hosted.github.push(hosted.project.folder)
+    assert run.workflow == "deploy.yml"
+    return run
+
+
+def conclusions(run: Run) -> dict[str, str]:
+    return {name.removeprefix("train / "): job.conclusion for name, job in run.jobs.items()}
+
+
+def store(hosted: Hosted) -> str:
+    return git(hosted.github.actions.git, "rev-parse", "mlops-store")
+
+
+def test_a_moved_window_is_deployed_and_prose_is_not(hosted: Hosted) -> None:
+    hosted.project.set(data__window=JUNE)
+    run = push(hosted, "Train on June")
+    expected = {"train": "success", "comment": "skipped", "model gate": "success"}
+    assert conclusions(run) == expected | {"release": "success"}
+    assert "flight-delays version 2 is now champion (was version 1)" in run.summary
+    registry = hosted.registry()
+    assert registry["aliases"] == {"champion": 2, "previous": 1}
+    assert registry["versions"][2]["git_commit"] == run.sha
+    assert registry["versions"][2]["finding"] == "better"
+
+    before = store(hosted)
+    (hosted.project / "README.md").write_text("# Flights of 2013\n")
+    run = push(hosted, "Say more")
+    assert conclusions(run) == expected | {"release": "skipped"}
+    assert "dvc repro" not in run.log
+    assert store(hosted) == before
+
+
+def test_a_bad_model_on_main_leaves_the_champion_also_when_its_push_was_superseded(
+    hosted: Hosted,
+) -> None:
+    before = store(hosted)
+    hosted.project.replace("src/model/data.py", RETURN, NOISE)
+    hosted.commit("Noise")
+    # GitHub drops a run that waits in its group when a newer one comes.
+    hosted.github.push(hosted.project.folder, run=False)
+    (hosted.project / "README.md").write_text("# Flights of 2013\n")
+    run = push(hosted, "Say more")
+    assert conclusions(run) == {
+        "train": "success",
+        "comment": "skipped",
+        "model gate": "failure",
+        "release": "skipped",
+    }
+    assert run.conclusion == "failure"
+    assert store(hosted) == before
+
+
+def test_of_two_that_save_the_store_one_wins_and_nothing_is_lost(
+    hosted: Hosted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare, serve = hosted.github.actions.git, github_server.serve
+    before = store(hosted)
+    other = git(bare, "commit-tree", "-m", "Of somebody else", f"{before}^{{tree}}")
+
+    def overtaken(*arguments: object, **options: object) -> Answer:
+        request = next(it for it in arguments if isinstance(it, Request))
+        if "service=git-receive-pack" in request.query:  # a push begins
+            git(bare, "update-ref", "refs/heads/mlops-store", other, before)
+        return serve(*arguments, **options)
+
+    hosted.project.set(estimator__max_iter=31)
+    hosted.commit("One tree more")
+    hosted.github.push(hosted.project.folder, run=False)
+    (event,) = hosted.github.pending
+    monkeypatch.setattr(github_server, "serve", overtaken)
+    (run,) = hosted.github.run(event)
+    monkeypatch.undo()
+    assert conclusions(run)["release"] == "failure"
+    assert "was saved by someone else since it was pulled here; nothing is changed" in run.log
+    assert "in Actions, re-run all jobs" in run.log
+    assert store(hosted) == other
+
+    again = hosted.github.rerun(run)
+    assert conclusions(again)["release"] == "success"
+    assert sorted(hosted.registry()["versions"]) == [1, 2]
+    assert hosted.registry()["aliases"] == {"champion": 2, "previous": 1}

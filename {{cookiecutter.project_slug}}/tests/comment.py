@@ -1,0 +1,1 @@
+../../tests/comment.py
