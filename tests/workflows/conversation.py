@@ -147,8 +147,4 @@ class Step:
 
 def comment_text(report: str, sha: str) -> str:
     """Return the comment that a report should become."""
-    run = f"https://github.com/{REPOSITORY}/actions/runs/77"
-    return (
-        f"{report}\n\n<sub>Commit {sha} in [this run]({run})</sub>\n\n"
-        f'![](https://cml.dev/watermark.png#{sha} "CML watermark model report")'
-    )
+    return f'{report}\n\n![](https://cml.dev/watermark.png#{sha} "CML watermark model report")'

@@ -55,6 +55,16 @@ def test_the_first_run_comments_and_the_next_updates_that_comment(
     assert step.url == url
 
 
+def test_only_an_earlier_comment_is_brought_up_to_date(github: Conversation, step: Step) -> None:
+    assert step.run("Nothing to judge", ONLY_UPDATE="true") == (
+        "No comment: there is none to bring up to date.\n"
+    )
+    assert github.comments() == []
+    step.run(REPORT)
+    step.run("Nothing to judge", ONLY_UPDATE="true")
+    assert github.comments() == [(BOT, expected("Nothing to judge", github.head))]
+
+
 def test_one_comment_although_cml_sees_only_thirty(github: Conversation, step: Step) -> None:
     for number in range(35):
         github.say("ada", f"Remark {number}")
@@ -264,7 +274,7 @@ def test_a_report_is_cut_where_a_comment_is_full(github: Conversation, step: Ste
     assert body.count("<details>") == body.count("</details>") > 2000
     assert (
         "</details>\n\n*Cut here, as a comment holds 60,000 characters of a report. The whole "
-        "report is in the artifact `report` of the run.*\n\n<sub>Commit " in body
+        "report is in the artifact `report` of the run.*\n\n![](https://cml.dev/" in body
     )
 
 

@@ -89,9 +89,19 @@ def test_a_better_model_is_commented_on_and_the_comment_kept_up_to_date(hosted: 
         f"No comment: the report is about {older}, the newest commit is {newer}, "
         "whose own run will comment."
     ) in [note.message for note in run.annotations]
+
+    # Taken back: the verdict must not stay as if it were about what is proposed now.
+    hosted.project.run("git", "checkout", "--quiet", "HEAD~3", "--", "params.yaml")
+    (hosted.project / "README.md").write_text("# Flights of 2013\n")
+    last = hosted.commit("Prose only, after all")
+    run = train(hosted.github.push(hosted.project.folder, "june"))
+    assert conclusions(run)["comment"] == "success"
+    assert f"At commit {last}, this pull request changes nothing" in comment(hosted, pull.number)
+
     comments = "/repos/{owner}/{repo}/issues"
     assert writes(hosted) == [
         ("POST", f"{comments}/{{issue_number}}/comments"),
+        ("PATCH", f"{comments}/comments/{{comment_id}}"),
         ("PATCH", f"{comments}/comments/{{comment_id}}"),
     ]
 
@@ -155,7 +165,7 @@ def test_prose_trains_nothing_and_the_required_checks_report(hosted: Hosted) -> 
     (hosted.project / "data/README.md").write_text("From where it is.\n")
     pull = propose(hosted, "prose", "Say more")
     run = train(pull.runs)
-    assert conclusions(run) == {"train": "success", "comment": "skipped", "model gate": "success"}
+    assert conclusions(run) == {"train": "success", "comment": "success", "model gate": "success"}
     assert "Nothing that decides the model has changed" in run.summary
     assert "dvc repro" not in run.log
     assert run.artifacts == {}

@@ -32,7 +32,7 @@ def main() -> int:
     """Write or update the comment; returns the exit code of the step."""
     try:
         pull_request = from_environment()
-        url = write(pull_request, comment_text(pull_request, read_report()))
+        url = write(pull_request, comment_text(read_report()))
     except InputError as error:
         annotate("error", str(error))
         return 1
@@ -49,6 +49,9 @@ def main() -> int:
             return 0
         annotate("error", f"No comment: {error}")
         return 1
+    if url is None:
+        print("No comment: there is none to bring up to date.")
+        return 0
     print(url)
     append("GITHUB_STEP_SUMMARY", f"Comment: {url}")
     append("GITHUB_OUTPUT", f"url={url}")
@@ -82,23 +85,25 @@ def read_report() -> str:
     return text
 
 
-def comment_text(pull_request: PullRequest, report: str) -> str:
-    """Return the report with what it is about under it."""
+def comment_text(report: str) -> str:
+    """Return as much of the report as a comment takes."""
     text, whole = fit(report, LIMIT)
-    if not whole:
-        text = (
-            f"{text}\n\n*Cut here, as a comment holds {LIMIT:,} characters of a report. "
-            "The whole report is in the artifact `report` of the run.*"
-        ).lstrip()
-    server, run = os.environ["GITHUB_SERVER_URL"], os.environ["GITHUB_RUN_ID"]
-    address = f"{server}/{pull_request.repository}/actions/runs/{run}"
-    return f"{text}\n\n<sub>Commit {pull_request.sha} in [this run]({address})</sub>"
+    if whole:
+        return text
+    cut = f"*Cut here, as a comment holds {LIMIT:,} characters of a report. "
+    cut += "The whole report is in the artifact `report` of the run.*"
+    return f"{text}\n\n{cut}".lstrip()
 
 
-def write(pull_request: PullRequest, text: str) -> str:
-    """Update our comment, or add the first one; returns its address."""
+def write(pull_request: PullRequest, text: str) -> str | None:
+    """Update our comment, or add the first one unless only an update is wanted.
+
+    Returns its address, or None where nothing was written.
+    """
     comments = pull_request.comments()
     ours, found_by_cml = our_comment(comments), cml.comment_to_update(comments)
+    if not ours and os.environ.get("ONLY_UPDATE") == "true":
+        return None
     if ours == found_by_cml:
         try:
             return write_with_cml(pull_request, text)
