@@ -87,13 +87,7 @@ def environment(github: FakeGitHub, scratch: Path) -> dict[str, str]:
         "USER": "runner",
         "LANG": "C.UTF-8",
         "TZ": "UTC",
-        # Act gives steps a terminal; GitHub does not.
-        "TERM": "dumb",
-        "NO_COLOR": "1",
-        "GIT_PAGER": "cat",
-        "GH_PAGER": "cat",
         "GIT_TERMINAL_PROMPT": "0",
-        "GH_PROMPT_DISABLED": "1",
         # Nothing of this machine's settings, and no more than one of its cores.
         "GIT_CONFIG_NOSYSTEM": "1",
         "OMP_NUM_THREADS": "1",
