@@ -91,7 +91,28 @@ class Log:
                 matrix = entries[0]["matrix"] or {}
                 name = known.shown(raw, matrix, numbered=len(ended) > 1)
                 found.append(JobLog(name, known, entries))
+            if not ended and self._in_vain(known, found):
+                name = " / ".join([*known.callers, known.name])
+                found.append(
+                    JobLog(name, known, [{"jobResult": "skipped", "level": "", "msg": ""}])
+                )
         return found
+
+    def _in_vain(self, known: KnownJob, found: list["JobLog"]) -> bool:
+        """Say whether a job it needs failed in a called workflow: of those, act tells nothing."""
+        if re.search(r"(always|failure|cancelled)\(", str(known.data.get("if", ""))):
+            return False
+        needs = known.data.get("needs", [])
+        called = {
+            (*other.callers, other.name)
+            for other in self.known
+            if other.callers == known.callers
+            and other.job_id in ([needs] if isinstance(needs, str) else needs)
+        }
+        return any(
+            job.conclusion == "failure" and job.known.callers[: len(known.callers) + 1] in called
+            for job in found
+        )
 
     def check(self) -> None:
         """Refuse to call a run complete in which act left out a job without a word.

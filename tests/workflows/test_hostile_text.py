@@ -5,10 +5,9 @@ from hosted import JUNE, Hosted
 
 TEXT = "`touch pwned` $(touch pwned) ${{ github.token }} <img src=x onerror=alert(1)> @everyone |"
 BRANCH = "a`touch${IFS}pwned`$(touch${IFS}pwned)-${{github.token}}"
-RETURN = "    return table\n"
-CARRIER = f"""    summer = table["time_hour"].dt.month.between(6, 7)
+CARRIER = f"""
+    summer = table["time_hour"].dt.month.between(6, 7)
     table.loc[summer & (table["carrier"] == "UA"), "carrier"] = {TEXT!r}
-    return table
 """
 
 
@@ -16,7 +15,7 @@ def test_hostile_text_is_only_text(hosted: Hosted) -> None:
     hosted.branch(BRANCH)
     project = hosted.project
     project.set(data__window=JUNE, estimator__note=f"{TEXT}\n::error::pwned", gate__margin=0.006)
-    project.replace("src/model/data.py", RETURN, CARRIER)
+    hosted.change_data(CARRIER)
     project.replace("src/model/features.py", "CARRIERS = (", f"CARRIERS = (\n    {TEXT!r},")
     project.replace(
         "src/model/estimator.py", "    seed: int,\n", '    seed: int,\n    note: str = "",\n'
@@ -36,7 +35,9 @@ def test_hostile_text_is_only_text(hosted: Hosted) -> None:
     rows = [line for line in body.splitlines() if "touch pwned" in line and "carrier" in line]
     assert rows, "the category has slices of its own"
     assert "estimator.note" in body
-    assert_harmless(body.rsplit("\n\n", 1)[0])  # the last paragraph is CML's watermark
-    assert not [path for path in hosted.folder.rglob("pwned")]
+    report, _, ours = body.rpartition("\n\n<sub>Judged at commit ")
+    assert_harmless(report)
+    assert ours.count("](https://github.com/octo/flight-delays/actions/runs/") == 1
+    assert not list(hosted.folder.rglob("pwned"))
     assert not [note for note in run.annotations if "pwned" in note.message]
     assert "ghs_" not in run.log + body
