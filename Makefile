@@ -5,8 +5,8 @@ include project.mk
 # The machinery is tested where it is used: a test generates a project and runs `make test` in it.
 TESTS := tests/template
 
-demo: .venv/setup ## Generate a project in build/demo and take it through the whole loop
-	python template/demo.py
+demo: .venv/setup ## Generate a project in build/demo and take it through the loop on a local GitHub
+	PYTHONPATH=tests/workflows python template/demo.py
 
-bench: .venv/setup ## Measure the pipeline against the bare work, and the bootstrap against the naive one
-	python template/bench
+bench: .venv/setup ## Measure pipeline and workflows against the bare work, the bootstrap against the naive one
+	PYTHONPATH=tests/workflows:tests python template/bench

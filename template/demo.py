@@ -1,9 +1,8 @@
 """Generate a project in build/demo and take it through the loop, on a GitHub on this machine.
 
-Everything is real (git, DVC, MLflow, the workflows) but GitHub itself and CML, which are stood in for
-by tests/workflows."""
+Everything is real (git, DVC, MLflow, the workflows) but GitHub itself and CML: for these two,
+tests/workflows has stand-ins."""
 
-import json
 import os
 import re
 import shlex
@@ -13,13 +12,11 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "workflows"))
-
 import page
 from act_run import Run
 from local_github import LocalGitHub
 
+ROOT = Path(__file__).parents[1]
 PROJECT = ROOT / "build" / "demo" / "flight-delays"
 GITHUB = PROJECT.with_name("github")
 LATER_MONTHS = {
@@ -42,8 +39,8 @@ def main() -> None:
     with LocalGitHub(GITHUB) as github:
         # Its checks are those of `make test`, and take minutes.
         github.actions.left_out.add("ci.yml")
-        say("Push it: its own workflow trains the first model on January to March, judges it on")
-        say("April and makes it the champion. No secret, no variable, no store yet.")
+        say("Push it: its own workflow trains, judges and promotes the first model, of January")
+        print("         to March. There is no secret, no variable and no store yet.")
         push(github, "main")
 
         say("Three months later: a pull request that trains on April to June, judged on July.")

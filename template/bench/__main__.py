@@ -2,7 +2,8 @@
 
 import bootstrap
 import pipeline
+import workflows
 
-for measure in (pipeline, bootstrap):
+for measure in (pipeline, workflows, bootstrap):
     for line in measure.run():
         print(line, flush=True)

@@ -14,6 +14,8 @@ from mlops import params
 @pytest.fixture
 def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Return the demo, for a project that is only its params.yaml."""
+    for folder in ("template", "tests/workflows"):
+        monkeypatch.syspath_prepend(str(ROOT / folder))
     spec = importlib.util.spec_from_file_location("demo", ROOT / "template" / "demo.py")
     assert spec is not None
     assert spec.loader is not None
