@@ -6,7 +6,7 @@ include project.mk
 TESTS := tests/template
 
 demo: .venv/setup ## Generate a project in build/demo and take it through the loop on a local GitHub
-	PYTHONPATH=tests/workflows python template/demo.py
+	PYTHONPATH=tests/workflows/github python template/demo.py
 
 bench: .venv/setup ## Measure pipeline and workflows against the bare work, the bootstrap against the naive one
-	PYTHONPATH=tests/workflows:tests python template/bench
+	PYTHONPATH=tests/workflows/github:tests/workflows:tests python template/bench

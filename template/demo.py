@@ -1,7 +1,7 @@
 """Generate a project in build/demo and take it through the loop, on a GitHub on this machine.
 
 Everything is real (git, DVC, MLflow, the workflows) but GitHub itself and CML: for these two,
-tests/workflows has stand-ins."""
+tests/workflows/github has stand-ins."""
 
 import os
 import re

@@ -14,7 +14,7 @@ STORE = "mlops-store"
 
 
 class LocalGitHub(Protocol):
-    """What is used of the one in tests/workflows."""
+    """What is used of the one in tests/workflows/github."""
 
     repository: str
     github: Any  # its `state`, and the `path` of a bare repository

@@ -14,6 +14,8 @@ import yaml
 from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
+# In the template itself, a Makefile of its own includes it.
+MAKEFILE = next(path for path in (ROOT / "project.mk", ROOT / "Makefile") if path.is_file())
 EXAMPLE = ROOT / "tests" / "example"
 MACHINERY = ["src/mlops", "dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore"]
 FROM_ROOT = [*MACHINERY, ".gitignore", "requirements.txt", "pyproject.toml"]

@@ -262,19 +262,23 @@ def connected() -> "tuple[params.Params, MlflowClient]":
 
 def main() -> None:
     """Run the command line; the user's errors are one line each, ours have a traceback."""
-    from mlops.verdict import record_failure
-
-    command = " ".join(sys.argv[1:])
     try:
         app()
     except MlopsError as error:
         for line in str(error).splitlines():
             print(f"mlops: {line}", file=sys.stderr)
-        record_failure(command, str(error))
+        leave_note(str(error))
         sys.exit(1)
     except Exception as error:
-        record_failure(command, f"{type(error).__name__}: {error}")
+        leave_note(f"{type(error).__name__}: {error}")
         raise
+
+
+def leave_note(error: str) -> None:
+    """Tell the report why this command stopped."""
+    from mlops import verdict
+
+    verdict.record_failure(" ".join(sys.argv[1:]), error)
 
 
 if __name__ == "__main__":

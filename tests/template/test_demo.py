@@ -14,7 +14,7 @@ from mlops import params
 @pytest.fixture
 def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Return the demo, for a project that is only its params.yaml."""
-    for folder in ("template", "tests/workflows"):
+    for folder in ("template", "tests/workflows/github"):
         monkeypatch.syspath_prepend(str(ROOT / folder))
     spec = importlib.util.spec_from_file_location("demo", ROOT / "template" / "demo.py")
     assert spec is not None

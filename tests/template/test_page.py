@@ -97,7 +97,7 @@ class People:
 @pytest.fixture(autouse=True, scope="module")
 def _modules_beside_the_demo() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(ROOT / "tests" / "workflows")
+        patch.syspath_prepend(ROOT / "tests" / "workflows" / "github")
         patch.syspath_prepend(ROOT / "template")
         yield
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from generation import PATH, ROOT, commit, copy_of_the_template, succeed
 
-sys.path.append(str(ROOT / "tests" / "workflows"))
+sys.path.append(str(ROOT / "tests" / "workflows" / "github"))
 sys.path.append(str(ROOT / ".github" / "actions" / "update"))
 import github_git
 import recorded
@@ -260,7 +260,7 @@ def test_an_update_that_touches_what_is_yours_is_refused(
     )
     cruft.chmod(0o755)
     if skip:
-        edit(linked.project / "pyproject.toml", 'skip = ["src/model"', f'skip = ["{skip}"')
+        edit(linked.project / "pyproject.toml", "skip = [\n", f'skip = [\n    "{skip}",\n')
         commit(linked.project, "Mine, too")
     done = linked.update()
     assert done.code == 1

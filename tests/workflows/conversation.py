@@ -19,7 +19,7 @@ COMMENTS = f"/repos/{REPOSITORY}/issues/1/comments"
 TOKEN = "ghs_ofTheWorkflow"  # not a secret: only the local GitHub knows it
 BOT = "github-actions[bot]"
 # With CML_BIN, the tests try the real one.
-CML = os.environ.get("CML_BIN") or str(Path(__file__).parent / "doubles" / "cml")
+CML = os.environ.get("CML_BIN") or str(Path(__file__).parent / "github" / "doubles" / "cml")
 ACTION = ROOT / ".github/actions/comment"
 
 

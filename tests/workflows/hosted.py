@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 from local_github import LocalGitHub
-from projects import ROOT, Project, make_project
+from projects import MAKEFILE, ROOT, Project, make_project
 
 RETURN = '    return table[[*SCHEDULE, *WEATHER, *PLANE, "late"]]\n'
 JUNE = {"start": "2013-06", "end": "2013-06"}
@@ -101,8 +101,7 @@ def make_hosted(folder: Path) -> Hosted:
     for path in (".github/actions", ".github/dependabot.yml", ".github/zizmor.yml"):
         _copy(path, project)
     _copy(".python-version", project)
-    makefile = ROOT / "project.mk"  # the name it has in the template itself
-    shutil.copyfile(makefile if makefile.is_file() else ROOT / "Makefile", project / "Makefile")
+    shutil.copyfile(MAKEFILE, project / "Makefile")
     for name in FOLDERS:
         test = project / f"tests/{name}/test_{name}.py"
         test.parent.mkdir(parents=True)

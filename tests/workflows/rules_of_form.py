@@ -7,7 +7,7 @@ from pathlib import Path
 
 from workflow_files import Repository
 
-STAND_INS = Path(__file__).parent / "standins"
+STAND_INS = Path(__file__).parent / "github" / "standins"
 TELEMETRY_OFF = {
     "DO_NOT_TRACK": "1",
     "DVC_NO_ANALYTICS": "1",

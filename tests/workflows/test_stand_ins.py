@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from act_run import Run
-from projects import ROOT
+from projects import MAKEFILE, ROOT
 from tiny_repository import (
     CACHE,
     CHECKOUT,
@@ -184,7 +184,7 @@ def test_artifacts(tiny: TinyRepository) -> None:
 def test_make_setup_has_nothing_to_do(tiny: TinyRepository) -> None:
     for name in ("requirements.txt", "pyproject.toml", ".python-version"):
         shutil.copyfile(ROOT / name, tiny.folder / name)
-    shutil.copyfile(ROOT / "project.mk", tiny.folder / "Makefile")
+    shutil.copyfile(MAKEFILE, tiny.folder / "Makefile")
     tiny.write("src/mlops/__init__.py", "PLACE = __file__\n")
     real = Path(sys.prefix)
     stamps = [real / "setup", real / "folder", real / "bin" / "uv"]
