@@ -54,7 +54,7 @@ format: .venv/setup ## Format the code and fix what can be fixed without thought
 	ruff format
 
 test: .venv/setup lint ## Check the code, run all tests, and measure what they cover
-	pytest -n 2 --dist loadscope $(TESTS)
+	pytest -n 2 --dist loadscope --no-loadscope-reorder $(TESTS)
 
 repro: .venv/setup ## Run the stages of the pipeline that have something new to do
 	dvc repro

@@ -75,6 +75,30 @@ def copy_of_the_template(folder: Path) -> Path:
 
 def with_environment(folder: Path) -> Path:
     """Generate a project with a name and in a folder that hurt, commit it, and set it up."""
+    project = with_hurting_name(folder)
+    said = succeed("make", "setup", cwd=project, HOME=HOME)
+    assert "Making the environment in .venv with " in said
+    return project
+
+
+def with_this_environment(folder: Path) -> Path:
+    """Do the same, but let it use the packages of the environment that these tests run in."""
+    project = with_hurting_name(folder)
+    succeed(
+        sys.executable,
+        ROOT / "tests/workflows/github/standins/setup-python/main.py",
+        cwd=project,
+        PYTHONPATH=str(ROOT / "tests/workflows/github/runner"),
+        LOCAL_GITHUB=str(folder),
+        LOCAL_GITHUB_PYTHON=sys.prefix,
+        GITHUB_WORKSPACE=str(project),
+        GITHUB_OUTPUT=str(folder / "output"),
+    )
+    return project
+
+
+def with_hurting_name(folder: Path) -> Path:
+    """Generate a project with a name and in a folder that hurt, and commit it."""
     outer = folder / "it's a \u201cfolder\u201d & more"
     outer.mkdir()
     template = copy_of_the_template(outer / "template")
@@ -88,6 +112,4 @@ def with_environment(folder: Path) -> Path:
     )
     project = outer / "d-arcy-co-vogel-2-b-touch-x-touch-x"
     commit(project, "First")
-    said = succeed("make", "setup", cwd=project, HOME=HOME)
-    assert "Making the environment in .venv with " in said
     return project

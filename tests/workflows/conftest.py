@@ -1,4 +1,4 @@
-"""A small repository on the local GitHub, for tests of the local GitHub itself."""
+"""Repositories on the local GitHub: a tiny one, and the example after its first push."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +9,11 @@ from hosted import Hosted, make_hosted
 from local_github import LocalGitHub
 from projects import Project, Workshop
 from tiny_repository import TinyRepository
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the first push: the longest start, which others would have to wait for."""
+    items.sort(key=lambda item: "test_first_push.py" not in item.nodeid)
 
 
 @pytest.fixture(scope="session")
