@@ -1,18 +1,29 @@
 """Pull requests on the local GitHub: what their workflows write, and where."""
 
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 
+import pytest
+import recorded
 from act_run import Run
+from comment import assert_harmless
 from hosted import JUNE, Hosted
 from local_github import PullRequest
 
 WATERMARK = 'CML watermark model report"'
-SHUFFLED = """
+TEXT = "`touch pwned` $(touch pwned) ${{ github.token }} <img src=x onerror=alert(1)> @everyone |"
+COMMANDS = f"{TEXT}\n::error::pwned"
+BRANCH = "a`touch${IFS}pwned`$(touch${IFS}pwned)-${{github.token}}"
+# Labels from somewhere else, and a carrier with a hostile name.
+SHUFFLED = f"""
     import numpy as np
 
     inside = table["time_hour"].dt.month == 6
     labels = table.loc[inside, "late"]
     table.loc[inside, "late"] = np.random.default_rng(0).permutation(labels)
+    summer = table["time_hour"].dt.month.between(6, 7)
+    table.loc[summer & (table["carrier"] == "UA"), "carrier"] = {TEXT!r}
 """
 BAD = """
     table.loc[table.index[:3], "distance"] = -7
@@ -54,6 +65,34 @@ def writes(hosted: Hosted) -> list[tuple[str, str]]:
         and request.token == "github-actions[bot]"
         and request.route != "/graphql"  # gh asks where a release is
     ]
+
+
+@dataclass
+class Proposed:
+    """A pull request, and what its workflows made of it; to look at."""
+
+    hosted: Hosted
+    pull: PullRequest
+
+
+@pytest.fixture(scope="module")
+def worse(deployed: Hosted, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proposed]:
+    """Shuffled labels, with hostile text wherever a person can put some."""
+    hosted = deployed.copy(tmp_path_factory.mktemp("worse") / "hosted")
+    with hosted.github as github:
+        github.actions.left_out.add("ci.yml")
+        hosted.branch(BRANCH)
+        project = hosted.project
+        project.set(data__window=JUNE, estimator__note=COMMANDS)
+        hosted.change_data(SHUFFLED)
+        project.replace("src/model/features.py", "CARRIERS = (", f"CARRIERS = (\n    {TEXT!r},")
+        note = '    seed: int,\n    note: str = "",\n'
+        project.replace("src/model/estimator.py", "    seed: int,\n", note)
+        hosted.commit(COMMANDS)
+        github.push(project.folder, BRANCH)
+        yield Proposed(hosted, github.open_pull_request(BRANCH, TEXT, COMMANDS))
+        recorded.check(github.github.requests)
+        assert github.github.refused == []
 
 
 def test_a_better_model_is_commented_on_and_the_comment_kept_up_to_date(hosted: Hosted) -> None:
@@ -102,14 +141,10 @@ def test_a_better_model_is_commented_on_and_the_comment_kept_up_to_date(hosted: 
     ]
 
 
-def test_a_worse_model_is_stopped_and_by_how_much_is_said(hosted: Hosted) -> None:
-    hosted.branch("shuffled")
-    hosted.project.set(data__window=JUNE)
-    hosted.change_data(SHUFFLED)
-    pull = propose(hosted, "shuffled", "Labels from somewhere else")
-    run = train(pull.runs)
+def test_a_worse_model_is_stopped_and_by_how_much_is_said(worse: Proposed) -> None:
+    run = train(worse.pull.runs)
     assert conclusions(run) == {"train": "success", "comment": "success", "model gate": "failure"}
-    body = comment(hosted, pull.number)
+    body = comment(worse.hosted, worse.pull.number)
     assert body.startswith("## ❌ Worse than production\n")
     judged = json.loads((run.artifacts["report"] / "comparison.json").read_text())
     (row,) = [row for row in judged["differences"] if row["metric"] == "roc_auc"]
@@ -119,6 +154,24 @@ def test_a_worse_model_is_stopped_and_by_how_much_is_said(hosted: Hosted) -> Non
     assert why.level == "error"
     assert why.message.startswith("worse: ROC AUC ")
     assert "\n" not in why.message
+
+
+def test_hostile_text_is_shown_and_never_acts(worse: Proposed) -> None:
+    run = train(worse.pull.runs)
+    body = comment(worse.hosted, worse.pull.number)
+    rows = [line for line in body.splitlines() if "touch pwned" in line]
+    assert [row for row in rows if row.startswith("| carrier ")], "it has a slice of its own"
+    assert [row for row in rows if "estimator.note" in row], "it is a parameter"
+    report, _, ours = body.rpartition("\n\n<sub>Judged at commit ")
+    assert_harmless(report)
+    assert ours.count("](https://github.com/octo/flight-delays/actions/runs/") == 1
+    assert not list(worse.hosted.folder.rglob("pwned"))
+    errors = [note for note in run.annotations if note.level == "error"]
+    assert {note.title for note in errors} == {"model gate", ""}
+    assert {note.message for note in errors if not note.title} == {
+        "Process completed with exit code 1."
+    }
+    assert "ghs_" not in run.log + body
 
 
 def test_bad_data_stops_at_the_schema(hosted: Hosted) -> None:
