@@ -39,8 +39,8 @@ def main() -> None:
     with LocalGitHub(GITHUB) as github:
         github.actions.left_out.add("ci.yml")
         say("Push it: its own workflow trains, judges and promotes the first model, of January")
-        print("         to March. There is no secret, no variable and no store yet. (ci.yml is left")
-        print("         out here: its checks are those of `make test`, and take minutes.)")
+        print("         to March. There is no secret, no variable and no store yet.")
+        print("         (Left out here: ci.yml, whose checks are those of `make test`.)")
         push(github, "main")
 
         say("Three months later: a pull request that trains on April to June, judged on July.")
