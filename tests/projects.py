@@ -113,15 +113,20 @@ class Workshop:
         return kind(final)
 
 
+def copy_from_root(path: str, folder: Path) -> None:
+    """Copy a file or folder of this project to the same place in another."""
+    source, target = ROOT / path, folder / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        shutil.copyfile(source, target)
+
+
 def make_project(folder: Path, kind: type[P] = Project) -> P:
     """Make a project of this one's machinery and the example, committed, with nothing trained."""
     for path in FROM_ROOT:
-        source, target = ROOT / path, folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copyfile(source, target)
+        copy_from_root(path, folder)
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(EXAMPLE / "model", folder / "src" / "model", ignore=ignored)
     shutil.copyfile(EXAMPLE / "params.yaml", folder / "params.yaml")

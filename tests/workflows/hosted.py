@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 from local_github import LocalGitHub
-from projects import MAKEFILE, ROOT, Project, make_project
+from projects import MAKEFILE, Project, copy_from_root, make_project
 
 RETURN = '    return table[[*SCHEDULE, *WEATHER, *PLANE, "late"]]\n'
 JUNE = {"start": "2013-06", "end": "2013-06"}
@@ -96,11 +96,10 @@ class Hosted:
 def make_hosted(folder: Path) -> Hosted:
     """Make a project with all its workflows, on one month of flights; nothing is pushed yet."""
     project = make_project(folder / "project")
-    for name in ("ci.yml", "train.yml", "deploy.yml"):
-        _copy(f".github/workflows/{name}", project)
-    for path in (".github/actions", ".github/dependabot.yml", ".github/zizmor.yml"):
-        _copy(path, project)
-    _copy(".python-version", project)
+    workflows = (f".github/workflows/{name}.yml" for name in ("ci", "train", "deploy"))
+    settings = (".github/dependabot.yml", ".github/zizmor.yml", ".python-version")
+    for path in (*workflows, ".github/actions", *settings):
+        copy_from_root(path, project.folder)
     shutil.copyfile(MAKEFILE, project / "Makefile")
     for name in FOLDERS:
         test = project / f"tests/{name}/test_{name}.py"
@@ -119,12 +118,3 @@ def make_hosted(folder: Path) -> Hosted:
     hosted = Hosted(folder)
     hosted.commit("The whole project")
     return hosted
-
-
-def _copy(path: str, project: Project) -> None:
-    source, target = ROOT / path, project / path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source.is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-    else:
-        shutil.copyfile(source, target)
