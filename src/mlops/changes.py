@@ -26,7 +26,7 @@ def between(
         "window": _pair(str(old.window), str(new.window)),
         "data": _pair(old.data_md5, new.data_md5),
         "rows": {"champion": old.rows, "candidate": new.rows},
-        "params": [*_differences(old.params, new.params), *gate],
+        "params": [*_differences(_settings(old), _settings(new)), *gate],
         "gate": bool(gate),
         "schema": _differences(old.schema_columns, new.schema_columns),
         "code": sorted(name for name in new.code if new.code[name] != old.code.get(name)),
@@ -36,6 +36,10 @@ def between(
         },
         "requirements": old.requirements_md5 != new.requirements_md5,
     }
+
+
+def _settings(facts: Facts) -> dict[str, Any]:
+    return {**facts.params, "serving": {"runtime": facts.runtime}}
 
 
 def _pair(old: str, new: str) -> dict[str, str] | None:

@@ -82,6 +82,8 @@ def evaluate() -> None:
 
 JUDGE = "Judgement"
 REGISTRY = "Registry"
+SERVE = "Service and deployment"
+VERSION_HELP = "A number, or an alias: champion, challenger, previous."
 
 
 @app.command(rich_help_panel=JUDGE)
@@ -134,6 +136,8 @@ def register() -> None:
     with working("Registering the model"):
         version = registry.register(read, client)
     print(f"version {version} is registered as challenger")
+    if not files.HOLDOUT.is_file():
+        print(f"it has no sample of scored rows for `mlops smoke`: {files.HOLDOUT} is not there")
 
 
 @app.command(rich_help_panel=REGISTRY)
@@ -144,12 +148,14 @@ def promote(
     override: Annotated[
         str | None, typer.Option(metavar="REASON", help="Promote against the gate; goes on record.")
     ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only say whether it could be.")] = False,
 ) -> None:
     """Make a version that passed the gate the champion. The old champion becomes `previous`."""
     from mlops import promotion
 
     read, client = connected()
-    print(promotion.promote(client, read, version, override))
+    do = promotion.check_promotion if check else promotion.promote
+    print(do(client, read, version, override))
 
 
 @app.command(rich_help_panel=REGISTRY)
@@ -157,23 +163,72 @@ def rollback(
     version: Annotated[
         int | None, typer.Argument(help="Version to go back to; by default `previous`.")
     ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only print which version that would be.")
+    ] = False,
 ) -> None:
     """Make the previous version the champion again."""
     from mlops import promotion
 
     read, client = connected()
-    print(promotion.rollback(client, read, version))
+    do = promotion.check_rollback if check else promotion.rollback
+    print(do(client, read, version))
 
 
 @app.command(rich_help_panel=REGISTRY)
 def lineage(
-    version: Annotated[int, typer.Argument(help="Version in the registry.")],
+    version: Annotated[str, typer.Argument(metavar="VERSION", help=VERSION_HELP)],
+    field: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Print only this field, raw; empty when it is unknown."),
+    ] = None,
 ) -> None:
     """Print as JSON where a version came from, how it was judged and who promoted it."""
     from mlops import registry
 
     read, client = connected()
-    print(json.dumps(registry.lineage(client, read, version), indent=2))
+    told = registry.lineage(client, read, version)
+    print(json.dumps(told, indent=2) if field is None else registry.field(told, field))
+
+
+@app.command(rich_help_panel=REGISTRY)
+def image(
+    version: Annotated[str, typer.Argument(metavar="VERSION", help=VERSION_HELP)],
+    reference: Annotated[str, typer.Argument(help="HOST[:PORT]/PATH@sha256:DIGEST")],
+) -> None:
+    """Note on a version which container image serves it; `mlops lineage` shows it."""
+    from mlops import registry
+
+    read, client = connected()
+    number = registry.record_image(client, read, version, reference)
+    print(f"version {number} is served by {reference}")
+
+
+@app.command(rich_help_panel=REGISTRY)
+def card(
+    version: Annotated[str, typer.Argument(metavar="VERSION", help=VERSION_HELP)] = "champion",
+) -> None:
+    """Print the model card of a version, and write it to reports/model_card.md.
+
+    It says what the model is for, how good it is and for whom, how it was judged and approved.
+    """
+    from mlops import card
+
+    read, client = connected()
+    card.run(client, read, version)
+
+
+@app.command(rich_help_panel=REGISTRY)
+def export(
+    directory: Annotated[Path, typer.Argument(help="An earlier export there is replaced.")],
+    version: Annotated[str, typer.Argument(metavar="VERSION", help=VERSION_HELP)] = "challenger",
+) -> None:
+    """Copy out of the registry what a service needs: model, lineage, sample and model card."""
+    from mlops import export
+
+    read, client = connected()
+    for line in export.run(client, read, directory, version):
+        print(line)
 
 
 store = typer.Typer(no_args_is_help=True, help="Copy the built-in registry out and back.")
@@ -240,6 +295,102 @@ def push(
 
     console.print(f"Saving {files.STORE} in {store_branch.THERE} ...")
     print(store_branch.push(force, deployed))
+
+
+EXPORT_HELP = "What `mlops export` wrote of the version that should be served."
+
+
+@app.command(rich_help_panel=SERVE)
+def smoke(
+    url: Annotated[str, typer.Argument(metavar="URL", help="Of the service: http://HOST:PORT")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help=EXPORT_HELP)],
+    wait: Annotated[float, typer.Option(help="Seconds until the service must be ready.")] = 60.0,
+) -> None:
+    """Try a running service: version, scores, latency, and 40 requests that it must refuse.
+
+    Writes reports/smoke.json. Exits with 1, after a sentence that says why, when it is not the
+    version in DIR or does not behave. A key that the service wants is taken from API_KEY.
+    """
+    from mlops import smoke
+
+    smoke.run(settings(), url, directory, wait)
+
+
+@app.command(rich_help_panel=SERVE)
+def canary(
+    champion_url: Annotated[str, typer.Argument(metavar="CHAMPION_URL")],
+    candidate_url: Annotated[str, typer.Argument(metavar="CANDIDATE_URL")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help=EXPORT_HELP)],
+) -> None:
+    """Compare two running services on the same rows: errors, latency, predictions.
+
+    Writes reports/canary.json with finding and gate, which is `serving.canary` in params.yaml.
+    Exits with 1 when the candidate should not replace the champion. Keys as for smoke.
+    """
+    from mlops import canary
+
+    judged = canary.run(settings(), champion_url, candidate_url, directory)
+    if not judged["passed"]:
+        raise MlopsError(f"the canary stops the candidate: {'; '.join(judged['reasons'])}")
+
+
+@app.command(rich_help_panel=SERVE)
+def serve(
+    export: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Serve what `mlops export DIR` wrote.")
+    ] = None,
+) -> None:
+    """Serve the trained model in models/ over HTTP; stop with Ctrl-C.
+
+    Settings are environment variables, such as PORT: `python -m mlops.serving --help` lists them.
+    """
+    from mlops.export import MODEL
+    from mlops.serving import server
+    from mlops.serving import settings as service_settings
+
+    os.environ["MODEL_DIR"] = str(files.MODEL if export is None else export / MODEL)
+    sys.exit(server.run(service_settings.read()))
+
+
+@app.command(rich_help_panel=SERVE)
+def deploy(
+    environment: Annotated[params.Environment, typer.Argument(help="staging or production")],
+    image: Annotated[str, typer.Argument(help="HOST[:PORT]/PATH@sha256:DIGEST")],
+    directory: Annotated[Path, typer.Argument(help="Export of the version in the image.")],
+    champion: Annotated[
+        str, typer.Option(metavar="IMAGE", help="Image of the champion, as `mlops image` noted it.")
+    ] = "",
+    canary: Annotated[
+        bool, typer.Option(help="In production, compare with what serves before the switch.")
+    ] = True,
+) -> None:
+    """Start an image beside what serves, smoke-test it, compare the two, and switch.
+
+    Where to is `serving.target` in params.yaml; what it needs is in deploy/README.md. Writes
+    reports/deployment.json. Exits with 1, and what served before serves again, when a step fails.
+    """
+    from mlops.delivery import deploy
+
+    deploy.run(settings(), environment, image, directory, champion or None, canary)
+
+
+@app.command(rich_help_panel=SERVE)
+def label(
+    file: Annotated[Path, typer.Argument(help="CSV, Parquet or JSON Lines: id, label[, time].")],
+    log: Annotated[
+        str,
+        typer.Option(
+            envvar="PREDICTION_LOG_URI", metavar="URI", help="Folder, s3:// or other address."
+        ),
+    ] = "",
+) -> None:
+    """Add what became true later to the prediction log, by the ids that the service answered.
+
+    The latest label of an id counts. Exits with 1 and adds nothing when a row is wrong.
+    """
+    from mlops import label
+
+    label.run(file, log, settings().task)
 
 
 def settings() -> params.Params:

@@ -59,7 +59,8 @@ def load_candidate(params: Params) -> ModelArtifact:
             f"{files.TRAINING} is about another model than {files.MODEL}; run `dvc repro` again"
         )
     settings = params.model_dump(include=set(candidate.facts.params))
-    if data["md5"] != candidate.facts.data_md5 or settings != candidate.facts.params:
+    trained = (candidate.facts.data_md5, candidate.facts.params, candidate.facts.runtime)
+    if (data["md5"], settings, params.serving.runtime) != trained:
         raise MlopsError(
             f"{files.MODEL} was trained from other data or {files.PARAMS}; run `dvc repro`"
         )
@@ -67,11 +68,10 @@ def load_candidate(params: Params) -> ModelArtifact:
 
 
 def damaged(model: ModelArtifact) -> bool:
-    """Return whether the graph or the feature code is not the one that was trained."""
-    graph, features = model.folder / artifact.ONNX, model.folder / artifact.FEATURES
+    """Return whether the model or the feature code is not the one that was trained."""
     return (
-        files.md5(graph) != model.facts.model_md5
-        or files.md5(features) not in model.facts.code.values()
+        files.md5(model.model_path) != model.facts.model_md5
+        or files.md5(model.folder / artifact.FEATURES) not in model.facts.code.values()
     )
 
 

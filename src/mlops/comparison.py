@@ -51,13 +51,17 @@ def build(
         **scorecard(params, candidate, holdout, y, prediction),
         **training_facts(files.TRAINING),
     }
+    classes = candidate.facts.classes
     against = Against()
-    if champion is not None:
+    if champion is None:
+        parts = judgement.slices_alone(slice_metric, y, prediction, classes, holdout, params.gate)
+    else:
         champions = champion.model.predict(columns)
-        pair = Pair(y, prediction, champions, candidate.facts.classes)
+        pair = Pair(y, prediction, champions, classes)
         against = judge_against(params, candidate, champion, pair, holdout)
+        parts = against.slices
     mode = mode or (gate.mode_of(against.changes) if against.changes else "change")
-    base = Pair(y, prediction, candidate.predict_base_rate(len(y)), candidate.facts.classes)
+    base = Pair(y, prediction, candidate.predict_base_rate(len(y)), classes)
     floors = {key: metrics.resolve(key, params.task, "gate.floors") for key in params.gate.floors}
     refuse_undefined(params, ours["metrics"], {"gate.metric": metric, **floors}, len(y))
     cost = ours["cost"]
@@ -100,7 +104,7 @@ def build(
             for name in ours["metrics"]
         ],
         "slice_metric": slice_metric.name,
-        "slices": [_slice_row(slice_metric, part, params.gate) for part in against.slices],
+        "slices": [_slice_row(slice_metric, part, params.gate) for part in parts],
         "checks": [asdict(check) for check in checks],
         "changes": against.changes,
     }

@@ -29,6 +29,10 @@ PLOTS = REPORTS / "plots"
 COMPARISON = REPORTS / "comparison.json"
 REPORT = REPORTS / "report.md"
 FAILURE = REPORTS / "failure.json"
+MODEL_CARD = REPORTS / "model_card.md"
+SMOKE = REPORTS / "smoke.json"
+CANARY = REPORTS / "canary.json"
+DEPLOYMENT = REPORTS / "deployment.json"
 
 
 def find_root(start: Path) -> Path:

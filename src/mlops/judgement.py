@@ -46,7 +46,7 @@ class Slice:
     value: str
     rows: int
     difference: Difference | None
-    verdict: Literal["better", "worse", "unclear", "too few"]
+    verdict: Literal["better", "worse", "unclear", "too few", "no champion"]
 
 
 def gain(metric: Metric, difference: Difference) -> tuple[float, float, float]:
@@ -127,12 +127,7 @@ def slices(
     A slice with fewer than ``min_rows`` rows is named and not judged. The intervals of the others
     are widened, because among twenty slices one is worse by chance.
     """
-    groups = [
-        (column, str(value), np.asarray(rows))
-        for column in gate.slices.columns
-        for value, rows in _groups(table, column)
-    ]
-    groups.sort(key=lambda group: (gate.slices.columns.index(group[0]), -len(group[2]), group[1]))
+    groups = _by_size(table, gate.slices.columns)
     judged = sum(len(rows) >= gate.slices.min_rows for _, _, rows in groups)
     found = []
     for done, (column, value, rows) in enumerate(groups):
@@ -146,12 +141,42 @@ def slices(
     return found
 
 
+def slices_alone(
+    metric: Metric,
+    y: Array,
+    prediction: Array,
+    classes: Classes,
+    table: pd.DataFrame,
+    gate: Gate,
+) -> list[Slice]:
+    """Score a model that has no champion on each slice, largest first."""
+    found = []
+    for column, value, rows in _by_size(table, gate.slices.columns):
+        if len(rows) < gate.slices.min_rows:
+            found.append(Slice(column, value, len(rows), None, "too few"))
+        else:
+            score = metric(y[rows], prediction[rows], classes)
+            alone = Difference(score, math.nan, math.nan, math.nan, math.nan)
+            found.append(Slice(column, value, len(rows), alone, "no champion"))
+    return found
+
+
 def _verdict(low: float, high: float) -> Literal["better", "worse", "unclear", "too few"]:
     if math.isnan(low):
         return "too few"  # the metric is undefined on too many resamples
     if low > 0:
         return "better"
     return "worse" if high < 0 else "unclear"
+
+
+def _by_size(table: pd.DataFrame, columns: list[str]) -> list[tuple[str, str, Array]]:
+    """Return column, value and row numbers of each slice, the largest of a column first."""
+    groups = [
+        (column, str(value), np.asarray(rows))
+        for column in columns
+        for value, rows in _groups(table, column)
+    ]
+    return sorted(groups, key=lambda group: (columns.index(group[0]), -len(group[2]), group[1]))
 
 
 def _groups(table: pd.DataFrame, column: str) -> list[tuple[Any, Any]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mlops import artifact, database, files
 from mlops.errors import MlopsError
+from mlops.skops_model import trusted_types
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -40,13 +41,7 @@ def build_folder(folder: Path) -> None:
     from mlflow.types import Schema, TensorSpec
 
     skops_file = files.MODEL / artifact.SKOPS
-    trusted = skops.io.get_untrusted_types(file=skops_file)
-    if foreign := [name for name in trusted if not name.startswith("sklearn.")]:
-        raise MlopsError(
-            f"{skops_file} needs {', '.join(foreign)}; only scikit-learn's own types can be loaded "
-            "without running code from the file: build the estimator from those "
-            "(src/model/estimator.py)"
-        )
+    trusted = trusted_types(skops_file)
     width = len(artifact.load(files.MODEL).facts.features)
     inputs = Schema([TensorSpec(np.dtype(FEATURES_DTYPE), (-1, width))])
     mlflow.sklearn.save_model(
@@ -99,6 +94,21 @@ def find(client: "MlflowClient", name: str, version: int) -> "ModelVersion":
     raise MlopsError(f"{name} has no version {version}; registered: {listed}")
 
 
+def resolve(client: "MlflowClient", name: str, alias_or_version: str | int) -> "ModelVersion":
+    """Return the record of a version by its number or alias, refusing what does not exist."""
+    given = str(alias_or_version)
+    if given.isdecimal():
+        return find(client, name, int(given))
+    known = aliases(client, name)
+    if given not in known:
+        listed = ", ".join(f"{alias} ({number})" for alias, number in sorted(known.items()))
+        raise MlopsError(
+            f"{name} has no version with the alias {given}; "
+            f"aliases: {listed or 'none; run `mlops register` first'}"
+        )
+    return find(client, name, known[given])
+
+
 def fetch(
     client: "MlflowClient", name: str, alias_or_version: str | int
 ) -> "tuple[ModelVersion, Path] | None":
@@ -117,16 +127,16 @@ def fetch(
     else:
         number = aliases(client, name).get(str(alias_or_version))
     record = None if number is None else _get(client, name, number)
-    return None if record is None else (record, _folder(client, record))
+    return None if record is None else (record, folder_of(client, record))
 
 
 def load(client: "MlflowClient", version: "ModelVersion") -> artifact.ModelArtifact:
     """Load a version's model after checking that its bytes are those that were registered."""
-    folder = _folder(client, version)
+    folder = folder_of(client, version)
     loaded = artifact.load(folder)
-    if files.md5(folder / artifact.ONNX) != version.tags.get("model_md5"):
+    if files.md5(loaded.model_path) != version.tags.get("model_md5"):
         raise MlopsError(
-            f"{folder / artifact.ONNX} is not what was registered as {version.name} version "
+            f"{loaded.model_path} is not what was registered as {version.name} version "
             f"{version.version}; restore the store with `mlops store restore DIR`"
         )
     return loaded
@@ -143,13 +153,16 @@ def _get(client: "MlflowClient", name: str, version: int) -> "ModelVersion | Non
         raise
 
 
-def _folder(client: "MlflowClient", version: "ModelVersion") -> Path:
+def folder_of(client: "MlflowClient", version: "ModelVersion") -> Path:
+    """Return a folder with a version's files, as :func:`fetch` does."""
     source = version.source or ""
     if source.startswith("store:"):
         folder = database.artifact_path(database.to_path(client.tracking_uri), source)
     else:
         folder = _download(client.tracking_uri, source)
-    needed = ("MLmodel", artifact.ONNX, artifact.FEATURES, artifact.FACTS)
+    known = (folder / artifact.FACTS).is_file()
+    predicts = artifact.load_facts(folder).model_file if known else artifact.ONNX
+    needed = ("MLmodel", predicts, artifact.FEATURES, artifact.FACTS)
     if missing := [file for file in needed if not (folder / file).is_file()]:
         raise MlopsError(
             f"{version.name} version {version.version} lacks {', '.join(missing)} in "

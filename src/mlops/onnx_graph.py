@@ -6,6 +6,7 @@ import numpy as np
 
 from mlops.artifact import Array, ModelArtifact
 from mlops.errors import MlopsError
+from mlops.files import PARAMS
 
 TOLERANCE = 1e-5  # largest difference between skops and ONNX; float32 rounding stays under 1e-6
 OPSET = 21  # the newest that skl2onnx 1.20 writes; fixed, so that an upgrade is a reviewed change
@@ -39,7 +40,8 @@ def to_onnx(estimator: Any, n_features: int) -> bytes:
         named = next((name for name in steps if name in str(error)), " or ".join(steps))
         raise MlopsError(
             f"src/model/estimator.py: ONNX cannot express {named} ({_first_sentence(error)}); "
-            "choose an estimator that skl2onnx supports (https://onnx.ai/sklearn-onnx/supported.html)"
+            "choose an estimator that it can (https://onnx.ai/sklearn-onnx/supported.html), or set "
+            f"serving.runtime: skops in {PARAMS}, and scikit-learn itself will serve"
         ) from None
     # skl2onnx collects the operator sets in a set of strings, whose order differs from run to run.
     operator_sets = sorted(graph.opset_import, key=lambda operators: str(operators.domain))

@@ -14,6 +14,9 @@ from mlops.files import PARAMS
 
 Task = Literal["binary", "multiclass", "regression"]
 Mode = Literal["change", "retrain"]
+Runtime = Literal["onnx", "skops"]
+Target = Literal["image", "compose", "kubernetes"]
+Environment = Literal["staging", "production"]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 
@@ -104,6 +107,29 @@ class Gate(Section):
     size_mb: Positive
 
 
+class Canary(Section):
+    """When a candidate that is served beside the champion may take its place.
+
+    ``requests``: one row each, to either of them, spread over at least ``seconds``.
+    ``error_rate``: largest share of requests that only the candidate fails. ``latency_ratio``:
+    largest latency relative to the champion's. ``shift``: largest distance of its predictions from
+    the champion's, see :mod:`mlops.canary`.
+    """
+
+    requests: Annotated[int, Field(ge=100)] = 500
+    seconds: NotNegative = 0.0
+    error_rate: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    latency_ratio: Annotated[float, Field(gt=1)] = 1.5
+    shift: Positive = 0.25
+
+
+class Serving(Section):
+    runtime: Runtime = "onnx"
+    target: Target = "image"
+    latency_ms: Positive = 50.0
+    canary: Canary = Canary()
+
+
 class Params(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     task: Task
@@ -112,6 +138,7 @@ class Params(Section):
     data: Data
     estimator: dict[str, Any] = {}
     gate: Gate
+    serving: Serving = Serving()
 
 
 def load(path: Path = PARAMS) -> Params:

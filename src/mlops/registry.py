@@ -1,12 +1,14 @@
 """The model registry: versions go in here, and are told about; ``promotion`` picks the champion."""
 
+import json
+import re
 import tempfile
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops import artifact, audit, files, model_version, tracking, training_run
-from mlops.artifact import Facts
+from mlops import artifact, audit, files, model_version, sample, tracking, training_run
+from mlops.artifact import Facts, ModelArtifact
 from mlops.errors import MlopsError
 from mlops.model_version import CHALLENGER, NONE, fetch
 from mlops.params import Params
@@ -14,16 +16,23 @@ from mlops.params import Params
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["fetch", "lineage", "register"]
+__all__ = ["fetch", "field", "lineage", "record_image", "register"]
 
 NOT_COMPARED: dict[str, Any] = {"finding": "not compared", "passed": False, "champion": None}
 TRAIN = "dvc repro"
+
+# The references that name the same image for ever, as `docker push` takes and prints them:
+# https://github.com/distribution/reference/blob/main/reference.go
+_HOST = r"(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=:))(?::\d+)?"
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+IMAGE = re.compile(rf"{_HOST}(?:/{_PART})+@sha256:[0-9a-f]{{64}}")
 
 
 def register(params: Params, client: "MlflowClient") -> int:
     """Make the trained model a new version, with alias ``challenger``.
 
-    The version appears with its files uploaded and its tags set, or not at all.
+    The version appears with its files uploaded and its tags set, or not at all. Where the holdout
+    is missing, as on a laptop without data, it has no sample of scored rows.
 
     Returns
     -------
@@ -35,7 +44,8 @@ def register(params: Params, client: "MlflowClient") -> int:
     MlopsError
         When there is no trained model, or its files and reports are not of one training.
     """
-    facts = _trained()
+    model = _trained()
+    facts = model.facts
     training = files.read_json(files.TRAINING, TRAIN)
     metrics = _metrics()
     if training["model_md5"] != facts.model_md5:
@@ -48,8 +58,10 @@ def register(params: Params, client: "MlflowClient") -> int:
         # A folder of its own: the next registration from this run must not change this one.
         folder = f"versions/{uuid.uuid4().hex}"
         with tempfile.TemporaryDirectory(prefix="mlops-") as temporary:
-            model_version.build_folder(Path(temporary) / "model")
-            client.log_artifacts(run, str(Path(temporary) / "model"), folder)
+            built = Path(temporary) / "model"
+            model_version.build_folder(built)
+            sample.write(built / sample.NAME, model, params.seed)
+            client.log_artifacts(run, str(built), folder)
         source = f"{client.get_run(run).info.artifact_uri}/{folder}"
         with tracking.store_lock():
             _ensure_model(client, params.name)
@@ -67,10 +79,8 @@ def lineage(client: "MlflowClient", params: Params, version: int | str) -> dict[
         A number, or an alias such as ``champion``.
     """
     with tracking.answers(client.tracking_uri):
-        found = fetch(client, params.name, version)
-        if found is None and not str(version).isdigit():
-            raise MlopsError(f"{params.name} has no version with the alias {version}")
-        record, folder = found or (model_version.find(client, params.name, int(version)), Path())
+        record = model_version.resolve(client, params.name, version)
+        folder = model_version.folder_of(client, record)
         aliases = model_version.aliases(client, params.name)
     facts = artifact.load(folder).facts
     training = files.read_json(folder / files.TRAINING.name, TRAIN)
@@ -84,6 +94,7 @@ def lineage(client: "MlflowClient", params: Params, version: int | str) -> dict[
         "data_md5": facts.data_md5,
         "window": str(facts.window),
         "rows": facts.rows,
+        "runtime": facts.runtime,
         "features": facts.features,
         "params": facts.params,
         "metrics": {
@@ -101,6 +112,8 @@ def lineage(client: "MlflowClient", params: Params, version: int | str) -> dict[
         "seconds": training["seconds"],
         "peak_memory_mb": training["peak_memory_mb"],
         "registered_by": record.tags["registered_by"],
+        "approved_by": record.tags.get("approved_by"),
+        "image": record.tags.get("image"),
         "audit": [
             line
             for line in audit.read()
@@ -109,13 +122,40 @@ def lineage(client: "MlflowClient", params: Params, version: int | str) -> dict[
     }
 
 
-def _trained() -> Facts:
-    """Return the trained model's facts, after checking that its files are of one training."""
-    facts = artifact.load(files.MODEL).facts
-    onnx, skops_file = files.MODEL / artifact.ONNX, files.MODEL / artifact.SKOPS
-    if not skops_file.is_file() or files.md5(onnx) != facts.model_md5:
+def field(told: dict[str, Any], name: str) -> str:
+    """Return one field of :func:`lineage` as text, empty when its value is unknown."""
+    if name not in told:
+        raise MlopsError(f"a version has no field {name!r}; it has {', '.join(told)}")
+    value = told[name]
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value)
+
+
+def record_image(client: "MlflowClient", params: Params, version: int | str, image: str) -> int:
+    """Note on a version which container image serves it, and return the version's number.
+
+    Parameters
+    ----------
+    image : str
+        ``host/path@sha256:...``: a tag would mean another image tomorrow.
+    """
+    if not IMAGE.fullmatch(image):
+        raise MlopsError(
+            f"{image!r} does not name an image for ever; expected HOST[:PORT]/PATH@sha256:DIGEST "
+            "with 64 hex digits, such as ghcr.io/owner/name@sha256:0123..., as `docker push` prints"
+        )
+    with tracking.answers(client.tracking_uri), tracking.store_lock():
+        record = model_version.resolve(client, params.name, version)
+        client.set_model_version_tag(record.name, record.version, "image", image)
+    return int(record.version)
+
+
+def _trained() -> ModelArtifact:
+    """Return the trained model, after checking that its files are of one training."""
+    model = artifact.load(files.MODEL)
+    whole = (files.MODEL / artifact.SKOPS).is_file()
+    if not whole or files.md5(model.model_path) != model.facts.model_md5:
         raise MlopsError(f"{files.MODEL} is not what one training wrote; run `{TRAIN}` again")
-    return facts
+    return model
 
 
 def _metrics() -> dict[str, float]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mlops import evaluate, files, metrics, plots
-from mlops.artifact import ONNX, Array, ModelArtifact
+from mlops.artifact import Array, ModelArtifact
 from mlops.params import Params
 from mlops.table import to_columns
 
@@ -38,7 +38,7 @@ def scorecard(
         "plots": {name: table.to_dict("list") for name, table in tables.items()},
         "cost": {
             "latency_ms": single_row_ms(model, holdout),
-            "size_mb": (model.folder / ONNX).stat().st_size / 1e6,
+            "size_mb": model.model_path.stat().st_size / 1e6,
         },
     }
 

@@ -1,11 +1,10 @@
 """The built-in store as a whole: saved to a folder, restored from one, and checked both times."""
 
 import shutil
-import tempfile
 from contextlib import nullcontext
 from pathlib import Path
 
-from mlops import database, files, tracking
+from mlops import database, files, folders, tracking
 from mlops.audit import AUDIT
 from mlops.database import Version
 from mlops.errors import MlopsError
@@ -26,14 +25,14 @@ def save(directory: Path) -> None:
         When the store is damaged, or ``directory`` holds something else or versions that the store
         lacks. Nothing has been changed then.
     """
-    _finish_replacing(directory)
+    folders.finish_replacing(directory)
     check(files.STORE, "restore it with `mlops store restore DIR` before saving")
     _check_target(directory)
     _refuse_loss(files.STORE, directory, "save to another folder")
     with tracking.store_lock():
         copy = _copy(files.STORE, directory)
-    _replace(directory, copy)
-    shutil.rmtree(_aside(directory), ignore_errors=True)
+    folders.replace(directory, copy)
+    shutil.rmtree(folders.aside(directory), ignore_errors=True)
 
 
 def restore(directory: Path, force: bool = False) -> None:
@@ -47,12 +46,12 @@ def restore(directory: Path, force: bool = False) -> None:
         When ``directory`` holds no whole store, or, without ``force``, the store has versions that
         it lacks. Nothing has been changed then.
     """
-    _finish_replacing(directory)
+    folders.finish_replacing(directory)
     check(directory, "restore from another folder")
     if not force:
         _refuse_loss(directory, files.STORE, "use --force if they may go")
     with tracking.store_lock() if files.STORE.exists() else nullcontext():
-        _replace(files.STORE, _copy(directory, files.STORE))
+        folders.replace(files.STORE, _copy(directory, files.STORE))
 
 
 def check(store: Path, advice: str) -> set[Version]:
@@ -116,14 +115,8 @@ def _check_target(directory: Path) -> None:
 
 def _copy(source: Path, target: Path) -> Path:
     """Copy a store to a new folder beside ``target``."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f"{target.name}.copying."
-    for other in target.parent.iterdir():
-        if other.name.startswith(prefix):  # left by a killed process
-            shutil.rmtree(other, ignore_errors=True)
-    copy = Path(tempfile.mkdtemp(dir=target.parent, prefix=prefix))
-    try:
-        copy.chmod(0o755)
+
+    def fill(copy: Path) -> None:
         # The database first: every version it knows has its artifacts by then.
         registry = not registry_is_elsewhere(source)
         if registry:
@@ -133,25 +126,5 @@ def _copy(source: Path, target: Path) -> Path:
                 shutil.copytree(source / name, copy / name, ignore=NOT_COPIED)
         if (source / AUDIT).is_file():
             shutil.copyfile(source / AUDIT, copy / AUDIT)
-    except BaseException:
-        shutil.rmtree(copy, ignore_errors=True)
-        raise
-    return copy
 
-
-def _replace(target: Path, copy: Path) -> None:
-    """Put ``copy`` where ``target`` is, and ``target`` aside."""
-    if target.exists():
-        shutil.rmtree(_aside(target), ignore_errors=True)
-        target.replace(_aside(target))
-    copy.replace(target)
-
-
-def _finish_replacing(directory: Path) -> None:
-    """Put back what a killed save had just moved aside."""
-    if not directory.exists() and _aside(directory).exists():
-        _aside(directory).replace(directory)
-
-
-def _aside(target: Path) -> Path:
-    return target.with_name(f"{target.name}.replaced")
+    return folders.fill_beside(target, fill)

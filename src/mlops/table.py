@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow
@@ -12,6 +13,7 @@ from mlops.errors import MlopsError
 from mlops.params import Window
 
 Array = npt.NDArray[Any]
+Nullable = pd.api.extensions.ExtensionDtype
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -34,16 +36,19 @@ def in_window(times: "pd.Series[Any]", window: Window) -> "pd.Series[bool]":
 def to_columns(table: pd.DataFrame) -> dict[str, Array]:
     """Split ``table`` into arrays of shape (n,): times as UTC ``datetime64``, text as ``object``.
 
-    This is the form that ``build_features`` gets, in training and in the service.
+    A missing number or text is NaN, a missing time NaT; numbers of pandas' nullable types become
+    floats. This is the form that ``build_features`` gets, in training and in the service.
     """
     columns: dict[str, Array] = {}
     for name, series in table.items():
         if isinstance(series.dtype, pd.DatetimeTZDtype):
             columns[str(name)] = series.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()
+        elif pd.api.types.is_numeric_dtype(series) and isinstance(series.dtype, Nullable):
+            columns[str(name)] = series.to_numpy(dtype=np.float64, na_value=np.nan)
         elif pd.api.types.is_numeric_dtype(series) or series.dtype.kind == "M":
             columns[str(name)] = series.to_numpy()
         else:
-            columns[str(name)] = series.to_numpy(dtype=object)
+            columns[str(name)] = series.to_numpy(dtype=object, na_value=np.nan)
     return columns
 
 

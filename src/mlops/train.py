@@ -1,4 +1,4 @@
-"""Stage ``train``: fit, write the model as ONNX and skops, prove that they agree, log it."""
+"""Stage ``train``: fit, write the model as skops and ONNX, prove that they agree, log it."""
 
 import inspect
 import platform
@@ -8,17 +8,19 @@ import sys
 import tempfile
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mlops import artifact, evaluate, files, git, metrics, plots
+from mlops import artifact, evaluate, files, git, metrics, plots, skops_model
 from mlops.artifact import Array, Facts, load_features, to_matrix
+from mlops.errors import MlopsError
 from mlops.features import TARGET, source
 from mlops.onnx_graph import check_agreement, to_onnx
-from mlops.params import Params, check_estimator_arguments
+from mlops.params import Params, Task, check_estimator_arguments
 from mlops.progress import working
 from mlops.table import Inputs, read, to_columns
 from mlops.training_run import TrainingRun
@@ -41,10 +43,13 @@ def run(params: Params) -> None:
             estimator = unfitted.fit(x, y)
         seconds = time.perf_counter() - clock
 
-        graph = to_onnx(estimator, x.shape[1])
+        check_probabilities(params.task, estimator)
+        graph = to_onnx(estimator, x.shape[1]) if params.serving.runtime == "onnx" else None
         facts = describe(params, [str(name) for name in training], inputs.read, estimator, y)
         write_model(estimator, graph, facts)
-        check_agreement(estimator, artifact.load(files.MODEL), matrix)
+        model = artifact.load(files.MODEL)
+        if graph is not None:
+            check_agreement(estimator, model, matrix)
 
         cost = {"seconds": seconds, "peak_memory_mb": peak_memory_mb()}
         mlflow_run.log_metrics(cost)
@@ -61,7 +66,7 @@ def run(params: Params) -> None:
                 "python": platform.python_version(),
                 "platform": f"{platform.system()} {platform.machine()}",
                 "requirements_md5": files.md5(files.LOCK),
-                "model_md5": files.md5(files.MODEL / artifact.ONNX),
+                "model_md5": model.facts.model_md5,
             },
         )
 
@@ -72,6 +77,16 @@ def build(params: Params) -> Any:
 
     check_estimator_arguments(params.estimator, inspect.signature(build_estimator))
     return build_estimator(seed=params.seed, **params.estimator)
+
+
+def check_probabilities(task: Task, estimator: Any) -> None:
+    """Refuse a classifier that only names a class: it could not be calibrated, nor its AUC told."""
+    if task != "regression" and not hasattr(estimator, "predict_proba"):
+        raise MlopsError(
+            f"src/model/estimator.py: {type(estimator).__name__} gives no probabilities "
+            f"(predict_proba), which task {task} needs; wrap it in "
+            "sklearn.calibration.CalibratedClassifierCV, or choose another"
+        )
 
 
 def peak_memory_mb() -> float:
@@ -103,21 +118,32 @@ def log_holdout(mlflow_run: TrainingRun, params: Params, holdout: pd.DataFrame) 
 def describe(
     params: Params, features: list[str], inputs: list[str], estimator: Any, y: Array
 ) -> dict[str, Any]:
-    """Return the facts for ``model.json``, but for the hash of a graph not yet written."""
+    """Return the facts for ``model.json``, but for the hash of a model not yet written."""
     data = files.read_json(files.DATA_REPORT, "dvc repro")
     if params.task == "regression":
         classes, base_rate = None, [float(np.mean(y))]
+        target_quantiles = np.quantile(y, np.arange(1, 20) / 20).tolist()
     else:
         classes = estimator.classes_.tolist()
         base_rate = [float(np.mean(y == label)) for label in classes]
+        target_quantiles = []
+    columns = [column for column in data["columns"] if column["name"] in inputs]
+    if odd := sorted(set(inputs) - {column["name"] for column in columns}):
+        raise MlopsError(
+            f"src/model/features.py reads column {odd[0]!r}, whose values a request to the service "
+            "cannot hold as JSON; make it text, numbers or times in src/model/data.py"
+        )
     code = sorted(source().parent.glob("*.py"))
     return {
         "task": params.task,
+        "runtime": params.serving.runtime,
         "target": params.data.target,
         "classes": classes,
         "features": features,
         "inputs": inputs,
+        "columns": columns,
         "base_rate": base_rate,
+        "target_quantiles": target_quantiles,
         "window": params.data.window,
         "rows": len(y),
         "params": params.model_dump(include={"task", "seed", "data", "estimator"}),
@@ -128,16 +154,18 @@ def describe(
     }
 
 
-def write_model(estimator: Any, graph: bytes, facts: dict[str, Any]) -> None:
+def write_model(estimator: Any, graph: bytes | None, facts: dict[str, Any]) -> None:
     """Write the model folder, ``model.json`` last: a folder without it is not a model."""
-    import skops.io
-
     (files.MODEL / artifact.FACTS).unlink(missing_ok=True)
-    onnx = files.MODEL / artifact.ONNX
-    files.write_atomic(onnx, lambda path: path.write_bytes(graph))
-    files.write_atomic(files.MODEL / artifact.SKOPS, lambda path: skops.io.dump(estimator, path))
+    (files.MODEL / artifact.ONNX).unlink(missing_ok=True)
+    content = {artifact.SKOPS: skops_model.dump(estimator)}
+    if graph is not None:
+        content[artifact.ONNX] = graph
+    for name, whole_file in content.items():
+        files.write_atomic(files.MODEL / name, partial(Path.write_bytes, data=whole_file))
     files.write_atomic(
         files.MODEL / artifact.FEATURES, lambda path: shutil.copyfile(source(), path)
     )
-    whole = Facts.model_validate({**facts, "model_md5": files.md5(onnx)})
+    predicts = artifact.SKOPS if graph is None else artifact.ONNX
+    whole = Facts.model_validate({**facts, "model_md5": files.md5(files.MODEL / predicts)})
     files.write_text(files.MODEL / artifact.FACTS, whole.model_dump_json(indent=2) + "\n")

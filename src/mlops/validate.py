@@ -9,7 +9,7 @@ from pandera.pandas import Check, DataFrameSchema
 from rich.markup import escape
 from rich.table import Table
 
-from mlops import files
+from mlops import files, request_columns
 from mlops.errors import MlopsError
 from mlops.params import Params, Window
 from mlops.progress import console
@@ -171,8 +171,17 @@ def report(
         "md5": files.md5(files.RAW),
         "rows": len(table),
         "schema": {name: describe(column) for name, column in schema.columns.items()},
+        "columns": [] if failures else _request_columns(table, schema, params),
         "failures": failures,
     }
+
+
+def _request_columns(
+    table: pd.DataFrame, schema: DataFrameSchema, params: Params
+) -> list[dict[str, Any]]:
+    training = table[in_window(table[params.data.time], params.data.window)]
+    described = request_columns.describe(training, schema, params.data.target)
+    return [column.model_dump() for column in described]
 
 
 def describe(column: Any) -> str:

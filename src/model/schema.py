@@ -6,9 +6,12 @@ from pandera.pandas import Check, Column, DataFrameSchema
 from model.features import CARRIERS, DESTINATIONS, ORIGINS
 
 
-def _hhmm(values: pd.Series) -> pd.Series:
-    return values.between(0, 2400) & (values % 100 < 60)
+def _under_60_minutes(hhmm: pd.Series) -> pd.Series:
+    return hhmm % 100 < 60
 
+
+# The service checks requests by what has a name in Pandera; a function guards training only.
+HHMM = [Check.in_range(0, 2400), Check(_under_60_minutes, name="local_time_hhmm")]
 
 SCHEMA = DataFrameSchema(
     {
@@ -19,8 +22,8 @@ SCHEMA = DataFrameSchema(
         "origin": Column(str, Check.isin(ORIGINS)),
         "dest": Column(str, Check.isin(DESTINATIONS)),
         "distance": Column(int, Check.in_range(50, 6000)),
-        "sched_dep_time": Column(int, Check(_hhmm, name="local_time_hhmm")),
-        "sched_arr_time": Column(int, Check(_hhmm, name="local_time_hhmm")),
+        "sched_dep_time": Column(int, HHMM),
+        "sched_arr_time": Column(int, HHMM),
         "temp": Column(float, Check.in_range(-30, 120), nullable=True),
         "dewp": Column(float, Check.in_range(-50, 100), nullable=True),
         "humid": Column(float, Check.in_range(0, 100), nullable=True),

@@ -41,7 +41,9 @@ def test_first(newborn: Workbench, tmp_path: Path) -> None:
     comparison = project.json("comparison")
     assert (comparison["finding"], comparison["passed"]) == ("first", True)
     assert comparison["champion"] is comparison["changes"] is None
-    assert comparison["slices"] == []
+    assert {part["verdict"] for part in comparison["slices"]} == {"no champion", "too few"}
+    best = max(part["candidate"] for part in comparison["slices"] if part["candidate"])
+    assert comparison["candidate"]["metrics"]["roc_auc"] < best < 1
     row = metric(comparison)
     assert row["candidate"] == newborn.json("metrics")["roc_auc"]
     assert row["champion"] is row["difference"] is row["low"] is row["high"] is None

@@ -49,6 +49,7 @@ def test_a_clone_trains_with_no_remote_and_no_secret(again: Project) -> None:
     "path",
     [
         "models/model.onnx",
+        "models/model.skops",
         "models/model.json",
         "reports/metrics.json",
         "reports/plots/calibration.csv",
@@ -64,6 +65,16 @@ def test_second_repro_runs_nothing(trained: Project, tmp_path: Path) -> None:
     done = trained.copy(tmp_path / "copy").run("dvc", "repro")
     assert "Running stage" not in done.stdout
     assert done.stdout.count("didn't change, skipping") == len(STAGES)
+
+
+def test_how_the_model_is_served_trains_it_anew_only_where_it_decides_the_model(
+    trained: Project, tmp_path: Path
+) -> None:
+    project = trained.copy(tmp_path / "copy")
+    project.set(serving={"runtime": "onnx", "target": "compose", "latency_ms": 20.0})
+    assert "up to date" in project.run("dvc", "status").stdout
+    project.set(serving__runtime="skops")
+    assert "serving.runtime" in project.run("dvc", "status", "train").stdout
 
 
 def test_working_folder_stays_clean_but_for_the_lock(trained: Project) -> None:

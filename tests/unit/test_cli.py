@@ -12,6 +12,7 @@ from workbench import Workbench
 COMMANDS = (
     *("ingest", "validate", "features", "train", "evaluate", "compare", "report"),
     *("verdict", "register", "promote", "rollback", "lineage", "store"),
+    *("image", "card", "export", "label"),
 )
 
 
@@ -43,6 +44,13 @@ def test_help_of_a_command_says_more_than_its_name(new_project: Project, command
         ("promote", "flight-delays has no challenger"),
         ("rollback", "flight-delays has no champion"),
         ("lineage 1", "flight-delays has no version 1"),
+        ("lineage champion --field image", "flight-delays has no version with the alias champion"),
+        ("promote --check", "flight-delays has no challenger"),
+        ("rollback --check", "flight-delays has no champion"),
+        ("image 1 ghcr.io/ada/flights:1", "does not name an image for ever"),
+        ("card", "flight-delays has no version with the alias champion; aliases: none"),
+        ("export build/image", "flight-delays has no version with the alias challenger"),
+        ("label labels.csv", "set PREDICTION_LOG_URI, or pass --log"),
         ("store save copy", ".store"),
         ("store restore nowhere", "nowhere"),
     ],

@@ -1,8 +1,16 @@
-"""The lock agrees with itself and with pyproject.toml, also after somebody edited single lines."""
+"""The locks agree with each other and with pyproject.toml, also after single lines were edited."""
 
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+
+import pytest
+
+from mlops import files, skops_model
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_versions_fit_together() -> None:
@@ -12,3 +20,36 @@ def test_the_versions_fit_together() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "All installed packages are compatible" in done.stderr
+
+
+@pytest.mark.parametrize("group", ["serve", "serve-skops"])
+def test_an_image_has_the_versions_that_were_tested(group: str) -> None:
+    lock = f"requirements-{group}.txt"
+    tested, served = pins(files.LOCK.name), pins(lock)
+    assert served
+    assert {name: version for name, version in served.items() if tested.get(name) != version} == {}
+    command = (ROOT / lock).read_text(encoding="utf-8").splitlines()[1]
+    assert command == (
+        f"#    uv pip compile --group {group} --universal --python-version 3.11 --generate-hashes "
+        f"-c {files.LOCK} -o {lock}"
+    )
+
+
+def test_only_the_image_for_skops_has_scikit_learn() -> None:
+    more = pins(skops_model.LOCK).keys() - pins("requirements-serve.txt").keys()
+    assert {"scikit-learn", "skops", "threadpoolctl"} <= more
+    assert not pins("requirements-serve.txt").keys() & {"mlflow-skinny", "pandas", "scipy"}
+
+
+def test_a_lock_has_all_that_its_group_asks_for() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    groups = tomllib.loads(text)["dependency-groups"]
+    for group in ("serve", "serve-skops"):
+        asked = {re.split(r"[=<>\[]", one)[0] for one in groups[group] if isinstance(one, str)}
+        assert asked <= pins(f"requirements-{group}.txt").keys(), group
+
+
+def pins(lock: str) -> dict[str, str]:
+    """Return version (and marker) by package."""
+    text = (ROOT / lock).read_text(encoding="utf-8")
+    return dict(re.findall(r"^([a-z0-9._-]+)==(\S+(?: ; [^\\\n]+?)?) \\$", text, re.MULTILINE))

@@ -35,6 +35,15 @@ def test_the_example_is_valid() -> None:
     assert params.gate.resamples == 2000
 
 
+def test_settings_from_before_there_was_a_service_load(tmp_path: Path) -> None:
+    settings = yaml.safe_load(EXAMPLE.read_text())
+    settings.pop("serving", None)
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    serving = load(path).serving
+    assert (serving.runtime, serving.target, serving.canary.requests) == ("onnx", "image", 500)
+
+
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
@@ -45,6 +54,14 @@ def test_the_example_is_valid() -> None:
         ("gate.confidence", 95, "got 95; Input should be less than 1"),
         ("gate.resamples", 10, "got 10; Input should be greater than or equal to 100"),
         ("gate.floors.roc_auc", "high", "got 'high'; Input should be a valid number"),
+        ("serving.runtime", "pickle", "got 'pickle'; Input should be 'onnx' or 'skops'"),
+        ("serving.target", "docker", "got 'docker'; Input should be 'image', 'compose' or"),
+        ("serving.latency_ms", 0, "got 0; Input should be greater than 0"),
+        ("serving.canary.requests", 10, "got 10; Input should be greater than or equal to 100"),
+        ("serving.canary.error_rate", 1, "got 1; Input should be less than 1"),
+        ("serving.canary.latency_ratio", 1, "got 1; Input should be greater than 1"),
+        ("serving.canary.shift", 0, "got 0; Input should be greater than 0"),
+        ("serving.canary.shfit", 1, "unknown key (value 1); allowed here: requests, seconds,"),
         ("seed", -1, "got -1; Input should be greater than or equal to 0"),
         ("seed", True, "got True; Input should be a valid integer"),
         ("name", "flight delays", "got 'flight delays'; String should match pattern"),

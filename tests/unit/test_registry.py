@@ -356,6 +356,74 @@ def test_a_rollback_first_finishes_a_killed_promotion(
     assert [line["to"] for line in project.audit()] == [1, 2, 1]
 
 
+# What promote and rollback would do
+
+
+def test_a_check_says_what_would_happen_and_moves_nothing(project: ToyProject) -> None:
+    client, params = tracking.connect(), project.params
+    before = (project.aliases(), project.audit())
+    said = promotion.check_promotion(client, params)
+    assert said == f"{NAME} version 2 can become champion (now: version 1)"
+    said = promotion.check_promotion(client, params, 1)
+    assert said == f"{NAME} version 1 is champion already; nothing would change"
+    assert promotion.check_rollback(client, params, 2) == 2
+    assert (project.aliases(), project.audit()) == before
+    promotion.promote(client, params)
+    assert promotion.check_rollback(client, params) == 1
+    assert project.aliases() == {"champion": 2, "previous": 1}
+
+
+def test_a_check_refuses_what_would_be_refused(project: ToyProject) -> None:
+    client, params = tracking.connect(), project.params
+    worse = project.register(3, "worse", passed=False)
+    for version, override in ((worse, None), (9, None), (2, " "), (None, None)):
+        checked = refused(
+            lambda v=version, o=override: promotion.check_promotion(client, params, v, o)
+        )
+        assert checked == refused(
+            lambda v=version, o=override: promotion.promote(client, params, v, o)
+        )
+    assert "can become champion" in promotion.check_promotion(client, params, worse, "it snowed")
+    checked = refused(lambda: promotion.check_rollback(client, params))
+    assert checked == refused(lambda: promotion.rollback(client, params))
+    found = registry.fetch(client, NAME, 2)
+    assert found is not None
+    (found[1] / "model.onnx").write_bytes(b"other")
+    for check in (promotion.check_promotion, promotion.check_rollback):
+        assert "is not what was registered" in refused(lambda c=check: c(client, params, 2))
+    assert project.aliases() == {"champion": 1, "challenger": worse}
+    assert len(project.audit()) == 1
+
+
+def test_a_check_leaves_a_killed_promotion_to_the_next(
+    project: ToyProject, killed_at: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    third = project.register(3, champion=1)
+    killed_at(
+        lambda: promotion.promote(tracking.connect(), project.params, 2),
+        lambda die: monkeypatch.setattr("mlflow.MlflowClient.set_registered_model_alias", die),
+    )
+    client, params = tracking.connect(), project.params
+    assert "version 2 can become champion (now: version 1)" in promotion.check_promotion(
+        client, params, 2
+    )
+    assert promotion.check_rollback(client, params) == 1  # once version 2 is champion
+    assert "was compared with champion 1, but the champion now is 2" in refused(
+        lambda: promotion.check_promotion(client, params, third)
+    )
+    assert project.aliases() == {"champion": 1, "challenger": third}
+    assert "transition" in client.get_registered_model(NAME).tags
+
+
+def test_the_audit_record_names_the_image(project: ToyProject) -> None:
+    client, image = tracking.connect(), f"ghcr.io/amelia/flights@sha256:{'7' * 64}"
+    registry.record_image(client, project.params, 2, image)
+    promotion.promote(client, project.params)
+    promotion.rollback(client, project.params)
+    promotion.rollback(client, project.params)
+    assert [line["image"] for line in project.audit()] == [None, image, None, image]
+
+
 # Lineage and audit
 
 

@@ -5,6 +5,7 @@ import shutil
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from mlops import artifact, files, registry, tracking
 from mlops.params import Params
@@ -48,10 +49,13 @@ class ToyProject:
         files.MODEL.mkdir()
         files.COMPARISON.unlink(missing_ok=True)
         onnx, skops_bytes = _fit(seed)
-        (files.MODEL / artifact.ONNX).write_bytes(onnx)
         (files.MODEL / artifact.SKOPS).write_bytes(skops_bytes)
         (files.MODEL / artifact.FEATURES).write_text(FEATURES)
-        model_md5 = files.md5(files.MODEL / artifact.ONNX)
+        if facts.get("runtime") == "skops":
+            model_md5 = files.md5(files.MODEL / artifact.SKOPS)
+        else:
+            (files.MODEL / artifact.ONNX).write_bytes(onnx)
+            model_md5 = files.md5(files.MODEL / artifact.ONNX)
         described = artifact.Facts.model_validate(
             {
                 "task": "binary",
@@ -92,15 +96,45 @@ class ToyProject:
 
     def judge(self, finding: str, passed: bool, champion: int | None) -> None:
         """Write the comparison of the trained model."""
+        scores = {"metrics": {"roc_auc": 0.7}, "calibration": 0.03}
+        facts = artifact.load(files.MODEL).facts
+        part = {"column": "b", "value": "high", "rows": 60, "verdict": "unclear"}
+        groups = {"rows": [45, 45], "predicted": [0.3, 0.6], "seen": [0.25, 0.65]}
         files.write_json(
             files.COMPARISON,
             {
                 "finding": finding,
                 "passed": passed,
-                "candidate": {"model_md5": files.md5(files.MODEL / artifact.ONNX)},
-                "champion": None if champion is None else {"version": champion},
+                "mode": "change",
+                "gate": {"slices": {"columns": ["b"], "min_rows": 50, "margin": 0.03}},
+                "holdout": {"start": "2013-04", "end": "2013-04", "rows": 90, "seen": 0.45}
+                | {"md5": "401d"},
+                "candidate": scores
+                | {"model_md5": facts.model_md5, "predicted": 0.44}
+                | {"cost": {"latency_ms": 0.1, "size_mb": 0.2}, "plots": {"calibration": groups}},
+                "champion": None if champion is None else {**scores, "version": champion},
+                "slice_metric": "roc_auc",
+                "slices": [part | {"candidate": 0.71, "champion": 0.70}],
+                "checks": [
+                    {"name": "floor: ROC AUC", "value": "0.7", "limit": "≥ 0.6", "passed": True}
+                ],
             },
         )
+
+    def hold_out(self, rows: int = 90) -> pd.DataFrame:
+        """Write ``data/holdout.parquet``, and return it."""
+        rng = np.random.default_rng(3)
+        table = pd.DataFrame(
+            {
+                "time_hour": pd.date_range("2013-04-01T05:00:00Z", periods=rows, freq="h"),
+                "a": rng.normal(size=rows),
+                "b": rng.normal(size=rows),
+                "late": rng.integers(0, 2, rows),
+            }
+        )
+        files.HOLDOUT.parent.mkdir(exist_ok=True)
+        table.to_parquet(files.HOLDOUT, index=False)
+        return table
 
     def register(
         self, seed: int, finding: str = "better", passed: bool = True, champion: int | None = 1

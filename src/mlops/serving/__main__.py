@@ -1,0 +1,23 @@
+"""``python -m mlops.serving``: serve the model in MODEL_DIR until SIGTERM."""
+
+import sys
+
+from mlops.errors import MlopsError
+from mlops.serving import server, settings
+
+
+def main() -> int:
+    """Start the service; with an argument, print what the settings are."""
+    if len(sys.argv) > 1:
+        print(settings.table())
+        return 0 if sys.argv[1:] == ["--help"] else 2
+    try:
+        return server.run(settings.read())
+    except MlopsError as error:
+        for line in str(error).splitlines():
+            print(f"mlops.serving: {line}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":  # workers import this module, too
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""One file of the prediction log: whole lines only, locked for as long as its writer lives."""
+
+import fcntl
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+from urllib.parse import unquote, urlsplit
+
+PATTERN = "predictions-*.jsonl"
+NAME = re.compile(r"predictions-(\d{8}T\d{6}Z)-([0-9a-f]+)-(\d+)\.jsonl")
+TIME, READ_TIME = "%Y%m%dT%H%M%SZ", "%Y%m%dT%H%M%S%z"
+
+# The smallest page of a page cache. A writer's bytes become visible page by page, so a line within
+# one page is seen whole or not at all: by a reader meanwhile, and after kill -9.
+PAGE = 4096
+
+
+def folder_of(uri: str) -> Path | None:
+    """Return the folder that ``uri`` names; None when it is elsewhere, such as ``s3://``."""
+    if "://" not in uri:
+        return Path(uri)
+    return Path(unquote(urlsplit(uri).path)) if uri.startswith("file://") else None
+
+
+class LogFile:
+    """A file that this process appends to; other processes see by its lock that it is in use."""
+
+    def __init__(self, path: Path, handle: int) -> None:
+        self.path = path
+        self.size = 0
+        self._handle = handle
+        self._opened = time.monotonic()
+
+    @classmethod
+    def create(cls, folder: Path, since: datetime, process: str, number: int) -> Self:
+        """Create a file for records that are not older than ``since``.
+
+        Raises
+        ------
+        OSError
+            When the folder cannot hold it, or cannot lock it.
+        """
+        path = folder / f"predictions-{since.strftime(TIME)}-{process}-{number}.jsonl"
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            directory = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(directory)  # the name, too, outlives a power cut
+            finally:
+                os.close(directory)
+        except OSError:
+            os.close(handle)
+            raise
+        if os.fstat(handle).st_nlink == 0:  # before it was locked, it looked like a dead writer's
+            os.close(handle)
+            return cls.create(folder, since, process, number)
+        return cls(path, handle)
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was opened."""
+        return time.monotonic() - self._opened
+
+    def write(self, lines: bytes, *, fsync: bool) -> None:
+        """Append whole lines; after an error, :meth:`close` leaves what was there before.
+
+        Raises
+        ------
+        OSError
+            Disk full, file deleted, and whatever else a disk can do.
+        """
+        if os.fstat(self._handle).st_nlink == 0:
+            raise FileNotFoundError(f"{self.path} was deleted while it was written to")
+        data = fit_pages(lines, self.size)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._handle, rest) :]
+        if fsync:
+            os.fsync(self._handle)
+        self.size += len(data)
+
+    def close(self) -> None:
+        """Close the file without what a failed write left at its end, and without it if empty."""
+        with suppress(OSError):
+            if os.fstat(self._handle).st_size != self.size:
+                os.ftruncate(self._handle, self.size)
+        with suppress(OSError):
+            if not self.size:
+                self.path.unlink()
+        with suppress(OSError):
+            os.close(self._handle)
+
+
+def fit_pages(lines: bytes, offset: int) -> bytes:
+    """Put spaces before lines that would cross a page of a file that has ``offset`` bytes so far.
+
+    JSON allows them there. A line longer than a page begins on a new one.
+    """
+    parts = []
+    start = 0
+    while start < len(lines):
+        room = PAGE - offset % PAGE
+        end = lines.rfind(b"\n", start, start + room) + 1
+        if not end and room == PAGE:
+            end = lines.find(b"\n", start) + 1 or len(lines)
+        parts.append(lines[start:end] if end else b" " * room)
+        offset += len(parts[-1])
+        start = end or start
+    return b"".join(parts)
+
+
+@contextmanager
+def claim(path: Path) -> Iterator[int | None]:
+    """Hold a file that no living writer has open; None when there is one, or the file is gone."""
+    try:
+        handle = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        yield None
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield None
+    else:
+        yield handle if os.fstat(handle).st_nlink else None
+    finally:
+        os.close(handle)
+
+
+def cut_torn_line(handle: int) -> None:
+    """Cut a file after its last whole line."""
+    end = size = os.fstat(handle).st_size
+    while end:
+        start = max(0, end - PAGE)
+        if (found := os.pread(handle, end - start, start).rfind(b"\n")) >= 0:
+            end = start + found + 1
+            break
+        end = start
+    if end != size:
+        os.ftruncate(handle, end)
+
+
+def repair(folder: Path) -> None:
+    """Cut torn last lines of writers that are gone, by kill -9 or a power cut."""
+    for path in folder.glob(PATTERN):
+        with claim(path) as handle:
+            if handle is not None:
+                cut_torn_line(handle)

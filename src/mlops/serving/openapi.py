@@ -1,0 +1,169 @@
+"""The API's description, made from the types that check requests, and a page that shows it."""
+
+import html
+from typing import Any, Literal
+
+import msgspec
+
+from mlops.serving.predictor import Predictor
+from mlops.serving.refusal import STATUS, ErrorAnswer, Kind
+from mlops.serving.served_model import ServedModel
+from mlops.serving.settings import Settings
+
+REFERENCE = "#/components/schemas/{name}"
+REFUSALS: dict[Kind, str] = {
+    "malformed": "The body is not JSON.",
+    "unauthorized": "The API key is missing or wrong.",
+    "timeout": "The body did not arrive in time.",
+    "too_large": "The body has too many bytes or rows.",
+    "unsupported_media_type": "The body is not application/json.",
+    "invalid": "A row does not fit; the message names row, column and what is allowed.",
+    "busy": "The service is stopping.",
+}
+SCORES = {
+    "binary": "`score` is the probability of {second}.",
+    "multiclass": "`scores` has the probability of each class.",
+    "regression": "`score` is the value of {target}.",
+}
+
+# From a CDN and not in the image: 2 MB of JavaScript there would be scanned, updated and deployed
+# for a page that people open a few times. The hashes are of the npm package swagger-ui-dist.
+SWAGGER = "https://cdn.jsdelivr.net/npm/swagger-ui-dist@5.35.0"
+SCRIPT = "sha384-gjRm0bEPMeTmMh5jT2cHccIwCUZSTd8YC+j0d0sXw0MdGEfScduGpSyF3ZSSLkX9"
+STYLE = "sha384-WlYgdmXYOOBWL5apwjDEZwN+U3HmXSSu5R6V5aGxEcf7z+KuRNwBhoxKVN1i3D5I"
+
+Json = dict[str, Any]
+
+
+class LogState(msgspec.Struct):
+    """How the prediction log is; ``reason`` says why it is failing, counts are of records."""
+
+    state: Literal["off", "ok", "failing"] = "off"
+    reason: str = ""
+    written: int = 0
+    dropped: int = 0
+
+
+class Ready(msgspec.Struct):
+    """Whether requests should be sent here, and how the prediction log is."""
+
+    status: Literal["ready", "stopping"]
+    model_version: str
+    model_md5: str
+    api_key: bool
+    prediction_log: LogState
+
+
+def describe(model: ServedModel, predictor: Predictor, settings: Settings) -> Json:
+    """Return the OpenAPI document."""
+    types = [predictor.row_type.type, predictor.answer_type, ErrorAnswer, Ready]
+    schemas, components = msgspec.json.schema_components(types, ref_template=REFERENCE)
+    row, answer, error, ready = schemas
+    security: list[Json] = [{"key": []}] if settings.api_key else []
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": model.name,
+            "version": model.version,
+            "description": f"{_scores(model)} Trained on {model.facts.window}.",
+        },
+        "servers": [{"url": "."}],  # beside this document, also behind a proxy
+        "paths": {
+            "/predict": {
+                "post": {
+                    "summary": "Predict a row, or up to "
+                    f"{settings.max_rows:,} of them in {settings.max_body_bytes:,} bytes",
+                    "security": security,
+                    "parameters": [_request_id()],
+                    "requestBody": _body(row, settings.max_rows, predictor.row_type.example),
+                    "responses": {
+                        "200": _response("Predictions in the order of the request.", answer),
+                        **_refusals(error, bool(settings.api_key)),
+                    },
+                }
+            },
+            "/live": _get("Whether the process answers", {"200": _response("It does.", {})}),
+            "/ready": _get(
+                "Whether requests should be sent here",
+                {"200": _response("Yes.", ready), "503": _response("It is stopping.", ready)},
+            ),
+            "/model": _get(
+                "What is served: version, lineage, window, metrics, columns",
+                {"200": _response("The model.", {"type": "object"})},
+            ),
+            "/metrics": _get(
+                "Metrics for Prometheus",
+                {
+                    "200": {
+                        "description": "Prometheus text format.",
+                        "content": {"text/plain": {"schema": {"type": "string"}}},
+                    }
+                },
+            ),
+        },
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def page(title: str) -> str:
+    """Return the page that shows the document, with a form to try it."""
+    name = html.escape(title)
+    return f"""<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>{name}</title>
+<link rel="stylesheet" href="{SWAGGER}/swagger-ui.css" integrity="{STYLE}" crossorigin="anonymous">
+<main id="docs">This page needs {SWAGGER}; <a href="openapi.json">openapi.json</a> does not.</main>
+<script src="{SWAGGER}/swagger-ui-bundle.js" integrity="{SCRIPT}" crossorigin="anonymous"></script>
+<script>SwaggerUIBundle({{url: "openapi.json", dom_id: "#docs", deepLinking: true}})</script>
+</html>
+"""
+
+
+def _scores(model: ServedModel) -> str:
+    facts = model.facts
+    second = f"{facts.target} = {(facts.classes or ['', ''])[-1]}"
+    return SCORES[facts.task].format(second=second, target=facts.target)
+
+
+def _body(row: Json, max_rows: int, example: Json) -> Json:
+    many = {"type": "array", "items": row, "minItems": 1, "maxItems": max_rows}
+    examples = {
+        "one": {"summary": "One row", "value": example},
+        "many": {"summary": "Many rows", "value": [example, example]},
+    }
+    content = {"schema": {"anyOf": [row, many]}, "examples": examples}
+    return {"required": True, "content": {"application/json": content}}
+
+
+def _refusals(error: Json, api_key: bool) -> dict[str, Json]:
+    return {
+        str(STATUS[kind]): _response(said, error)
+        for kind, said in REFUSALS.items()
+        if kind != "unauthorized" or api_key
+    }
+
+
+def _response(description: str, schema: Json) -> Json:
+    return {
+        "description": description,
+        "headers": {"X-Request-ID": {"schema": {"type": "string"}, "required": True}},
+        "content": {"application/json": {"schema": schema}},
+    }
+
+
+def _get(summary: str, responses: Json) -> Json:
+    return {"get": {"summary": summary, "responses": responses}}
+
+
+def _request_id() -> Json:
+    return {
+        "name": "X-Request-ID",
+        "in": "header",
+        "required": False,
+        "description": "Comes back with the answer, and is in the log; without it, one is made.",
+        "schema": {"type": "string"},
+    }

@@ -1,0 +1,132 @@
+"""From the bytes of a request to the bytes of its answer; no HTTP, no files."""
+
+import itertools
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from mlops.artifact import Array
+from mlops.serving.refusal import Refusal
+from mlops.serving.rows import RowType, Table
+from mlops.serving.served_model import ServedModel
+
+
+class Prediction(msgspec.Struct):
+    """The probability of the second class, or the value that a regression predicts."""
+
+    id: str
+    score: float
+
+
+class ClassPrediction(msgspec.Struct):
+    """The probability of each class."""
+
+    id: str
+    scores: dict[str, float]
+
+
+class Answer(msgspec.Struct):
+    """Predictions in the order of the request; ``logged``: they are on record."""
+
+    model_version: str
+    logged: bool
+    predictions: list[Prediction]
+
+
+class ClassAnswer(msgspec.Struct):
+    """Predictions in the order of the request; ``logged``: they are on record."""
+
+    model_version: str
+    logged: bool
+    predictions: list[ClassPrediction]
+
+
+class Record(msgspec.Struct):
+    """A line of the prediction log."""
+
+    id: str
+    time: datetime
+    model_version: str
+    score: float
+    features: Any
+
+
+class ClassRecord(msgspec.Struct):
+    """A line of the prediction log."""
+
+    id: str
+    time: datetime
+    model_version: str
+    scores: dict[str, float]
+    features: Any
+
+
+@dataclass
+class Predicted:
+    """Rows with what the model says about them."""
+
+    rows: list[Any]
+    table: Table
+    scores: Array
+    predictions: list[Any]
+
+
+class Predictor:
+    """Predicts with one model and gives every prediction an id that no other ever gets."""
+
+    def __init__(self, model: ServedModel, max_rows: int) -> None:
+        facts = model.facts
+        self.row_type = RowType(facts.columns, max_rows)
+        self._model = model.artifact
+        self._version = model.version
+        self._classes = None
+        self.answer_type: type[Answer | ClassAnswer] = Answer
+        if facts.task == "multiclass":
+            self._classes = [str(label) for label in facts.classes or []]
+            self.answer_type = ClassAnswer
+        self._prefix = secrets.token_hex(8)  # of this process; 64 bits do not meet by chance
+        self._numbers = itertools.count(1)
+        self._encoder = msgspec.json.Encoder()
+        self.predict(self.row_type.decode(self._encoder.encode(self.row_type.example)))
+
+    def predict(self, rows: list[Any]) -> Predicted:
+        """Predict ``n`` rows.
+
+        Raises
+        ------
+        Refusal
+            ``invalid``, when the model has no finite prediction for a row.
+        """
+        table = self.row_type.to_table(rows)
+        scores = self._model.predict(table.columns)
+        if not np.isfinite(scores).all():
+            row = int(np.argmin(np.isfinite(scores).reshape(len(rows), -1).all(axis=1)))
+            raise Refusal("invalid", f"row {row}: the model has no finite prediction for it")
+        ids = [f"{self._prefix}-{next(self._numbers)}" for _ in rows]
+        values = scores.tolist()
+        if self._classes is None:
+            predictions: list[Any] = list(map(Prediction, ids, values))
+        else:
+            predictions = [
+                ClassPrediction(one, dict(zip(self._classes, probabilities, strict=True)))
+                for one, probabilities in zip(ids, values, strict=True)
+            ]
+        return Predicted(rows, table, scores, predictions)
+
+    def records(self, predicted: Predicted) -> bytes:
+        """Return the lines of the prediction log."""
+        now, version = datetime.now(UTC), self._version
+        pairs = zip(predicted.predictions, predicted.rows, strict=True)
+        if self._classes is None:
+            lines: list[Any] = [Record(one.id, now, version, one.score, row) for one, row in pairs]
+        else:
+            lines = [ClassRecord(one.id, now, version, one.scores, row) for one, row in pairs]
+        return self._encoder.encode_lines(lines)
+
+    def answer(self, predicted: Predicted, logged: bool) -> bytes:
+        """Return the body of the answer."""
+        return self._encoder.encode(self.answer_type(self._version, logged, predicted.predictions))

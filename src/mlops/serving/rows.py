@@ -1,0 +1,161 @@
+"""Rows of a request: their type, made from the model's columns, and the arrays they become."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from math import nan
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from mlops.artifact import Array, Column
+from mlops.serving.refusal import Refusal
+from mlops.serving.row_struct import allowed_in_words, row_struct
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+NOT_INT = "got `float`"
+WHERE = re.compile(r"(?: - at `\$(?:\[(?P<row>\d+)\])?(?:\.(?P<column>.+))?`)?$")
+NAMED = re.compile(r"field `(?P<column>.+)`$")
+
+
+@dataclass
+class Table:
+    """The columns of a request as training had them, and what is odd about them, by column."""
+
+    columns: dict[str, Array]
+    missing: dict[str, int]
+    unknown: dict[str, int]
+
+
+class RowType:
+    """What a row is for one model.
+
+    ``type`` is a :class:`msgspec.Struct`, from which validation and OpenAPI both follow.
+    """
+
+    def __init__(self, columns: list[Column], max_rows: int) -> None:
+        self._by_name = {column.name: column for column in columns}
+        self._names = list(self._by_name)
+        self._max_rows = max_rows
+        self._numbers: dict[np.dtype[Any], list[int]] = {}  # of the columns of each dtype
+        self._known: list[tuple[int, frozenset[Any]]] = []
+        self._nullable: list[int] = []
+        self._periods: list[tuple[int, datetime, datetime]] = []
+        for number, column in enumerate(columns):
+            self._numbers.setdefault(np.dtype(column.dtype), []).append(number)
+            if column.categories is not None:
+                self._known.append((number, frozenset([*column.categories, None])))
+            if column.nullable:
+                self._nullable.append(number)
+            if column.type == "datetime":
+                self._periods.append((number, *_period(column)))
+        self.type = row_struct(columns)
+        self.example = {column.name: column.example for column in columns}
+        many = Annotated[list[self.type], Meta(min_length=1)]  # type: ignore[name-defined]
+        self._rows = self.type | many
+        self._decoder = msgspec.json.Decoder(self._rows)
+
+    def decode(self, body: bytes) -> list[Any]:
+        """Return the rows in a body: one object, or an array of them.
+
+        Raises
+        ------
+        Refusal
+            ``malformed``, ``invalid`` or ``too_many_rows``, saying where and what is allowed.
+        """
+        try:
+            try:
+                rows = self._decoder.decode(body)
+            except msgspec.ValidationError as error:
+                if NOT_INT not in str(error):
+                    raise
+                rows = msgspec.convert(self._with_integers(msgspec.json.decode(body)), self._rows)
+        except msgspec.ValidationError as error:
+            raise Refusal("invalid", self._sentence(str(error))) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise Refusal("malformed", f"the body is not JSON: {error}") from None
+        if not isinstance(rows, list):
+            return [rows]
+        if len(rows) > self._max_rows:
+            raise Refusal(
+                "too_many_rows", f"{len(rows)} rows; at most {self._max_rows} in one request"
+            )
+        return rows
+
+    def to_table(self, rows: list[Any]) -> Table:
+        """Return ``n`` rows as arrays of shape (n,), in the form that training had.
+
+        Raises
+        ------
+        Refusal
+            When a time lies outside of its bounds.
+        """
+        values = list(zip(*map(msgspec.structs.astuple, rows), strict=True))
+        names = self._names
+        table = Table({}, {}, {})
+        for number, known in self._known:
+            if not known.issuperset(values[number]):
+                table.unknown[names[number]] = sum(one not in known for one in values[number])
+        for number in self._nullable:
+            if None in values[number]:
+                table.missing[names[number]] = values[number].count(None)
+        for number, first, last in self._periods:
+            for row, time in enumerate(values[number]):
+                if time is not None and not first <= time <= last:
+                    raise Refusal("invalid", self._at(row, names[number], "too early or late"))
+        # An array for each column would take twice as long, when there is one row.
+        for dtype, numbers in self._numbers.items():
+            arrays = _in_training_form([values[number] for number in numbers], dtype)
+            for number, array in zip(numbers, arrays, strict=True):
+                table.columns[names[number]] = array
+        return table
+
+    def _with_integers(self, content: Any) -> Any:
+        """Return a body with 12.0 as 12, which JSON says is the same; pandas writes it so."""
+        integers = [name for name, column in self._by_name.items() if column.type == "integer"]
+        for row in content if isinstance(content, list) else [content]:
+            for name in integers if isinstance(row, dict) else []:
+                if isinstance(value := row.get(name), float) and value.is_integer():
+                    row[name] = int(value)
+        return content
+
+    def _at(self, row: int | str, name: str, problem: str) -> str:
+        allowed = allowed_in_words(self._by_name[name])
+        return f"row {row}, column {name}: {problem}; allowed: {allowed}"
+
+    def _sentence(self, said: str) -> str:
+        where = WHERE.search(said)
+        assert where
+        problem = said[: where.start()]
+        row, name = where["row"], where["column"]
+        if found := NAMED.search(problem):
+            name = found["column"]
+        if name not in self._by_name:
+            rows = "the body must be a row (an object) or an array of rows"
+            return f"row {row}: {problem}; {rows}" if row else f"{problem}; {rows}"
+        return self._at(row or 0, name, problem)
+
+
+def _period(column: Column) -> tuple[datetime, datetime]:
+    """Return the first and the last time that a column may hold."""
+    # What NumPy can count in nanoseconds since 1970 and, by what ISO 8601 can say, in microseconds.
+    first, last = ("1678", "2261") if column.dtype == "datetime64[ns]" else ("0001", "9999")
+    return (
+        datetime.fromisoformat(str(column.minimum or f"{first}-01-01T00:00:00Z")),
+        datetime.fromisoformat(str(column.maximum or f"{last}-12-31T23:59:59.999999Z")),
+    )
+
+
+def _in_training_form(values: list[tuple[Any, ...]], dtype: np.dtype[Any]) -> Array:
+    """Return columns of one dtype as an array of shape (columns, rows)."""
+    if dtype.kind == "O":
+        return np.array([[nan if one is None else one for one in row] for row in values], dtype)
+    if dtype.kind != "M":
+        return np.array(values, dtype)
+    instants = [
+        [None if one is None else (one - EPOCH) // MICROSECOND for one in row] for row in values
+    ]
+    return np.array(instants, "datetime64[us]").astype(dtype, copy=False)

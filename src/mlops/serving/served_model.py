@@ -1,0 +1,82 @@
+"""The model that is served, with what is known about where it came from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from mlops import artifact, files
+from mlops.artifact import Facts, ModelArtifact
+from mlops.errors import MlopsError
+
+VERSION = "version.json"
+UNREGISTERED = "0"
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model and its identity; ``version`` is "0" when it comes from no registry."""
+
+    artifact: ModelArtifact
+    name: str
+    version: str
+    lineage: dict[str, Any]
+
+    @property
+    def facts(self) -> Facts:
+        return self.artifact.facts
+
+    def describe(self) -> dict[str, Any]:
+        """Return what ``GET /model`` says: the lineage, and what the model is asked with."""
+        facts = self.facts
+        return {
+            "commit": None,
+            "metrics": {},
+            **self.lineage,
+            "name": self.name,
+            "version": self.version,
+            "model_md5": facts.model_md5,
+            "task": facts.task,
+            "target": facts.target,
+            "classes": None if facts.classes is None else [str(one) for one in facts.classes],
+            "window": str(facts.window),
+            "rows": facts.rows,
+            "data_md5": facts.data_md5,
+            "features": facts.features,
+            "columns": [column.model_dump() for column in facts.columns],
+        }
+
+
+def load(folder: Path) -> ServedModel:
+    """Load a model folder, refusing one that cannot be served.
+
+    Raises
+    ------
+    MlopsError
+        When the folder is incomplete, damaged or from before models described their columns.
+    """
+    loaded = artifact.load(folder)
+    if (md5 := files.md5(loaded.model_path)) != loaded.facts.model_md5:
+        raise MlopsError(
+            f"{loaded.model_path} is damaged: its MD5 is {md5}, "
+            f"{artifact.FACTS} says {loaded.facts.model_md5}"
+        )
+    if not loaded.facts.columns:
+        raise MlopsError(
+            f"{folder / artifact.FACTS} does not say what a request may hold (columns), because "
+            "the model is from before the service; train it again"
+        )
+    lineage = _lineage(folder / VERSION)
+    name = str(lineage.get("name", folder.resolve().name))
+    return ServedModel(loaded, name, str(lineage.get("version", UNREGISTERED)), lineage)
+
+
+def _lineage(path: Path) -> dict[str, Any]:
+    try:
+        lineage: dict[str, Any] = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except FileNotFoundError:
+        return {}
+    except msgspec.MsgspecError as error:
+        raise MlopsError(f"{path} is damaged: {error}; export the version again") from None
+    return lineage

@@ -1,0 +1,94 @@
+"""The service's settings: environment variables, checked at start."""
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from mlops.errors import MlopsError
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Count = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0, le=86400)]
+NotNegative = Annotated[float, Meta(ge=0, le=86400)]
+Visible = Annotated[str, Meta(pattern="^[!-~]*$")]  # what a header can carry
+Level = Literal["debug", "info", "warning", "error"]
+
+MEANING = {
+    "MODEL_DIR": "folder of the model, as `mlops train` or `mlops export` wrote it",
+    "HOST": "address to listen at; 0.0.0.0 for all",
+    "PORT": "port to listen at, 0 to 65535",
+    "WORKERS": "number of processes, 1 or more",
+    "API_KEY": "when set, /predict wants `Authorization: Bearer KEY`; visible ASCII characters",
+    "MAX_BODY_BYTES": "largest request body, 1 or more",
+    "MAX_ROWS": "most rows in a request, 1 or more",
+    "TIMEOUT_SECONDS": "longest time in which a request's body must be here, above 0",
+    "DRAIN_SECONDS": "after SIGTERM, how long requests are taken while /ready says 503, 0 or more",
+    "SHUTDOWN_SECONDS": "then, how long what was taken may need, above 0",
+    "LOG_LEVEL": "debug, info, warning or error; each request is a line from info on",
+    "LOG_FEATURES": "true: rows and scores are in the lines about requests",
+    "PREDICTION_LOG_URI": "folder or fsspec address (s3://...) for the prediction log; empty: none",
+    "PREDICTION_LOG_FSYNC": "true: a prediction is answered when its record is on the disk",
+    "PREDICTION_LOG_FLUSH_SECONDS": "longest time that a record is in memory only, above 0",
+    "PREDICTION_LOG_ROTATE_MB": "size at which a file of the log is closed, above 0",
+    "PREDICTION_LOG_ROTATE_SECONDS": "age at which a file of the log is closed, above 0",
+    "PREDICTION_LOG_SPOOL": "folder where files wait until they are uploaded",
+}
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What :data:`MEANING` says, by lower-case name."""
+
+    model_dir: str = "model"
+    host: str = "127.0.0.1"
+    port: Port = 8000
+    workers: Count = 1
+    api_key: Visible = ""
+    max_body_bytes: Count = 1_048_576
+    max_rows: Count = 1000
+    timeout_seconds: Seconds = 10.0
+    drain_seconds: NotNegative = 1.0
+    shutdown_seconds: Seconds = 20.0
+    log_level: Level = "info"
+    log_features: bool = False
+    prediction_log_uri: str = ""
+    prediction_log_fsync: bool = False
+    prediction_log_flush_seconds: Seconds = 1.0
+    prediction_log_rotate_mb: Annotated[float, Meta(gt=0)] = 64.0
+    prediction_log_rotate_seconds: Annotated[float, Meta(gt=0)] = 3600.0
+    prediction_log_spool: str = "prediction-log"
+
+
+def read(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings; an empty variable counts as absent.
+
+    Raises
+    ------
+    MlopsError
+        One line for each bad value: the variable, the value and what is allowed.
+    """
+    values, wrong = {}, []
+    for field in msgspec.structs.fields(Settings):
+        name = field.name.upper()
+        if not (text := environment.get(name, "").strip()):
+            continue
+        try:
+            values[field.name] = msgspec.convert(text, field.type, strict=False)
+        except msgspec.ValidationError:
+            shown = "***" if name == "API_KEY" else text
+            wrong.append(f"{name}: got {shown!r}; {MEANING[name]}")
+    if wrong:
+        raise MlopsError("\n".join(wrong))
+    return Settings(**values)
+
+
+def table() -> str:
+    """Return all settings with their defaults, for people."""
+    lines = ["Settings of the service, from environment variables:", ""]
+    for field in msgspec.structs.fields(Settings):
+        name = field.name.upper()
+        default = msgspec.json.encode(field.default).decode().strip('"') or "empty"
+        lines.append(f"  {name:30} {default:15} {MEANING[name]}")
+    return "\n".join(lines)

@@ -1,0 +1,221 @@
+"""Whatever becomes of the disk or the thread: predictions go on, and the log says what is wrong."""
+
+import asyncio
+import errno
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from small_disk import SmallDisk
+from written_log import eventually, ids, line, open_log
+
+from mlops.serving import log_file, log_writer, prediction_log
+from mlops.serving.log_file import LogFile
+from mlops.serving.prediction_log import PredictionLog
+
+
+@pytest.fixture(params=[True, False], ids=["file system", "files"])
+def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[SmallDisk]:
+    disk = SmallDisk(tmp_path / "disk", size=256 * 1024, mounted=request.param)
+    yield disk
+    disk.remove()
+
+
+@pytest.fixture(autouse=True)
+def _quick_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (log_writer, prediction_log):
+        monkeypatch.setattr(module, "RETRY_SECONDS", 0.05)
+
+
+class Client:
+    """Asks for one prediction after the other, and notes what the log took."""
+
+    def __init__(self, log: PredictionLog) -> None:
+        self.log = log
+        self.asked = 0
+        self.acknowledged: list[str] = []
+
+    def ask(self) -> bool:
+        """Have a prediction logged as the service does; it must never take long."""
+        name, self.asked = str(self.asked), self.asked + 1
+        started = time.monotonic()
+        taken = self.log.append(line(name, 300), 1) and asyncio.run(self.log.sync())
+        assert time.monotonic() - started < 0.5
+        if taken:
+            self.acknowledged.append(name)
+        return taken
+
+    def ask_until(self, condition: Callable[[], object]) -> None:
+        def ask_and_look() -> object:
+            self.ask()
+            return condition()
+
+        eventually(ask_and_look)
+
+    def is_failing(self) -> bool:
+        return self.log.status().state == "failing"
+
+    def works(self) -> bool:
+        return self.log.status().state == "ok" and self.ask()
+
+    def check(self, folder: Path) -> None:
+        """Close the log: nothing acknowledged is missing, no record is there twice."""
+        self.log.close(5)
+        there = ids(folder)
+        assert len(there) == len(set(there))
+        assert set(self.acknowledged) <= set(there)
+        assert there == sorted(there, key=int)
+        status = self.log.status()
+        assert status.written == len(there)
+        assert status.written + status.dropped == self.asked
+
+
+@pytest.mark.parametrize("fsync", [False, True], ids=["default", "fsync"])
+def test_a_full_disk(small_disk: SmallDisk, fsync: bool) -> None:
+    client = Client(open_log(small_disk.folder, fsync=fsync, flush_seconds=0.04))
+    client.ask_until(client.works)
+    for _ in range(3):
+        small_disk.fill()
+        client.ask_until(client.is_failing)
+        reason = client.log.status().reason
+        assert reason.endswith((os.strerror(errno.ENOSPC), os.strerror(errno.EFBIG))), reason
+        assert not client.ask()
+        dropped = client.log.status().dropped
+        assert [client.ask() for _ in range(10)] == [False] * 10
+        assert client.log.status().dropped == dropped + 10
+        time.sleep(0.12)  # tries again, in vain
+        assert client.is_failing()
+        ids(small_disk.folder)  # whole lines also now
+        small_disk.free()
+        client.ask_until(client.works)
+    client.check(small_disk.folder)
+
+
+def test_a_file_system_that_writes_only_a_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, rng = os.write, iter(range(1, 10**6))
+    monkeypatch.setattr(
+        log_file.os, "write", lambda handle, data: write(handle, data[: 1 + next(rng) % 50])
+    )
+    client = Client(open_log(tmp_path, flush_seconds=0.01))
+    for _ in range(20):
+        client.ask()
+    client.check(tmp_path)
+    assert len(client.acknowledged) == 20
+
+
+def test_a_failed_fsync_is_no_acknowledgement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client(open_log(tmp_path, fsync=True))
+    client.ask_until(client.works)
+    with monkeypatch.context() as patch:
+
+        def fsync(handle: int) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        patch.setattr(log_file.os, "fsync", fsync)
+        assert not client.ask()
+        assert client.log.status().reason == f"{tmp_path}: Input/output error"
+    client.ask_until(client.works)
+    client.check(tmp_path)
+    assert len(list(tmp_path.iterdir())) > 1  # in another file
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.write_text("a file")
+    client = Client(open_log(folder / "log"))
+    eventually(client.is_failing)  # before the first prediction
+    assert client.log.status().reason == f"{folder / 'log'}: Not a directory"
+    assert not client.ask()
+    folder.unlink()
+    client.ask_until(client.works)
+    client.check(folder / "log")
+
+
+@pytest.mark.parametrize("fsync", [False, True], ids=["default", "fsync"])
+def test_a_folder_that_is_deleted(tmp_path: Path, fsync: bool) -> None:
+    folder = tmp_path / "log"
+    client = Client(open_log(folder, fsync=fsync))
+    client.ask_until(lambda: client.log.status().written)
+    written = client.log.status().written
+    shutil.rmtree(folder)
+    said: list[str] = []
+    client.ask_until(lambda: said.append(client.log.status().reason) or client.is_failing())
+    assert said[-1].endswith("was deleted while it was written to")
+    client.ask_until(client.works)
+    client.log.close(5)
+    there = set(ids(folder))
+    assert [
+        name for name in client.acknowledged if name not in there and int(name) >= written
+    ] == []
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_dies_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(open_log(tmp_path))
+    client.ask_until(client.works)
+    deaths = iter(["once", "twice"])
+    write = os.write
+
+    def write_half_and_die(handle: int, data: memoryview) -> int:
+        if death := next(deaths, ""):
+            write(handle, data[: len(data) // 2])
+            raise SystemExit(death)
+        return write(handle, data)
+
+    monkeypatch.setattr(log_file.os, "write", write_half_and_die)
+    reasons: list[str] = []
+    client.ask_until(
+        lambda: reasons.append(client.log.status().reason) or (reasons[-1] == "" and any(reasons))
+    )
+    assert [reason for reason in dict.fromkeys(reasons) if reason] == [
+        "the writer died: once",
+        "the writer died: twice",
+    ]
+    client.ask_until(client.works)
+    client.check(tmp_path)
+
+
+@pytest.mark.parametrize("fsync", [False, True], ids=["default", "fsync"])
+def test_a_disk_that_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fsync: bool
+) -> None:
+    monkeypatch.setattr(prediction_log, "SYNC_SECONDS", 0.1)
+    monkeypatch.setattr(prediction_log, "LEAST_PATIENCE", 0.1)
+    answers = threading.Event()
+    write = LogFile.write
+
+    def hang(self: LogFile, lines: bytes, *, fsync: bool) -> None:
+        assert answers.wait(10)
+        write(self, lines, fsync=fsync)
+
+    client = Client(open_log(tmp_path, fsync=fsync, flush_seconds=0.1))
+    client.ask_until(client.works)
+    monkeypatch.setattr(LogFile, "write", hang)
+    client.ask_until(client.is_failing)
+    assert client.log.status().reason.startswith("the disk has not answered for more than")
+    assert not client.ask()
+    answers.set()
+    client.ask_until(client.works)
+    client.check(tmp_path)
+
+
+def test_more_than_fits_in_memory_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prediction_log, "BUFFER_BYTES", 10_000)
+    log = open_log(tmp_path, flush_seconds=240)
+    eventually(lambda: list(tmp_path.iterdir()))  # its first round is over, and the next far away
+    taken = [log.append(line(name), 1) for name in range(100, 300)]
+    assert taken.count(True) == 10_000 // len(line(100))
+    assert log.status().dropped == taken.count(False)
+    assert log.status().state == "ok"
+    log.close(5)
+    assert ids(tmp_path) == [str(name) for name, took in enumerate(taken, 100) if took]

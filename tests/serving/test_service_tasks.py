@@ -1,0 +1,183 @@
+"""Models that are not binary, made by hand: two inputs and a matrix."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from mlops import artifact
+
+FEATURES = '''"""A number, and the length of a text."""
+
+import numpy as np
+
+
+def build_features(columns):
+    lengths = [len(text) if isinstance(text, str) else np.nan for text in columns["a text"]]
+    return {"x": columns["x"], "length": np.array(lengths), "seen": columns["seen"] * 1.0}
+'''
+X: dict[str, Any] = {
+    "name": "x",
+    "type": "number",
+    "dtype": "float64",
+    "nullable": False,
+    "minimum": -1e300,
+    "example": 0.5,
+}
+TEXT: dict[str, Any] = {
+    "name": "a text",  # no name in Python
+    "type": "string",
+    "dtype": "object",
+    "nullable": True,
+    "min_length": 2,
+    "max_length": 4,
+    "pattern": "^(?:[a-z]+$)",
+    "example": "ab",
+}
+SEEN: dict[str, Any] = {
+    "name": "seen",
+    "type": "boolean",
+    "dtype": "bool",
+    "nullable": False,
+    "example": True,
+}
+
+
+def write_model(folder: Path, task: str, outputs: int, softmax: bool, **facts: Any) -> Path:
+    """Write a model folder: features times the numbers 1, 2, 3 ..."""
+    folder.mkdir()
+    weights = np.arange(1, 3 * outputs + 1, dtype=np.float32).reshape(3, outputs)
+    nodes = [helper.make_node("MatMul", ["features", "weights"], ["product"])]
+    if softmax:
+        nodes.append(helper.make_node("Softmax", ["product"], ["scores"], axis=1))
+    graph = helper.make_graph(
+        nodes,
+        "model",
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, 3])],
+        [helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, [None, outputs])],
+        [helper.make_tensor("weights", TensorProto.FLOAT, weights.shape, weights.ravel())],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    content = model.SerializeToString()
+    (folder / artifact.ONNX).write_bytes(content)
+    (folder / artifact.FEATURES).write_text(FEATURES)
+    described = {
+        "task": task,
+        "target": "y",
+        "classes": None,
+        "features": ["x", "length", "seen"],
+        "inputs": ["x", "a text", "seen"],
+        "columns": [X, TEXT, SEEN],
+        "base_rate": [2.0],
+        "window": {"start": "2013-01", "end": "2013-03"},
+        "rows": 3,
+        "params": {},
+        "schema_columns": {},
+        "code": {},
+        "data_md5": "da7a",
+        "model_md5": hashlib.md5(content, usedforsecurity=False).hexdigest(),
+        "requirements_md5": "10cc",
+    }
+    facts_read = artifact.Facts.model_validate(described | facts)
+    (folder / artifact.FACTS).write_text(facts_read.model_dump_json())
+    assert onnx.load(folder / artifact.ONNX)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def columns() -> dict[str, Any]:
+    texts = np.array(["ab", "abcd", np.nan], object)
+    return {"x": np.array([0.5, -0.2, 0.1]), "a text": texts, "seen": np.array([True, False, True])}
+
+
+ROWS = [
+    {"x": 0.5, "a text": "ab", "seen": True},
+    {"x": -0.2, "a text": "abcd", "seen": False},
+]
+
+
+def test_multiclass(service: Any, tmp_path: Path, columns: dict[str, Any]) -> None:
+    base_rate = [0.2, 0.3, 0.5]
+    classes = ["late", "on time", 7]
+    model = write_model(
+        tmp_path / "model", "multiclass", 3, True, classes=classes, base_rate=base_rate
+    )
+    running = service(model, prediction_log_uri=tmp_path / "log", log_features=True)
+    expected = artifact.load(model).predict({name: part[:2] for name, part in columns.items()})
+    answer = running.predict(ROWS).json()
+    scores = [each["scores"] for each in answer["predictions"]]
+    assert [list(each) for each in scores] == [["late", "on time", "7"]] * 2
+    assert [list(each.values()) for each in scores] == expected.tolist()
+    assert running.request("GET", "/model").json()["classes"] == ["late", "on time", "7"]
+    metrics = running.metrics()
+    counted = [metrics[f'serving_classes_total{{class="{name}"}}'] for name in classes]
+    assert counted == np.bincount(expected.argmax(axis=1), minlength=3).tolist()
+    assert running.stop() == 0
+    (log,) = (tmp_path / "log").glob("*.jsonl")
+    records = [json.loads(line) for line in log.read_text().splitlines() if line.strip()]
+    assert [record["scores"] for record in records] == scores
+    assert [record["features"] for record in records] == ROWS
+
+
+def test_regression(service: Any, tmp_path: Path) -> None:
+    quantiles = [-5.0, 0.0, 0.0, 5.0, 12.0]
+    model = write_model(tmp_path / "model", "regression", 1, False, target_quantiles=quantiles)
+    running = service(model)
+    answer = running.predict(ROWS).json()
+    assert [each["score"] for each in answer["predictions"]] == pytest.approx([7.5, 7.8])
+    assert answer["logged"] is False
+    metrics = running.metrics()
+    buckets = {name: value for name, value in metrics.items() if "serving_scores_bucket" in name}
+    assert {name.partition('"')[2].rstrip('"}'): count for name, count in buckets.items()} == {
+        "-5.0": 0,
+        "0.0": 0,
+        "5.0": 0,
+        "12.0": 2,
+        "+Inf": 2,
+    }
+    assert "serving_prediction_log_up" not in metrics
+    for change, said in {
+        ("a text", "a"): "Expected `str` of length >= 2; allowed: a text of at least 2 characters",
+        ("a text", "abcde"): "Expected `str` of length <= 4; allowed: a text of at least 2",
+        ("a text", "Abc"): "Expected `str` matching regex '^(?:[a-z]+$)'; allowed: a text of at",
+        ("seen", 1): "Expected `bool`, got `int`; allowed: true or false",
+    }.items():
+        refused = running.predict({**ROWS[0], change[0]: change[1]})
+        assert refused.error["message"].startswith(f"row 0, column {change[0]}: {said}")
+
+
+def test_a_row_without_a_finite_prediction_is_refused_alone(service: Any, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "model", "regression", 1, False)
+    running = service(model)
+    refused = running.predict([ROWS[0], {**ROWS[1], "x": 1e300}])
+    assert (refused.status, refused.error["kind"]) == (422, "invalid")
+    assert refused.error["message"] == "row 1: the model has no finite prediction for it"
+    # The features of this toy know no missing text.
+    refused = running.predict([ROWS[0], {**ROWS[1], "a text": None}])
+    assert refused.error["message"].startswith("row 1: ")
+    assert running.predict(ROWS).status == 200
+
+
+def test_a_failure_of_the_users_code_is_an_error_of_ours_and_ends_nothing(
+    service: Any, tmp_path: Path
+) -> None:
+    model = write_model(tmp_path / "model", "regression", 1, False)
+    broken = FEATURES.replace("    lengths", "    1 // int(max(columns['x']))\n    lengths")
+    (model / artifact.FEATURES).write_text(broken)
+    described = json.loads((model / artifact.FACTS).read_text())
+    described["columns"][0]["example"] = 3.0
+    (model / artifact.FACTS).write_text(json.dumps(described))
+    running = service(model)
+    failed = running.predict(ROWS[0], **{"X-Request-ID": "unlucky"})
+    assert (failed.status, failed.error["kind"]) == (500, "internal")
+    assert "ZeroDivision" not in failed.error["message"]
+    (line,) = running.lines("/predict failed")
+    assert line["request_id"] == "unlucky"
+    assert "ZeroDivisionError" in line["traceback"]
+    assert running.metrics()['serving_errors_total{kind="internal"}'] == 1
+    assert running.predict({**ROWS[0], "x": 2.0}).status == 200

@@ -1,0 +1,242 @@
+"""A version as a folder: what a service needs of it, whole or not at all."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from toy_project import NAME, ToyProject
+
+from mlops import artifact, export, files, registry, sample, tracking
+from mlops.errors import MlopsError
+
+TARGET = Path("build/image")
+IMAGE = f"ghcr.io/amelia/flight-delays@sha256:{'0123456789abcdef' * 4}"
+
+
+def run(version: int | str = "challenger", target: Path = TARGET) -> list[str]:
+    return export.run(tracking.connect(), ToyProject.params, target, version)
+
+
+def refused(function: Callable[[], Any]) -> str:
+    with pytest.raises(MlopsError) as caught:
+        function()
+    return str(caught.value)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+# Export
+
+
+def test_an_export_has_what_a_service_needs(project: ToyProject) -> None:
+    project.hold_out()
+    assert project.register(3) == 3
+    assert run() == [f"{NAME} version 3 is in build/image"]
+    assert set(content(TARGET)) == {
+        *("model/model.onnx", "model/features.py", "model/model.json", "model/version.json"),
+        *("sample.json", "model_card.md"),
+    }
+    for name in ("model.onnx", "features.py", "model.json"):
+        assert (TARGET / "model" / name).read_bytes() == (files.MODEL / name).read_bytes()
+    told = json.loads((TARGET / "model/version.json").read_text())
+    lineage = registry.lineage(tracking.connect(), project.params, 3)
+    assert lineage.pop("audit") == []
+    assert told == lineage
+    assert (told["version"], told["aliases"], told["runtime"]) == (3, ["challenger"], "onnx")
+    assert (TARGET / "model_card.md").read_text().startswith(f"# Model card: {NAME}, version 3\n")
+
+
+def test_an_export_replaces_an_earlier_one(project: ToyProject) -> None:
+    run(2)
+    (TARGET / "model/model.skops").touch()  # as an export of another runtime would have
+    assert run("champion")[0] == f"{NAME} version 1 is in build/image"
+    assert json.loads((TARGET / "model/version.json").read_text())["version"] == 1
+    assert "model/model.skops" not in content(TARGET)
+    assert [path.name for path in Path("build").iterdir()] == ["image"]
+
+
+def test_a_version_without_a_sample_is_exported_with_a_sentence(project: ToyProject) -> None:
+    first, second = run(2)
+    assert first == f"{NAME} version 2 is in build/image"
+    assert second.startswith("it has no sample.json, because it was registered where data/holdout")
+    assert not (TARGET / "sample.json").exists()
+
+
+def test_what_is_no_export_is_not_replaced(project: ToyProject) -> None:
+    for name in ("notes.txt", "model/weights.bin"):
+        target = Path("mine") / name.split(".")[0]
+        (target / name).parent.mkdir(parents=True)
+        (target / name).write_text("years of work")
+        sentence = refused(lambda target=target: run(2, target))
+        assert sentence.endswith("; name another folder")
+        assert (target / name).read_text() == "years of work"
+    assert refused(lambda: run(2, Path("mine/notes/notes.txt"))) == (
+        "mine/notes/notes.txt is a file; name a folder to export to"
+    )
+    assert refused(lambda: run(2, Path())).endswith("no part of an export; name another folder")
+
+
+@pytest.mark.parametrize("step", ["mlops.export.shutil.copyfile", "pathlib.Path.replace"])
+def test_a_killed_export_leaves_the_old_one(
+    project: ToyProject, killed_at: Callable[..., None], monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    run(1)
+    before = content(TARGET)
+    killed_at(lambda: run(2), lambda die: monkeypatch.setattr(step, die))
+    assert content(TARGET) == before
+    run(2)
+    assert json.loads((TARGET / "model/version.json").read_text())["version"] == 2
+    assert [path.name for path in Path("build").iterdir()] == ["image"]
+
+
+def test_an_export_killed_between_two_moves_is_put_right(
+    project: ToyProject, killed_at: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(1)
+    move, moved = Path.replace, []
+
+    def arm(die: Callable[..., None]) -> None:
+        def second_dies(source: Path, target: Path) -> None:
+            moved.append(source)
+            die() if len(moved) == 2 else move(source, target)
+
+        monkeypatch.setattr("pathlib.Path.replace", second_dies)
+
+    killed_at(lambda: run(2), arm)
+    assert not TARGET.exists()
+    with pytest.raises(MlopsError, match="has no version 9"):
+        run(9)  # what it was before is there again, whatever comes next
+    assert json.loads((TARGET / "model/version.json").read_text())["version"] == 1
+
+
+def test_a_model_that_is_not_what_was_registered_is_not_exported(project: ToyProject) -> None:
+    found = registry.fetch(tracking.connect(), NAME, 2)
+    assert found is not None
+    (found[1] / "model.onnx").write_bytes(b"other")
+    assert "model.onnx is not what was registered as" in refused(run)
+    assert not TARGET.exists()
+    known = "aliases: challenger (2), champion (1)"
+    assert refused(lambda: run("prod")) == f"{NAME} has no version with the alias prod; {known}"
+
+
+# The sample
+
+
+def test_the_sample_is_what_the_model_said_of_the_holdout(project: ToyProject) -> None:
+    table = project.hold_out(rows=700)
+    table.loc[3, "a"] = np.nan
+    table.loc[5, "b"] = np.inf
+    table.to_parquet(files.HOLDOUT, index=False)
+    project.register(3)
+    run()
+    made = json.loads((TARGET / "sample.json").read_text())
+    assert made["columns"] == ["a", "b"]
+    assert len(made["rows"]) == len(made["scores"]) == sample.ROWS
+    assert all(list(row) == ["a", "b"] for row in made["rows"])
+    model = artifact.load(TARGET / "model")
+    rows = pd.DataFrame(made["rows"]).astype(float)
+    again = model.predict({"a": rows["a"].to_numpy(), "b": rows["b"].to_numpy()})
+    np.testing.assert_allclose(again, made["scores"], atol=1e-6)
+    assert table["b"].isin(rows["b"]).sum() == sample.ROWS  # rows of the holdout, and none twice
+    first = (TARGET / "sample.json").read_bytes()
+    project.register(3)
+    run()
+    assert (TARGET / "sample.json").read_bytes() == first
+
+
+def test_values_are_written_as_a_client_sends_them() -> None:
+    times = np.array(["2013-04-01T05:00:00", "2013-04-01T05:00:00.25", None], "datetime64[ns]")
+    assert sample.to_json(times) == ["2013-04-01T05:00:00Z", "2013-04-01T05:00:00.250000Z", None]
+    assert sample.to_json(np.array([1.5, np.nan])) == [1.5, None]
+    assert sample.to_json(np.array(["JFK", None, "ÅÄÖ"], object)) == ["JFK", None, "ÅÄÖ"]
+    assert sample.to_json(np.array([True, False])) == [True, False]
+    assert sample.to_json(np.array([1, 2], np.int16)) == [1, 2]
+
+
+def test_a_sample_of_a_few_rows_has_them_all(project: ToyProject) -> None:
+    table = project.hold_out(rows=3)
+    made = sample.build(artifact.load(files.MODEL), table, seed=1)
+    assert [row["a"] for row in made["rows"]] == table["a"].tolist()
+
+
+# The image
+
+
+def test_an_image_goes_on_record(project: ToyProject) -> None:
+    client, params = tracking.connect(), project.params
+    assert registry.lineage(client, params, 2)["image"] is None
+    assert registry.record_image(client, params, "challenger", IMAGE) == 2
+    told = registry.lineage(client, params, 2)
+    assert told["image"] == IMAGE
+    assert registry.field(told, "image") == IMAGE
+    assert registry.field(registry.lineage(client, params, 1), "image") == ""
+    assert (registry.field(told, "version"), registry.field(told, "passed")) == ("2", "true")
+    assert json.loads(registry.field(told, "aliases")) == ["challenger"]
+    sentence = refused(lambda: registry.field(told, "digest"))
+    assert re.match(r"a version has no field 'digest'; it has name, version, .*, image, ", sentence)
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "",
+        "ghcr.io/amelia/flights",
+        "ghcr.io/amelia/flights:3",
+        IMAGE[:-1],
+        f"{IMAGE}0",
+        IMAGE.replace("sha256:0", "sha256:X"),
+        IMAGE.replace("amelia", "Amelia"),
+        IMAGE.replace("ghcr.io/", ""),
+        f"{IMAGE}\n",
+        f"{IMAGE}; rm -rf /",
+        IMAGE.replace("ghcr.io", "ghcr.io:port"),
+    ],
+)
+def test_what_could_mean_another_image_tomorrow_is_refused(
+    project: ToyProject, reference: str
+) -> None:
+    sentence = refused(
+        lambda: registry.record_image(tracking.connect(), project.params, 2, reference)
+    )
+    assert "expected HOST[:PORT]/PATH@sha256:DIGEST with 64 hex digits" in sentence
+    assert registry.lineage(tracking.connect(), project.params, 2)["image"] is None
+
+
+@pytest.mark.parametrize("host", ["ghcr.io", "localhost", "localhost:5000", "127.0.0.1:5000"])
+def test_images_of_any_registry_are_known(host: str) -> None:
+    assert registry.IMAGE.fullmatch(IMAGE.replace("ghcr.io", host))
+
+
+def test_a_killed_registration_with_a_sample_is_never_reachable(
+    project: ToyProject, killed_at: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.hold_out()
+    project.train(3)
+    killed_at(
+        lambda: registry.register(project.params, tracking.connect()),
+        lambda die: monkeypatch.setattr("mlops.sample.write", die),
+    )
+    assert project.aliases() == {"champion": 1, "challenger": 2}
+    version = registry.register(project.params, tracking.connect())
+    found = registry.fetch(tracking.connect(), NAME, version)
+    assert found is not None
+    assert (found[1] / "sample.json").is_file()
+
+
+def test_a_holdout_of_other_columns_registers_nothing(project: ToyProject) -> None:
+    project.hold_out().drop(columns="b").to_parquet(files.HOLDOUT, index=False)
+    project.train(3)
+    sentence = refused(lambda: registry.register(project.params, tracking.connect()))
+    assert "needs column b" in sentence
+    assert project.aliases() == {"champion": 1, "challenger": 2}
