@@ -4,9 +4,14 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup lint format test repro report pull-repro changed merge-lock clean
+.PHONY: help setup lint lock format test repro report pull-repro serve image changed merge-lock clean
 
 TESTS := --cov
+
+# Which version of the model `make image` puts in an image, and with what: behind a proxy, or with
+# Podman, BUILD='docker build --network host' or BUILD='podman build --format docker'.
+VERSION := challenger
+BUILD := docker build
 
 # What a model is made of, as git's pathspecs; prose does not decide it.
 DECIDES := src data '*.dvc' dvc.yaml dvc.lock params.yaml requirements.txt .python-version ':!*.md'
@@ -48,6 +53,14 @@ lint: .venv/setup ## Check format, lint, types and workflows; change nothing
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
 	check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml $(wildcard deploy/host/compose.yaml)
+	hadolint --failure-threshold warning deploy/Dockerfile $(wildcard deploy/host/proxy/Dockerfile)
+
+LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
+lock: .venv/bin/uv ## Write the locks anew after a change of pyproject.toml (UPGRADE=--upgrade: newest versions)
+	$(LOCK) $(UPGRADE) pyproject.toml --group dev -o requirements.txt
+	$(LOCK) --group serve -c requirements.txt -o requirements-serve.txt
+	$(LOCK) --group serve-skops -c requirements.txt -o requirements-serve-skops.txt
 
 format: .venv/setup ## Format the code and fix what can be fixed without thought
 	ruff check --fix-only
@@ -68,6 +81,16 @@ report: repro ## Judge the model against the champion and write reports/report.m
 pull-repro: .venv/setup ## The same, but take results from the DVC remote where it has them
 	dvc repro --pull --allow-missing
 	dvc pull --quiet validate features train evaluate || dvc repro --pull
+
+serve: .venv/setup ## Run the service on the model that `make repro` has trained
+	mlops serve
+
+image: .venv/setup ## Build the image of a version of the model: make image VERSION=3 (the challenger)
+	mlops export build/image $(VERSION)
+	tag=$$(python -c 'import json, sys; print("{name}:{version}".format_map(json.load(sys.stdin)))' \
+	    < build/image/model/version.json) && \
+	$(BUILD) --file deploy/Dockerfile --build-arg VERSION="$${tag#*:}" \
+	    --build-arg REVISION="$$(git rev-parse HEAD)" --tag "$$tag" .
 
 changed: ## Say whether what decides the model has changed since the commit SINCE (no such commit: yes)
 	@if git cat-file -e "$$SINCE^{commit}" 2>/dev/null && \

@@ -30,8 +30,8 @@ def test_an_image_has_the_versions_that_were_tested(group: str) -> None:
     assert {name: version for name, version in served.items() if tested.get(name) != version} == {}
     command = (ROOT / lock).read_text(encoding="utf-8").splitlines()[1]
     assert command == (
-        f"#    uv pip compile --group {group} --universal --python-version 3.11 --generate-hashes "
-        f"-c {files.LOCK} -o {lock}"
+        "#    uv pip compile --universal --python-version 3.11 --generate-hashes "
+        f"--group {group} -c {files.LOCK} -o {lock}"
     )
 
 

@@ -48,6 +48,8 @@ def actions_have_a_stand_in(repository: Repository) -> Iterator[str]:
     """Without one, no test can run the workflow."""
     for path, action, *_ in remote_actions(repository):
         name = action.partition("/")[2]
+        if path.endswith("template.yml"):
+            continue  # it runs these tests; and a cluster, which nothing here could stand in for
         if not (STAND_INS / name / "action.yml").exists():
             yield f"{path}: {action} has no stand-in in tests/workflows/standins/{name}"
 

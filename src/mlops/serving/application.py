@@ -17,6 +17,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from mlops.errors import MlopsError
 from mlops.serving import json_log, pages, served_model, settings, stopping
+from mlops.serving.batching import Batching
 from mlops.serving.exchange import Exchange
 from mlops.serving.json_log import RequestLog, logger
 from mlops.serving.measures import Measures
@@ -55,6 +56,7 @@ class Service:
         self.model = served_model.load(Path(settings.model_dir))
         self.predictor = Predictor(self.model, settings.max_rows)
         self.measures = Measures(self.model, bool(settings.prediction_log_uri))
+        self._batching = Batching(self.predictor, self.measures.note_predicted)
         self.prediction_log = _open_log(settings)
         self.stopping_since = 0.0
         self._reader = Reader(settings.api_key, settings.max_body_bytes, settings.timeout_seconds)
@@ -87,7 +89,7 @@ class Service:
             if exchange.scope["method"] != "POST":
                 raise Refusal("method_not_allowed", "/predict takes POST")
             body = await self._reader.read(exchange.scope, receive)
-            predicted = self.predictor.predict(self.predictor.row_type.decode(body))
+            predicted = await self._batching.predict(self.predictor.row_type.decode(body))
             logged = False
             if self.prediction_log:
                 lines = self.predictor.records(predicted)
@@ -116,7 +118,7 @@ class Service:
         seconds = time.perf_counter() - exchange.started
         path, status = exchange.scope["path"], exchange.status
         known = path if path in self._paths else "other"
-        self.measures.note(known, status, exchange.kind, seconds, exchange.predicted)
+        self.measures.note(known, status, exchange.kind, seconds)
         level = logging.ERROR if status == 500 else logging.INFO
         if path in PROBES and status < 500:
             level = logging.DEBUG

@@ -79,22 +79,22 @@ class Measures:
         commit = str(model.lineage.get("commit", ""))
         info.labels(model.name, model.version, commit, str(model.facts.window)).set(1)
 
-    def note(
-        self, path: str, status: int, kind: str | None, seconds: float, predicted: Predicted | None
-    ) -> None:
-        """Count one request: ``kind`` of the error, if it was one, and what was predicted."""
+    def note(self, path: str, status: int, kind: str | None, seconds: float) -> None:
+        """Count one request, and the ``kind`` of its error, if it was one."""
         self._requests.labels(path, status).inc()
         if path == "/predict":
             self._seconds.observe(seconds)
         if kind:
             self._errors.labels(kind).inc()
-        if predicted:
-            self._rows.inc(len(predicted.rows))
-            self._scores(predicted.scores)
-            for column, count in predicted.table.unknown.items():
-                self._unknown.labels(column).inc(count)
-            for column, count in predicted.table.missing.items():
-                self._missing.labels(column).inc(count)
+
+    def note_predicted(self, predicted: Predicted) -> None:
+        """Count rows, their scores, and what is odd about them."""
+        self._rows.inc(len(predicted.rows))
+        self._scores(predicted.scores)
+        for column, count in predicted.table.unknown.items():
+            self._unknown.labels(column).inc(count)
+        for column, count in predicted.table.missing.items():
+            self._missing.labels(column).inc(count)
 
     def text(self, log: LogStatus | None) -> bytes:
         """Return all metrics as Prometheus reads them."""

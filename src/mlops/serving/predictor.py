@@ -74,6 +74,11 @@ class Predicted:
     scores: Array
     predictions: list[Any]
 
+    def part(self, start: int, stop: int) -> "Predicted":
+        """Return what belongs to some of the rows; the table stays that of all."""
+        some = slice(start, stop)
+        return Predicted(self.rows[some], self.table, self.scores[some], self.predictions[some])
+
 
 class Predictor:
     """Predicts with one model and gives every prediction an id that no other ever gets."""
