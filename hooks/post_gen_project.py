@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ def main() -> None:
     refuse_checkout_without_links()
     refuse_name_of_a_library(ANSWERS["project_slug"])
     write_answers()
+    delete_other_targets(ANSWERS["deploy_target"])
     if not Path(".git").exists():
         make_repository()
     print(f"\nMade {Path.cwd()}\nNext: cd {ANSWERS['project_slug']} && make setup test repro")
@@ -53,6 +55,13 @@ def write_answers() -> None:
         f"description = {description}\nauthors = [" + "{ name = " + author + " }]",
     )
     replace_line(".python-version", r"3\.\d+$", ANSWERS["python_version"])
+    replace_line(
+        "deploy/Dockerfile",
+        r"FROM python:3\.\d+-slim-bookworm AS base$",
+        f"FROM python:{ANSWERS['python_version']}-slim-bookworm AS base",
+    )
+    replace_line("deploy/compose.yaml", r"name: [\w-]+$", f"name: {name}")
+    replace_line("params.yaml", "  target: image", f"  target: {ANSWERS['deploy_target']}")
     replace_line(".github/CODEOWNERS", r"\* @.*$", f"* @{ANSWERS['github_owner']}")
     if server := ANSWERS["mlflow_tracking_uri"]:
         replace_line("params.yaml", r'tracking_uri: ""', f'tracking_uri: "{server}"')
@@ -60,13 +69,28 @@ def write_answers() -> None:
         replace_line(".dvc/config", r"    url = .*$", f"    url = {remote}")
 
 
+def delete_other_targets(target: str) -> None:
+    """Delete what only a target that was not chosen needs."""
+    for other, folder in (("compose", "deploy/host"), ("kubernetes", "deploy/kubernetes")):
+        if other != target:
+            shutil.rmtree(folder)
+            # Where Dependabot finds nothing to look at, it ends with an error, every week.
+            replace_all(".github/dependabot.yml", rf" +- /{folder}(/.*)?\n", "")
+
+
 def replace_line(file: str, pattern: str, text: str) -> None:
     """Replace what the pattern finds at the start of exactly one line."""
-    content = Path(file).read_text(encoding="utf-8")
-    content, count = re.subn(f"^{pattern}", lambda _: text, content, flags=re.MULTILINE)
+    count = replace_all(file, pattern, text)
     if count != 1:
         sys.exit(f"Not generated: {file} has {count} lines like {pattern!r}, expected one.")
+
+
+def replace_all(file: str, pattern: str, text: str) -> int:
+    """Replace what the pattern finds at the starts of lines; returns how often it did."""
+    content = Path(file).read_text(encoding="utf-8")
+    content, count = re.subn(f"^{pattern}", lambda _: text, content, flags=re.MULTILINE)
     Path(file).write_text(content, encoding="utf-8")
+    return count
 
 
 def make_repository() -> None:

@@ -98,6 +98,10 @@ class RunningService:
         got = self._pool.request(method, self.url + path, body=body, headers=headers)
         return Answer(got.status, got.headers, got.data)
 
+    def reconnect(self) -> None:
+        """Ask on new connections from now on."""
+        self._pool.clear()
+
     def predict(self, rows: Any, **headers: str) -> Answer:
         """Ask for the predictions of a row or of a list of rows."""
         return self.request("POST", "/predict", json.dumps(rows).encode(), JSON | headers)

@@ -94,6 +94,7 @@ def workers(running: RunningService) -> set[int]:
 
 def ask_until_both_answer(running: RunningService) -> int:
     """Ask on new connections until two processes have predicted; returns the number of requests."""
+    running.reconnect()  # an open connection may be to a worker that was killed
     processes, asked = set(), 0
     body, url = json.dumps(running.example()), urlsplit(running.url)
     deadline = time.monotonic() + 20

@@ -44,8 +44,21 @@ def test_every_choice_generates(generate: Generate, row: int) -> None:
     chosen = {name: values[row % len(values)] for name, values in CHOICES.items()}
     project = generate(**chosen)
     assert (project / ".python-version").read_text() == chosen["python_version"] + "\n"
+    base = f"FROM python:{chosen['python_version']}-slim-bookworm AS base\n"
+    assert base in (project / "deploy" / "Dockerfile").read_text()
     assert (project / "LICENSE").read_text().startswith(LICENSES[chosen["license"]])
     assert "\n\n\n" not in (project / "LICENSE").read_text()
+    target = chosen["deploy_target"]
+    assert params(project)["serving"]["target"] == target
+    folders = {"host": "compose", "kubernetes": "kubernetes"}
+    for folder, needs_it in folders.items():
+        assert (project / "deploy" / folder).is_dir() == (target == needs_it)
+    assert (project / "deploy" / "Dockerfile").is_file()
+    updates = yaml.safe_load((project / ".github" / "dependabot.yml").read_text())["updates"]
+    docker = [it for it in updates if it["package-ecosystem"].startswith("docker")]
+    looked_at = [directory for it in docker for directory in it["directories"]]
+    assert len(looked_at) == (4 if target == "compose" else 2)
+    assert all((project / directory[1:]).is_dir() for directory in looked_at)
     readme = (project / "README.md").read_text()
     for question in ("python_version", "drift_schedule", "deploy_target", "license"):
         assert f"| {chosen[question]} |" in readme
@@ -70,6 +83,7 @@ def test_answers_land_in_the_settings(generate: Generate) -> None:
     assert params(project)["name"] == "churn"
     assert params(project)["tracking_uri"] == "https://mlflow.example.com:8443/a&b"
     assert pyproject(project)["project"]["name"] == "churn"
+    assert yaml.safe_load((project / "deploy" / "compose.yaml").read_text())["name"] == "churn"
     assert pyproject(project)["project"]["description"] == "Predict who leaves."
     assert pyproject(project)["project"]["authors"] == [{"name": "Ada Lovelace"}]
     shown = succeed("dvc", "config", "remote.store.url", cwd=project)

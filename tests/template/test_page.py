@@ -54,6 +54,7 @@ REGISTRY = """
         (SELECT 1 AS version UNION SELECT 2), (SELECT 'window' AS key, '2013-04' AS value
         UNION SELECT 'finding', 'better' UNION SELECT 'compared_with', '1'
         UNION SELECT 'registered_by', 'ada' UNION SELECT 'git_commit', '0123456789');
+    INSERT INTO model_version_tags VALUES ('image', 'ghcr.io/o/r@sha256:0<b>', 'flights', 2);
 """
 
 
@@ -151,6 +152,11 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Reader:
     people.ran(9, "refs/pull/2/merge", head, **facts)
     people.ran(10, "refs/heads/main", event="push", artifacts={"model": folder}, seconds=61)
     people.ask("issues", BOT, title="Retraining is ready", labels=["retrain"])
+    for environment, state in (("staging", "success"), ("production", "failure")):
+        number = people.ask("deployments", ref=head, environment=environment)["id"]
+        status = {"log_url": f"{SITE}/actions/runs/10", "environment_url": "https://late.example"}
+        people.ask(f"deployments/{number}/statuses", BOT, state="in_progress")
+        people.ask(f"deployments/{number}/statuses", BOT, state=state, **status)
     with sqlite3.connect(folder / "mlflow.db") as database:
         database.executescript(REGISTRY)
     stored = {"mlflow.db": (folder / "mlflow.db").read_bytes()}
@@ -162,7 +168,7 @@ def test_it_says_what_is_a_stand_in(story: Reader) -> None:
     (said,) = story.text("aside")
     assert said.startswith("A local stand-in for GitHub, made by make demo.")
     assert "Real: the workflows (run by act), git, DVC and MLflow" in said
-    assert "Stand-ins: GitHub itself, which this page imitates, and CML" in said
+    assert "Stand-ins: GitHub itself, which this page imitates, CML, which posts" in said
 
 
 def test_pull_requests_and_issues_are_told(story: Reader) -> None:
@@ -212,10 +218,22 @@ def test_checks_and_runs_are_told(story: Reader) -> None:
     assert {"success", "failure", "skipped"} <= set(icons)
 
 
+def test_the_deployments_are_told(story: Reader) -> None:
+    (production,) = [row for row in story.text("div", "row") if row.startswith("production")]
+    assert re.match(
+        r"production failure, ada deployed .{16,18} to https://late\.example Run 10 \w{7}$",
+        production,
+    )
+    (staging,) = [row for row in story.text("div", "row") if row.startswith("staging")]
+    assert staging.startswith("staging success, ada deployed ")
+
+
 def test_the_registry_is_told(story: Reader) -> None:
     rows = story.text("div", "row")[-3:]
     assert rows[0].startswith("flights v2 champion trained on 2013-04 · finding: better, compared")
+    assert "registered by ada image ghcr.io/o/r@sha256:0<b>" in rows[0]
     assert rows[1].startswith("flights v1 previous ")
+    assert "image" not in rows[1]
     assert rows[2].startswith("Branch mlops-store, one commit: Store of main at ")
 
 

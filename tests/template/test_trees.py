@@ -14,7 +14,8 @@ ANSWERS = {
     "dvc_remote_url": "s3://bucket/churn",
 }
 CARRY_ANSWERS = {"README.md", "LICENSE", "params.yaml", "pyproject.toml", ".python-version"}
-CARRY_ANSWERS |= {".dvc/config", ".github/CODEOWNERS"}
+CARRY_ANSWERS |= {".dvc/config", ".github/CODEOWNERS", ".github/dependabot.yml"}
+CARRY_ANSWERS |= {"deploy/Dockerfile", "deploy/compose.yaml"}
 
 
 def tree(project: Path) -> dict[str, tuple[bytes, bool]]:
@@ -84,7 +85,7 @@ def test_workflows_and_actions_are_the_living_ones_byte_for_byte(
     assert b"${{ " in generated["workflows/train.yml"][0]
     assert living.keys() - generated.keys() == {"workflows/template.yml"}
     differing = {name for name in generated if generated[name] != living[name]}
-    assert differing == {"CODEOWNERS"}
+    assert differing == {"CODEOWNERS", "dependabot.yml"}
 
 
 def test_a_used_working_folder_carries_nothing_along(

@@ -11,7 +11,7 @@ import yaml
 
 READ = (
     *(".github/**/*.yml", ".github/**/*.yaml", ".github/**/*.json"),
-    *("template/rulesets/*.json", "Dockerfile", "*/Dockerfile"),
+    *("template/rulesets/*.json", "Dockerfile", "*/Dockerfile", "deploy/**/Dockerfile"),
 )
 CHECKOUT = "actions/checkout@"
 STORE = "./.github/actions/store"
@@ -45,7 +45,7 @@ class Step:
 
     @property
     def saves_the_store(self) -> bool:
-        return self.uses == STORE and self.inputs.get("do") == "save"
+        return self.uses == STORE and self.inputs.get("do") != "restore"
 
 
 def steps_of(data: dict[str, Any], where: str) -> list[Step]:
@@ -53,6 +53,11 @@ def steps_of(data: dict[str, Any], where: str) -> list[Step]:
         Step(f"{where}: {step.get('name', f'step {number}')}", step)
         for number, step in enumerate(data.get("steps", []), 1)
     ]
+
+
+def concurrency_of(data: dict[str, Any]) -> dict[str, Any]:
+    concurrency = data.get("concurrency", {})
+    return concurrency if isinstance(concurrency, dict) else {"group": concurrency}
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,15 @@ class Job:
         uses = self.data.get("uses", "")
         return Path(uses).name if uses.startswith("./.github/workflows/") else ""
 
+    @property
+    def environment(self) -> str:
+        environment = self.data.get("environment", "")
+        return environment if isinstance(environment, str) else environment["name"]
+
+    @property
+    def concurrency(self) -> dict[str, Any]:
+        return concurrency_of(self.data)
+
     @cached_property
     def steps(self) -> list[Step]:
         return steps_of(self.data, self.where)
@@ -108,8 +122,7 @@ class Workflow:
 
     @property
     def concurrency(self) -> dict[str, Any]:
-        concurrency = self.data.get("concurrency", {})
-        return concurrency if isinstance(concurrency, dict) else {"group": concurrency}
+        return concurrency_of(self.data)
 
 
 class Repository:

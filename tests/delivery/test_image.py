@@ -1,0 +1,269 @@
+"""The image, really built from an export and really run. Needs a container engine."""
+
+import json
+import os
+import re
+import shlex
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docker_command import Docker
+from packaging.requirements import Requirement
+from projects import MAKEFILE, ROOT, Project, copy_from_root
+
+# The engine may have no network of its own; that of the machine is always there.
+BUILD = "docker build --network host"
+CONTEXT = ["deploy", ".dockerignore", "requirements-serve.txt", "requirements-serve-skops.txt"]
+ABSENT = "sklearn skops joblib cloudpickle dill pandas mlflow dvc scipy onnx pip setuptools"
+LARGEST = 200e6  # bytes of site-packages
+LOOK = """
+import hashlib, importlib.util, json, pathlib, sys
+from importlib.metadata import distributions as packages
+
+app = pathlib.Path("/app")
+files = [path for path in app.rglob("*") if path.is_file() and path.parts[2] != "venv"]
+site = next(app.glob("venv/lib/python*/site-packages"))
+print(json.dumps({
+    "python": sys.version.split()[0],
+    "installed": {it.name: it.version for it in packages(path=[str(site)])},
+    "elsewhere": [it.name for it in packages() if it.locate_file("") != site],
+    "importable": [name for name in sys.argv[1:] if importlib.util.find_spec(name)],
+    "files": {str(it.relative_to(app)): hashlib.md5(it.read_bytes()).hexdigest() for it in files},
+    "size": sum(it.lstat().st_size for it in site.rglob("*")),
+}))
+"""
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image, and the project that it was made of."""
+
+    docker: Docker
+    project: Project
+    name: str
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """What a look around in it finds."""
+        run = ("run", "--rm", "--network", "none", "--entrypoint", "python", self.name)
+        return dict(json.loads(self.docker(*run, "-c", LOOK, *ABSENT.split())))
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        return dict(json.loads(self.docker("image", "inspect", self.name))[0]["Config"])
+
+    @cached_property
+    def sample(self) -> dict[str, Any]:
+        """Rows, and the scores that they have offline."""
+        return dict(json.loads((self.project / "build/image/sample.json").read_text()))
+
+
+@pytest.fixture(scope="module")
+def image(
+    docker: Docker, trained: Project, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Image]:
+    """What ``make image`` builds of the challenger."""
+    project = trained.copy(tmp_path_factory.mktemp("image") / "project")
+    for path in CONTEXT:
+        copy_from_root(path, project.folder)
+    name = f"image-of-a-test-{os.getpid()}"  # none that somebody works with
+    project.set(name=name)
+    project.run("mlops", "compare")
+    project.run("mlops", "register")
+    begin = time.monotonic()
+    make = ("make", "-f", str(MAKEFILE), "-o", ".venv/setup", "image", f"BUILD={BUILD}")
+    project.run(*make)
+    print(f"\nbuilt in {time.monotonic() - begin:.0f} s")
+    yield Image(docker, project, f"{name}:1")
+    docker("image", "rm", f"{name}:1")
+
+
+@dataclass(frozen=True)
+class Service:
+    """A container of the image, as closed as it can be."""
+
+    container: str
+    volume: str
+    url: str
+
+    def ask(self, path: str, body: object = None) -> tuple[int, dict[str, Any]]:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(
+            self.url + path, data, headers={"Content-Type": "application/json"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+
+@pytest.fixture
+def running(image: Image) -> Iterator[Service]:
+    docker = image.docker
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    volume = docker("volume", "create")
+    container = docker(
+        *("run", "--detach", "--network", "host", "--read-only", "--tmpfs", "/tmp"),
+        *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
+        *("--volume", f"{volume}:/predictions", "--env", "PREDICTION_LOG_URI=/predictions"),
+        *("--env", f"PORT={port}", "--env", "HOST=127.0.0.1", image.name),
+    )
+    service = Service(container, volume, f"http://127.0.0.1:{port}")
+    begin = time.monotonic()
+    while time.monotonic() < begin + 30:
+        try:
+            if service.ask("/ready")[0] == 200:
+                break
+        except OSError:
+            time.sleep(0.02)
+    print(f"\nready {time.monotonic() - begin:.1f} s after docker run")
+    yield service
+    docker("rm", "--force", container)
+    docker("volume", "rm", volume)
+
+
+def locked(lock: str, python: str) -> dict[str, str]:
+    """Return what a lock installs on Linux: name and version of each package."""
+    found = {}
+    for line in (ROOT / lock).read_text(encoding="utf-8").splitlines():
+        if re.match(r"[A-Za-z0-9]", line):
+            requirement = Requirement(line.removesuffix("\\"))
+            here = {"python_full_version": python, "python_version": python.rpartition(".")[0]}
+            if requirement.marker is None or requirement.marker.evaluate(here):
+                found[requirement.name] = str(requirement.specifier).removeprefix("==")
+    return found
+
+
+def canonical(names: dict[str, str]) -> dict[str, str]:
+    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in names.items()}
+
+
+def test_installed_is_what_the_lock_says_and_nothing_else(image: Image) -> None:
+    found = image.content
+    assert canonical(found["installed"]) == locked("requirements-serve.txt", found["python"])
+    assert found["elsewhere"] == []
+    assert found["importable"] == []
+
+
+def test_it_is_small(image: Image) -> None:
+    size = image.content["size"]
+    print(f"\nsite-packages: {size / 1e6:.0f} MB")
+    assert size <= LARGEST
+
+
+def test_of_the_project_it_holds_the_machinery_and_the_exported_model(image: Image) -> None:
+    sources, expected = [image.project / "src/mlops", image.project / "build/image/model"], {}
+    for source, name in zip(sources, ("src/mlops", "model"), strict=True):
+        for path in source.rglob("*"):
+            if path.is_file() and path.suffix != ".pyc":
+                expected[f"{name}/{path.relative_to(source)}"] = path
+    found = {name: md5 for name, md5 in image.content["files"].items() if ".pyc" not in name}
+    assert set(found) == set(expected)
+    told = json.loads(expected["model/model.json"].read_text())
+    assert found["model/model.onnx"] == told["model_md5"]
+    for name, path in expected.items():
+        with path.open("rb") as file:
+            assert found[name] == md5(file.read()), name
+
+
+def md5(content: bytes) -> str:
+    import hashlib
+
+    return hashlib.md5(content).hexdigest()
+
+
+def test_bytecode_is_there_for_a_quick_start(image: Image) -> None:
+    found = set(image.content["files"])
+    tag = "cpython-" + "".join(image.content["python"].split(".")[:2])
+    for name in found:
+        if name.startswith("src/") and name.endswith(".py"):
+            folder, _, stem = name.removesuffix(".py").rpartition("/")
+            assert f"{folder}/__pycache__/{stem}.{tag}.pyc" in found
+
+
+def test_its_settings_hold_no_secret_of_the_machine_that_built_it(image: Image) -> None:
+    (base,) = re.findall(r"^FROM (\S+) AS base$", (ROOT / "deploy/Dockerfile").read_text(), re.M)
+    inherited = json.loads(image.docker("image", "inspect", base))[0]["Config"]["Env"] or []
+    names = {it.partition("=")[0] for it in image.settings["Env"] if it not in inherited}
+    assert names == {
+        *("PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"),
+        *("HOME", "HOST", "PORT", "PREDICTION_LOG_SPOOL"),
+    }
+    assert image.settings["User"] == "10001:10001"
+
+
+def test_it_says_what_it_is(image: Image) -> None:
+    said = {
+        key.removeprefix("org.opencontainers.image."): value
+        for key, value in image.settings["Labels"].items()
+        if key.startswith("org.opencontainers.image.")
+    }
+    commit = image.project.run("git", "rev-parse", "HEAD").stdout.strip()
+    assert (said["version"], said["revision"]) == ("1", commit)
+    assert "created" not in said  # the same files make the same image
+
+
+def test_it_serves_with_no_right_to_anything(image: Image, running: Service) -> None:
+    docker = image.docker
+    status, ready = running.ask("/ready")
+    told = json.loads((image.project / "build/image/model/model.json").read_text())
+    assert (status, ready["model_version"]) == (200, "1")
+    assert ready["model_md5"] == told["model_md5"]
+    rows, scores = image.sample["rows"], image.sample["scores"]
+    status, answer = running.ask("/predict", rows)
+    assert status == 200, answer
+    assert [it["score"] for it in answer["predictions"]] == pytest.approx(scores, abs=1e-5)
+    assert running.ask("/predict", {"nonsense": 1})[0] == 422
+    # The health check of the image is content, and the service may write to no file of its own.
+    assert image.settings["Healthcheck"]["Test"][0] == "CMD"
+    docker("exec", running.container, *image.settings["Healthcheck"]["Test"][1:])
+    assert docker("exec", running.container, "id", "-u") == "10001"
+    docker("exec", running.container, "touch", "/app/model/x", fails=True)
+    docker("exec", running.container, "touch", "/predictions/x", "/tmp/x")
+
+
+def test_sigterm_ends_it_in_time_and_with_every_record(image: Image, running: Service) -> None:
+    docker, rows = image.docker, image.sample["rows"][:3]
+    ids = [it["id"] for _ in range(20) for it in running.ask("/predict", rows)[1]["predictions"]]
+    begin = time.monotonic()
+    docker("stop", "--time", "20", running.container)
+    seconds = time.monotonic() - begin
+    print(f"\nended {seconds:.1f} s after SIGTERM")
+    assert docker("inspect", "--format", "{{.State.ExitCode}}", running.container) == "0"
+    assert seconds < 10
+    script = "cat $(find /predictions -name '*.jsonl')"
+    log = docker(
+        *("run", "--rm", "--volume", f"{running.volume}:/predictions", "--entrypoint", "sh"),
+        *(image.name, "-c", script),
+    )
+    records = [json.loads(line) for line in log.splitlines()]
+    assert [record["id"] for record in records] == ids
+    assert len(ids) == 60
+
+
+def test_a_model_that_serves_as_skops_brings_its_own_lock(docker: Docker, tmp_path: Path) -> None:
+    for path in [*CONTEXT, "src/mlops/errors.py"]:
+        copy_from_root(path, tmp_path)
+    (tmp_path / "build/image/model").mkdir(parents=True)
+    (tmp_path / "build/image/model/model.skops").write_bytes(b"a model")
+    # One library stands for all of them, which take a minute; tests/unit/test_lock.py knows them.
+    lock = tmp_path / "requirements-serve-skops.txt"
+    (one,) = re.findall(r"^threadpoolctl==.*(?:\n    --hash.*)+", lock.read_text(), re.MULTILINE)
+    lock.write_text(f"{one}\n")
+    build = [*shlex.split(BUILD), "--quiet", "--file", "deploy/Dockerfile", "."]
+    built = subprocess.run(build, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    name = built.stdout.strip().splitlines()[-1]
+    assert list(Image(docker, Project(tmp_path), name).content["installed"]) == ["threadpoolctl"]

@@ -1,0 +1,143 @@
+"""Alert rules and board: each rule has a test that fires it and one that does not."""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from itertools import combinations
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from projects import ROOT
+
+from mlops.serving import settings
+
+MONITORING = ROOT / "deploy" / "monitoring"
+README = (ROOT / "deploy" / "README.md").read_text(encoding="utf-8")
+GROUPS = yaml.safe_load((MONITORING / "rules.yml").read_text(encoding="utf-8"))["groups"]
+ALERTS = {rule["alert"]: rule for group in GROUPS for rule in group["rules"] if "alert" in rule}
+TESTS = yaml.safe_load((MONITORING / "rules_test.yml").read_text(encoding="utf-8"))["tests"]
+EXPECTED = [expected for test in TESTS for expected in test["alert_rule_test"]]
+BOARD: dict[str, Any] = json.loads((MONITORING / "grafana/board.json").read_text(encoding="utf-8"))
+each_alert = pytest.mark.parametrize("alert", ALERTS)
+
+
+@each_alert
+def test_an_alert_has_a_test_that_fires_it_and_one_that_does_not(alert: str) -> None:
+    tests = [bool(it["exp_alerts"]) for it in EXPECTED if it["alertname"] == alert]
+    assert set(tests) == {True, False}
+
+
+@each_alert
+def test_an_alert_says_how_bad_it_is_and_what_to_do(alert: str) -> None:
+    rule = ALERTS[alert]
+    assert rule["labels"]["severity"] in ("critical", "warning")
+    assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
+    assert rule["annotations"]["runbook_url"] == f"deploy/README.md#{alert.lower()}"
+    runbook = README.partition(f"\n### {alert}\n")[2].partition("\n##")[0]
+    assert len(runbook.split()) > 20
+
+
+def test_no_runbook_is_left_behind() -> None:
+    chapter = README.partition("\n## When an alert fires\n")[2].partition("\n## ")[0]
+    assert re.findall(r"^### (.+)$", chapter, re.MULTILINE) == list(ALERTS)
+
+
+def test_the_rules_do_what_their_tests_expect(promtool: str) -> None:
+    done = run_tests(promtool, MONITORING)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda expr: f"({expr}) and vector(1) > 2", "got:[]"),
+        (lambda _: "vector(0)", "exp:[]"),
+    ],
+    ids=["never fires", "always fires"],
+)
+def test_a_rule_that_is_wrong_fails_its_test(
+    promtool: str, tmp_path: Path, spoil: Callable[[str], str], said: str
+) -> None:
+    copytree(MONITORING, tmp_path, dirs_exist_ok=True)
+    spoilt = yaml.safe_load((tmp_path / "rules.yml").read_text(encoding="utf-8"))
+    for group in spoilt["groups"]:
+        for rule in group["rules"]:
+            if "alert" in rule:
+                rule["expr"] = spoil(rule["expr"])
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump(spoilt), encoding="utf-8")
+    done = run_tests(promtool, tmp_path)
+    assert done.returncode != 0
+    failures = (done.stdout + done.stderr).split("alertname: ")[1:]
+    bitten = {text.partition(",")[0] for text in failures if said in re.sub(r"\s", "", text)}
+    assert bitten == set(ALERTS)
+
+
+def run_tests(promtool: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    command = [promtool, "test", "rules", "rules_test.yml"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_prometheus_takes_its_configuration(promtool: str) -> None:
+    command = [promtool, "check", "config", "prometheus.yml"]
+    done = subprocess.run(command, cwd=MONITORING, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "SUCCESS: 1 rule files found" in done.stdout
+
+
+def test_the_panels_lie_side_by_side() -> None:
+    panels = BOARD["panels"]
+    assert [panel["id"] for panel in panels] == list(range(1, len(panels) + 1))
+    assert len({panel["title"] for panel in panels}) == len(panels)
+    places = [panel["gridPos"] for panel in panels]
+    assert all(it["x"] >= 0 and it["x"] + it["w"] <= 24 for it in places)  # Grafana's grid
+    for one, other in combinations(places, 2):
+        apart = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
+        below = one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
+        assert apart or below, (one, other)
+
+
+def test_the_board_reads_from_the_source_that_is_provisioned() -> None:
+    provisioning = MONITORING / "grafana" / "provisioning"
+    (source,) = yaml.safe_load((provisioning / "datasources/prometheus.yaml").read_text())[
+        "datasources"
+    ]
+    for panel in BOARD["panels"]:
+        assert panel["targets"]
+        for asked in (panel, *panel["targets"]):
+            assert asked["datasource"] == {"type": source["type"], "uid": source["uid"]}
+    (provider,) = yaml.safe_load((provisioning / "dashboards/boards.yaml").read_text())["providers"]
+    grafana = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())["services"]["grafana"]
+    board = f"{provider['options']['path']}/board.json"
+    assert f"./monitoring/grafana/board.json:{board}:ro" in grafana["volumes"]
+    assert grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"] == board
+    prometheus = yaml.safe_load((MONITORING / "prometheus.yml").read_text())
+    assert source["jsonData"]["timeInterval"] == prometheus["global"]["scrape_interval"]
+
+
+def test_limits_that_the_board_draws_are_those_of_the_rules() -> None:
+    drawn = {
+        "p99 of a request": "ServiceSlow",
+        "Requests that end with 5xx": "ServiceErrors",
+        "Distance of the scores from the week before": "ScoresMoved",
+        "Rows with an unknown category": "UnknownCategories",
+    }
+    for panel in BOARD["panels"]:
+        if alert := drawn.pop(panel["title"], None):
+            (*_, step) = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+            limits = re.findall(r"> ([\d.]+)", ALERTS[alert]["expr"])
+            assert step == {"color": "red", "value": float(limits[0])}, alert
+    assert not drawn
+
+
+def test_the_readme_lists_the_settings_of_the_service() -> None:
+    listed = re.findall(r"^\| `([A-Z_]+)` \| (?:`(.*?)`)? *\| (.*) \|$", README, re.MULTILINE)
+    defaults = {
+        field.name.upper(): msgspec.json.encode(field.default).decode().strip('"')
+        for field in msgspec.structs.fields(settings.Settings)
+    }
+    assert listed == [(name, defaults[name], text) for name, text in settings.MEANING.items()]
