@@ -8,5 +8,5 @@ TESTS := tests/template
 demo: .venv/setup ## Generate a project in build/demo and take it through the loop on a local GitHub
 	PYTHONPATH=tests/workflows/github python template/demo.py
 
-bench: .venv/setup ## Measure pipeline and workflows against the bare work, the bootstrap against the naive one
-	PYTHONPATH=tests/workflows/github:tests/workflows:tests python template/bench
+bench: .venv/setup ## Measure against the bare work, other servers and the naive way (WHAT=serving: only that)
+	PYTHONPATH=tests/workflows/github:tests/workflows:tests:tests/delivery python template/bench $(WHAT)

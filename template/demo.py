@@ -1,7 +1,7 @@
 """Generate a project in build/demo and take it through the loop, on a GitHub on this machine.
 
-Everything is real (git, DVC, MLflow, the workflows) but GitHub itself and CML: for these two,
-tests/workflows/github has stand-ins."""
+Everything is real (git, DVC, MLflow, the workflows, the service) but GitHub itself, CML, Docker and
+the scanner of images: for these, tests/workflows/github and tests/doubles have stand-ins."""
 
 import os
 import re
@@ -38,8 +38,9 @@ def main() -> None:
 
     with LocalGitHub(GITHUB) as github:
         github.actions.left_out.add("ci.yml")
-        say("Push it: its own workflow trains, judges and promotes the first model, of January")
-        print("         to March. There is no secret, no variable and no store yet.")
+        say("Push it: its own workflow trains and judges the first model, of January to March,")
+        print("         builds it into an image, tries that, and lets it serve.")
+        print("         There is no secret, no variable and no store yet.")
         print("         (Left out here: ci.yml, whose checks are those of `make test`.)")
         push(github, "main")
 
@@ -58,8 +59,12 @@ def main() -> None:
         say("The comment says first:")
         print("\n".join(f"    {line}" for line in comment["body"].split("\n\n| |")[0].splitlines()))
 
-        say("Merge it: the model that was reviewed becomes the champion.")
+        say(
+            "Merge it: what was reviewed becomes a version and an image, is smoke-tested, serves in"
+        )
+        print("         staging, is compared with the champion in production, and takes its place.")
         show(github.merge(pull_request.number))
+        show_deployments(github)
         page.write(github, GITHUB)
 
     print_where_things_are()
@@ -79,6 +84,13 @@ def show(runs: list[Run]) -> None:
             print(f"      {sign} {name}")
         if done.conclusion != "success":
             sys.exit(f"{done.log}\nThe demo stopped: {done.workflow} failed; its log is above.")
+
+
+def show_deployments(github: LocalGitHub) -> None:
+    """Print what GitHub has recorded, and the image that serves."""
+    for it in github.deployments()[-2:]:
+        print(f"    {it.environment}: {it.state}, commit {it.sha[:7]}")
+    print(f"    {github.runs[-1].jobs['image'].outputs['image']}")
 
 
 def say(sentence: str) -> None:

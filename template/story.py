@@ -74,12 +74,26 @@ class Pull(Issue):
 
 
 @dataclass(frozen=True)
+class Deployment:
+    """What GitHub noted of a job that deploys; ``url`` is where it serves, if that was said."""
+
+    environment: str
+    state: str
+    sha: str
+    creator: str
+    when: datetime
+    run: str
+    url: str
+
+
+@dataclass(frozen=True)
 class Story:
     repository: str
     branch: str
     pulls: list[Pull]
     issues: list[Issue]
     runs: list[Any]
+    deployments: list[Deployment]
     commits: list[Commit]
     store: Commit | None
     stored: list[File]
@@ -105,6 +119,7 @@ def read(local: LocalGitHub) -> Story:
         pulls=[_pull(local, path, known, it) for it in _newest(known["pulls"])],
         issues=[Issue(**_issue(known, it)) for it in _newest(known["issues"])],
         runs=local.runs[::-1],
+        deployments=[_deployment(it) for it in known["deployments"][::-1]],
         commits=bare_repository.commits(path, known["default_branch"]),
         store=next(iter(bare_repository.commits(path, STORE)), None),
         stored=stored,
@@ -160,6 +175,19 @@ def _pull(local: LocalGitHub, path: Path, known: dict[str, Any], it: dict[str, A
         checks=_checks(local, known, head["sha"]),
         merged=merged,
         merge_commit=it["merge_commit_sha"] or "",
+    )
+
+
+def _deployment(it: dict[str, Any]) -> Deployment:
+    last = it["statuses"][-1] if it["statuses"] else {}
+    return Deployment(
+        environment=it["environment"],
+        state=last.get("state", "pending"),
+        sha=it["sha"],
+        creator=it["user"],
+        when=_time(last.get("created_at", it["created_at"])),
+        run=last.get("log_url", "").rpartition("/")[2],
+        url=last.get("environment_url", ""),
     )
 
 

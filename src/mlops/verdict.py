@@ -1,6 +1,7 @@
 """``mlops verdict``: what a workflow asks about a run, as one line each and nothing to parse."""
 
 import os
+import sys
 
 from mlops import files, words
 from mlops.errors import MlopsError
@@ -49,7 +50,8 @@ def record_failure(command: str, error: str) -> None:
         files.write_json(files.FAILURE, {"command": command, "error": error})
     if os.environ.get("GITHUB_ACTIONS") == "true":
         escaped = error.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-        print(f"::error title=mlops::{escaped}")
+        # There, also where a script keeps what a command prints.
+        print(f"::error title=mlops::{escaped}", file=sys.stderr)
 
 
 def _refusal(failures: list[dict[str, str]]) -> str:

@@ -1,9 +1,17 @@
-"""Every measurement, one line each, as ratios taken in this one run. Best of several rounds."""
+"""Every measurement, one line each, as ratios taken in this one run.
+
+``python template/bench serving`` takes only that one.
+"""
+
+import sys
 
 import bootstrap
 import pipeline
+import serving
+import shift
 import workflows
 
-for measure in (pipeline, workflows, bootstrap):
-    for line in measure.run():
+measures = {it.__name__: it for it in (pipeline, workflows, serving, shift, bootstrap)}
+for name in sys.argv[1:] or measures:
+    for line in measures[name].run():
         print(line, flush=True)

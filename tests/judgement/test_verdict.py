@@ -81,7 +81,7 @@ def test_in_actions_an_error_is_an_annotation_of_one_line(
     project.set(estimator={"no_such_argument": 1})
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     said = project.mlops("train")
-    (annotation,) = [line for line in said.out.splitlines() if line.startswith("::")]
+    (annotation,) = [line for line in said.err.splitlines() if line.startswith("::")]
     assert annotation.startswith("::error title=mlops::")
     assert "no_such_argument" in annotation
 

@@ -27,4 +27,4 @@ def test_in_actions_an_error_of_two_lines_is_one_annotation(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     verdict.record_failure("train", "50%\n::error::pwned")
-    assert capsys.readouterr().out == "::error title=mlops::50%25%0A::error::pwned\n"
+    assert capsys.readouterr().err == "::error title=mlops::50%25%0A::error::pwned\n"

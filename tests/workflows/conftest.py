@@ -8,6 +8,7 @@ import recorded
 from hosted import Hosted, make_hosted
 from local_github import LocalGitHub
 from projects import Project, Workshop
+from second_version import SecondVersion, bring_to_production
 from tiny_repository import TinyRepository
 
 
@@ -49,6 +50,17 @@ def deployed(workshop: Workshop) -> Hosted:
             assert github.github.refused == []
 
     return Hosted(workshop.make("deployed", Project, start, first_push).folder)
+
+
+@pytest.fixture(scope="session")
+def second_version(workshop: Workshop, deployed: Hosted) -> SecondVersion:
+    """What became of a second version, stopped at each step once; look, and copy to go on."""
+
+    def start(folder: Path) -> SecondVersion:
+        deployed.copy(folder)
+        return SecondVersion(folder)
+
+    return workshop.make("second-version", SecondVersion, start, bring_to_production)
 
 
 @pytest.fixture

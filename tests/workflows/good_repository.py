@@ -7,6 +7,7 @@ GRANTED = {
     "train.yml: comment": {"contents": "read", "pull-requests": "write"},
     "deploy.yml: train": {"contents": "read", "pull-requests": "write"},
     "deploy.yml: release": {"contents": "write"},
+    "deploy.yml: production": {"contents": "write"},
 }
 ENVIRONMENT = """\
 env:
@@ -79,7 +80,7 @@ name: Deploy
 on: push
 permissions: {{}} # deploy
 concurrency:
-  group: mlops-store
+  group: deploy
   cancel-in-progress: false
 {ENVIRONMENT.replace(": 1", ": '1'")}\
 defaults: {{run: {{shell: bash}}}}
@@ -96,6 +97,9 @@ jobs:
     timeout-minutes: 20
     permissions:
       contents: write
+    concurrency:
+      group: mlops-store
+      cancel-in-progress: false # release
     steps:
       - name: Check out what was merged
         uses: {CHECKOUT}
@@ -105,6 +109,23 @@ jobs:
         uses: ./.github/actions/store
         with:
           do: save
+  production:
+    name: production
+    needs: release
+    runs-on: ubuntu-24.04
+    timeout-minutes: 10
+    environment: production
+    permissions:
+      contents: write # production
+    steps:
+      - name: Let it serve
+        env:
+          IMAGE: ${{{{ needs.release.outputs.image }}}}
+        run: mlops deploy production "$IMAGE" build/image
+      - name: Promote
+        uses: ./.github/actions/store
+        with:
+          do: promote
 """
 STORE = """\
 name: Store

@@ -18,7 +18,10 @@ RETURN = '    return table[[*SCHEDULE, *WEATHER, *PLANE, "late"]]\n'
 JUNE = {"start": "2013-06", "end": "2013-06"}
 # In each folder that ci.yml tests, one test stands for all, and of what is type-checked one module:
 # all of them have just been checked by themselves.
-FOLDERS = ("unit", "pipeline", "judgement", "workflows", "data", "model")
+FOLDERS = (
+    *("unit", "pipeline", "judgement", "workflows", "data", "model"),
+    *("serving", "delivery"),
+)
 SMOKE = '''"""Stands for all tests of this folder."""
 
 from importlib.util import find_spec
@@ -71,6 +74,27 @@ class Hosted:
                     "audit": [json.loads(line) for line in files["audit.jsonl"].splitlines()],
                 }
 
+    @property
+    def docker(self) -> Path:
+        """The state of the double of docker."""
+        return self.folder / "github" / "docker"
+
+    def tags(self) -> dict[str, str]:
+        """Return the digest that each tag in the container registry names."""
+        repository = self.docker / "registry" / f"ghcr.io/{self.github.repository}.json"
+        tags: dict[str, str] = json.loads(repository.read_text())["tags"]
+        return tags
+
+    def docker_commands(self) -> list[list[str]]:
+        """Return what docker was told so far."""
+        lines = (self.docker / "calls.jsonl").read_text().splitlines()
+        return [json.loads(line)["arguments"] for line in lines]
+
+    def recorded(self, action: str) -> list[dict[str, Any]]:
+        """Return what a stand-in has noted so far."""
+        file = self.folder / "github" / "recorded" / f"{action}.jsonl"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
     def change_data(self, code: str) -> None:
         """Put code before the end of ``load_data``, where the data is called ``table``."""
         self.project.replace("src/model/data.py", RETURN, f"{indent(dedent(code), '    ')}{RETURN}")
@@ -96,9 +120,10 @@ class Hosted:
 def make_hosted(folder: Path) -> Hosted:
     """Make a project with all its workflows, on one month of flights; nothing is pushed yet."""
     project = make_project(folder / "project")
-    workflows = (f".github/workflows/{name}.yml" for name in ("ci", "train", "deploy"))
+    workflows = (f".github/workflows/{name}.yml" for name in ("ci", "train", "deploy", "rollback"))
     settings = (".github/dependabot.yml", ".github/zizmor.yml", ".python-version")
-    for path in (*workflows, ".github/actions", *settings):
+    image = ("deploy", ".dockerignore", "requirements-serve.txt", "requirements-serve-skops.txt")
+    for path in (*workflows, ".github/actions", *settings, *image):
         copy_from_root(path, project.folder)
     shutil.copyfile(MAKEFILE, project / "Makefile")
     for name in FOLDERS:
@@ -111,6 +136,13 @@ def make_hosted(folder: Path) -> Hosted:
         estimator__max_iter=30,
         estimator__learning_rate=0.1,
         gate__resamples=200,
+        # Other tests keep this machine busy meanwhile: no limit on how long an answer takes.
+        serving={
+            "runtime": "onnx",
+            "target": "image",
+            "latency_ms": 5000.0,
+            "canary": {"requests": 100, "latency_ratio": 1000.0, "shift": 0.3},
+        },
     )
     project.replace("pyproject.toml", 'files = ["src"]', 'files = ["src/mlops/errors.py"]')
     (project / "README.md").write_text("# Flights\n")

@@ -10,7 +10,16 @@ from workflow_files import CHECKOUT, Job, Repository, Workflow
 GRANTED: dict[str, dict[str, str]] = {
     "train.yml: comment": {"contents": "read", "pull-requests": "write"},
     "deploy.yml: train": {"contents": "read", "pull-requests": "write"},
-    "deploy.yml: release": {"contents": "write"},
+    "deploy.yml: register": {"contents": "write"},
+    "deploy.yml: image": {
+        "contents": "read",
+        "packages": "write",
+        "id-token": "write",
+        "attestations": "write",
+    },
+    "deploy.yml: staging": {"contents": "read", "packages": "write"},
+    "deploy.yml: production": {"contents": "write", "packages": "write"},
+    "rollback.yml: rollback": {"contents": "write", "packages": "write"},
     "update.yml: propose": {"contents": "write", "issues": "write", "pull-requests": "write"},
 }
 # What a job that may write checks out, in workflows that pull requests start.
@@ -26,6 +35,10 @@ NO_PULL_REQUEST = {
     "github.event_name == 'workflow_dispatch'",
     "github.ref == 'refs/heads/main'",
 }
+STORE_GROUP = "mlops-store"
+DEPLOYS = re.compile(r"\bmlops deploy (\S+) (\S+)")
+# An image by its digest: as `docker push` said it, or as the registry of models has it.
+IMAGE = re.compile(r"\$\{\{ (needs|steps)\.[\w-]+\.outputs\.image \}\}")
 # Text that whoever opens a pull request or an issue, or commits, writes as they like.
 STRANGERS_TEXT = re.compile(
     r"github\.(head_ref|event\.([\w*]+\.)*(title|body|message|label|ref|name|email|page_name))\b"
@@ -143,16 +156,17 @@ def runs_take_turns(repository: Repository) -> Iterator[str]:
             continue
         yield from ends_of_runs(workflow, group, cancels)
         start = group.split("${{")[0] or workflow.name
-        if start in users and group != "mlops-store":
+        if start in users and group != STORE_GROUP:
             yield f"{workflow.name} and {users[start]} share the concurrency group {start}"
         users[start] = workflow.name
 
 
 def ends_of_runs(workflow: Workflow, group: str, cancels: Any) -> Iterator[str]:
     jobs = workflow.jobs.values()
-    saves = any(step.saves_the_store for job in jobs for step in job.steps)
-    if saves and group != "mlops-store":
-        yield f"{workflow.name} saves the store: its concurrency group must be mlops-store"
+    for job in jobs:
+        yield from turns_with_the_store(job, {group, job.concurrency.get("group")})
+        if job.concurrency.get("cancel-in-progress", False) is not False:
+            yield f"{job.where} may be cut off in the middle by a newer one"
     if cancels is not False and any(job.grants.get("contents") == "write" for job in jobs):
         yield f"{workflow.name} writes to the repository and may be cut off in the middle"
     if "pull_request" in workflow.triggers:
@@ -160,6 +174,31 @@ def ends_of_runs(workflow: Workflow, group: str, cancels: Any) -> Iterator[str]:
             yield f"{workflow.name}: newer pushes to a pull request must cancel older runs"
         if "github.event.pull_request.number" not in group and "github.ref" not in group:
             yield f"{workflow.name}: pull requests must not cancel each other"
+
+
+def turns_with_the_store(job: Job, groups: set[str | None]) -> Iterator[str]:
+    """A job that waits for reviewers would hold a group; so it restores and saves in one go."""
+    saves = [str(step.inputs["do"]) for step in job.steps if step.saves_the_store]
+    if job.environment and STORE_GROUP in groups:
+        yield f"{job.where} may wait for reviewers, and all that need {STORE_GROUP} with it"
+    elif job.environment and not set(saves) <= {"promote", "rollback"}:
+        yield f"{job.where} may have waited for reviewers: only promote or rollback saves then"
+    elif saves and not job.environment and STORE_GROUP not in groups:
+        yield f"{job.where} saves the store: its concurrency group must be {STORE_GROUP}"
+
+
+def deployments_go_to_their_environment(repository: Repository) -> Iterator[str]:
+    """By it GitHub asks the reviewers, hands out the secrets, and records the deployment."""
+    for job in repository.jobs:
+        for step in job.steps:
+            for environment, image in DEPLOYS.findall(step.data.get("run", "")):
+                if job.environment != environment:
+                    yield f"{step.where}: the job needs `environment: {environment}`"
+                name = image.strip('"$')
+                given = str(step.data.get("env", {}).get(name, ""))
+                looked_up = f"{name}=$(mlops lineage champion --field image)\n" in step.data["run"]
+                if not looked_up and not IMAGE.fullmatch(given):
+                    yield f"{step.where}: {image} must be an output `image`, a digest"
 
 
 RULES = [
@@ -175,4 +214,5 @@ RULES = [
     scripts_hold_no_expressions,
     text_of_strangers_goes_through_env,
     runs_take_turns,
+    deployments_go_to_their_environment,
 ]

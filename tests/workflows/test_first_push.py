@@ -1,5 +1,7 @@
 """The first push of a fresh project, with no secret, no variable and no store: all green."""
 
+import json
+
 from act_run import Run
 from hosted import Hosted
 
@@ -30,10 +32,15 @@ def test_the_first_model_is_registered_and_champion(deployed: Hosted) -> None:
         "train / train": "success",
         "train / comment": "skipped",
         "train / model gate": "success",
-        "release": "success",
+        "register": "success",
+        "image": "success",
+        "staging": "success",
+        "production": "success",
+        "outcome": "success",
     }
     assert run.summary.startswith("## 🌱 First model: nothing to compare with\n")
     assert "flight-delays version 1 is now champion (the first)" in run.summary
+    assert "**Version 1 serves in production, and is champion.**" in run.summary
     registry = deployed.registry()
     assert registry["aliases"] == {"champion": 1}
     assert registry["versions"][1]["git_commit"] == run.sha
@@ -56,3 +63,45 @@ def test_the_store_is_one_commit_that_names_what_was_deployed(deployed: Hosted) 
         "audit.jsonl",
         "dvc",
     }
+
+
+def test_the_image_that_was_tested_is_the_one_that_serves(deployed: Hosted) -> None:
+    run = of(deployed.github.runs, "deploy.yml")
+    image = run.jobs["image"].outputs["image"]
+    name, _, digest = image.partition("@")
+    assert name == "ghcr.io/octo/flight-delays"
+    assert deployed.registry()["versions"][1]["image"] == image
+    assert deployed.tags() == {"v1": digest, "staging": digest, "production": digest}
+    commands = deployed.docker_commands()
+    built = next(it for it in commands if it[0] == "build")
+    assert {"--build-arg", f"REVISION={run.sha}", "VERSION=1"} < set(built)
+    order = [it[0] for it in commands if it[0] in ("build", "run", "login", "push")]
+    assert order[:4] == ["build", "run", "login", "push"]
+    assert order.count("push") == 1
+    smoked = [it.name for it in run.jobs["image"].steps if it.conclusion == "success"]
+    assert smoked.index("Smoke-test the image") < smoked.index("Push the image that was tested")
+    assert deployed.recorded("trivy-action") == [{"run": run.id, "image": image, "found": []}]
+    sbom = json.loads((run.artifacts["sbom"] / "sbom.spdx.json").read_text())
+    assert sbom["name"] == image
+
+
+def test_a_private_repository_is_told_why_nothing_is_attested(deployed: Hosted) -> None:
+    run = of(deployed.github.runs, "deploy.yml")
+    assert "Not attested: GitHub signs for private repositories on Enterprise" in run.summary
+    assert deployed.recorded("attest") == []
+
+
+def test_github_has_recorded_both_deployments(deployed: Hosted) -> None:
+    run = of(deployed.github.runs, "deploy.yml")
+    assert [(it.environment, it.sha, it.state) for it in deployed.github.deployments()] == [
+        ("staging", run.sha, "success"),
+        ("production", run.sha, "success"),
+    ]
+
+
+def test_the_model_card_is_attached(deployed: Hosted) -> None:
+    run = of(deployed.github.runs, "deploy.yml")
+    card = (run.artifacts["model-card"] / "model_card.md").read_text()
+    assert card.startswith("# Model card: flight-delays, version 1\n")
+    assert "ada approved it" in card
+    assert card.strip() in run.summary

@@ -106,6 +106,36 @@ def test_jobs_hand_over_outputs_summaries_and_artifacts(tiny: TinyRepository) ->
     assert (run.artifacts["report"] / "report.md").read_text() == "A report.\n"
 
 
+def test_jobs_with_an_environment_are_recorded_as_deployments(tiny: TinyRepository) -> None:
+    tiny.workflow(
+        "push",
+        """
+        staging:
+          environment: {name: staging, url: "${{ steps.where.outputs.url || 'elsewhere' }}"}
+          runs-on: ubuntu-24.04
+          steps: [{id: where, run: echo url=https://staging.example.org >> "$GITHUB_OUTPUT"}]
+        production:
+          needs: staging
+          environment: production
+          runs-on: ubuntu-24.04
+          steps: [{run: exit 1}]
+        never:
+          if: false
+          environment: production
+          runs-on: ubuntu-24.04
+          steps: [{run: echo}]
+        """,
+    )
+    (run,) = tiny.push()
+    assert [
+        (it.environment, it.sha, [status["state"] for status in it.statuses], it.url)
+        for it in tiny.github.deployments()
+    ] == [
+        ("staging", run.sha, ["in_progress", "success"], "https://staging.example.org"),
+        ("production", run.sha, ["in_progress", "failure"], ""),
+    ]
+
+
 def test_a_failing_step_fails_the_run_and_its_last_words_are_heard(tiny: TinyRepository) -> None:
     last_words = "for i in $(seq 200); do echo word $i; done; echo '::error title=Bad::The end'"
     tiny.workflow(
@@ -256,3 +286,50 @@ def test_the_folder_can_be_moved(tiny: TinyRepository, tmp_path: Path) -> None:
         assert (again.jobs, again.sha, again.log) == (run.jobs, run.sha, run.log)
         assert github.files("main")["README.md"] == b"Tiny\n"
         assert github.merge(1)[0].id == 2
+
+
+def test_failed_jobs_run_again_and_the_others_keep_what_they_gave(tiny: TinyRepository) -> None:
+    tiny.workflow(
+        "{workflow_call: {outputs: {word: {value: '${{ jobs.inner.outputs.word }}'}}}}",
+        """
+        inner:
+          name: the inner one
+          runs-on: ubuntu-24.04
+          outputs: {word: "${{ steps.say.outputs.word }}"}
+          steps: [{id: say, run: "echo word=kept >> $GITHUB_OUTPUT; echo inner ran"}]
+        """,
+        "called.yml",
+    )
+    tiny.workflow(
+        "push",
+        """
+        outer:
+          uses: ./.github/workflows/called.yml
+        staging:
+          environment: staging
+          runs-on: ubuntu-24.04
+          steps: [{run: echo}]
+        fails:
+          needs: outer
+          runs-on: ubuntu-24.04
+          env: {WORD: "${{ needs.outer.outputs.word }}", ATTEMPT: "${{ github.run_attempt }}"}
+          steps: [{run: "echo $WORD; test $ATTEMPT = 2"}]
+        after:
+          needs: fails
+          runs-on: ubuntu-24.04
+          steps: [{run: echo after}]
+        """,
+    )
+    (run,) = tiny.push()
+    assert {name: job.conclusion for name, job in run.jobs.items()} == {
+        "outer / the inner one": "success",
+        "staging": "success",
+        "fails": "failure",
+        "after": "skipped",
+    }
+    run = tiny.github.rerun(run, failed=True)
+    assert {job.conclusion for job in run.jobs.values()} == {"success"}
+    assert list(run.jobs) == ["outer / the inner one", "staging", "fails", "after"]
+    assert len(tiny.github.deployments()) == 1
+    assert "kept" in run.jobs["fails"].log.splitlines()
+    assert "inner ran" not in run.log.splitlines()

@@ -34,7 +34,11 @@ BITES: dict[Rule, list[tuple[str, str, str]]] = {
         ("contents: read # train", "contents: write", "train.yml: train is granted"),
         ("contents: read # train", "id-token: write", "decide on that in GRANTED"),
         ("pull-requests: write # comment", "issues: write", "decided was {'contents': 'read', 'pu"),
-        ("    permissions:\n      contents: write\n", "", "release does not say its permissions"),
+        (
+            "    permissions:\n      contents: write\n    conc",
+            "    conc",
+            "release does not say its",
+        ),
     ],
     rights.decided_grants_are_in_use: [
         ("  release:\n", "  ship:\n", "deploy.yml: release is in GRANTED, but"),
@@ -78,12 +82,21 @@ BITES: dict[Rule, list[tuple[str, str, str]]] = {
         ("do: save", "do: ${{ github.event.commits.*.message }}", "commits.*.message in `with"),
     ],
     rights.runs_take_turns: [
-        ("group: mlops-store", "group: deploy", "its concurrency group must be mlops-store"),
-        ("cancel-in-progress: false", "cancel-in-progress: true", "may be cut off in the middle"),
+        ("group: mlops-store", "group: other", "its concurrency group must be mlops-store"),
+        ("group: deploy", "group: mlops-store", "production may wait for reviewers, and all that"),
+        ("do: promote", "do: save-deployed", "only promote or rollback saves then"),
+        ("in-progress: false\nenv", "in-progress: true\nenv", "may be cut off in the middle"),
+        ("false # release", "true", "release may be cut off in the middle by a newer one"),
         ("cancel-in-progress: true", "cancel-in-progress: false", "must cancel older runs"),
         ("train-${{ github.event.pull_request.number }}", "train", "must not cancel each other"),
-        ("  group: mlops-store\n", "", "deploy.yml needs `concurrency` with a group"),
-        ("group: mlops-store", "group: train-${{ github.ref }}", "share the concurrency group tr"),
+        ("  group: deploy\n", "", "deploy.yml needs `concurrency` with a group"),
+        ("group: deploy", "group: train-${{ github.ref }}", "share the concurrency group tr"),
+    ],
+    rights.deployments_go_to_their_environment: [
+        ("    environment: production\n", "", "serve: the job needs `environment: production`"),
+        ("deploy production", "deploy staging", "serve: the job needs `environment: staging`"),
+        ("outputs.image", "outputs.tag", '"$IMAGE" must be an output `image`, a digest'),
+        ('"$IMAGE"', "name:v1", "name:v1 must be an output `image`, a digest"),
     ],
     form.actions_are_pinned: [
         (STORE, "      uses: actions/cache@v6 # v6.1.0\n", "store/action.yml: write `uses: actio"),

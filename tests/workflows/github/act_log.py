@@ -9,6 +9,7 @@ from typing import Any
 from act_names import KnownJob
 
 OUTPUT = re.compile(r"\$\{\{\s*steps\.([\w-]+)\.outputs\.([\w-]+)\s*\}\}")
+OUTPUT_IN = re.compile(r"steps\.([\w-]+)\.outputs\.([\w-]+)")
 EXIT = re.compile(r"exit status (\d+)")
 Entry = dict[str, Any]
 
@@ -34,6 +35,8 @@ class Job:
     steps: list[Step]
     log: str
     outputs: dict[str, str]
+    environment: str = ""
+    url: str = ""  # of the environment
 
 
 class IncompleteRunError(Exception):
@@ -99,20 +102,21 @@ class Log:
         return found
 
     def _in_vain(self, known: KnownJob, found: list["JobLog"]) -> bool:
-        """Say whether a job it needs failed in a called workflow: of those, act tells nothing."""
-        if re.search(r"(always|failure|cancelled)\(", str(known.data.get("if", ""))):
-            return False
+        """Say whether a job it needs failed in a called workflow: of those, act tells nothing.
+
+        Nor of what needs these in turn.
+        """
         needs = known.data.get("needs", [])
-        called = {
-            (*other.callers, other.name)
-            for other in self.known
-            if other.callers == known.callers
-            and other.job_id in ([needs] if isinstance(needs, str) else needs)
-        }
+        needed = [needs] if isinstance(needs, str) else needs
+        condition = str(known.data.get("if", ""))
+        if re.search(r"(always|failure|cancelled)\(", condition):
+            needed = re.findall(r"needs\.([\w-]+)\.result != 'skipped'", condition)
+        siblings = [it for it in self.known if it.callers == known.callers and it.job_id in needed]
+        called = {(*it.callers, it.name) for it in siblings}
         return any(
             job.conclusion == "failure" and job.known.callers[: len(known.callers) + 1] in called
             for job in found
-        )
+        ) or any(self._in_vain(it, found) for it in siblings)
 
     def check(self) -> None:
         """Refuse to call a run complete in which act left out a job without a word.
@@ -148,7 +152,9 @@ class JobLog:
 
     def job(self) -> Job:
         log = "\n".join(filter(None, map(_said, self.entries)))
-        return Job(self.name, self.conclusion, list(self._steps()), log, self._outputs())
+        environment, url = self._environment()
+        steps, outputs = list(self._steps()), self._outputs()
+        return Job(self.name, self.conclusion, steps, log, outputs, environment, url)
 
     def _steps(self) -> Iterator[Step]:
         forgiven = False
@@ -175,18 +181,29 @@ class JobLog:
 
     def _outputs(self) -> dict[str, str]:
         """Return the outputs that are those of a step, or constant; act does not tell others."""
-        said = {
+        outputs = {}
+        for name, value in self.known.data.get("outputs", {}).items():
+            if match := OUTPUT.fullmatch(str(value)):
+                outputs[name] = self._step_outputs.get((match[1], match[2]), "")
+            elif "${{" not in str(value):
+                outputs[name] = str(value)
+        return outputs
+
+    @property
+    def _step_outputs(self) -> dict[tuple[str, str], str]:
+        return {
             (entry["stepID"][0], entry["name"]): entry["arg"]
             for entry in self.entries
             if entry.get("command") == "set-output" and not _is_inner(entry)
         }
-        outputs = {}
-        for name, value in self.known.data.get("outputs", {}).items():
-            if match := OUTPUT.fullmatch(str(value)):
-                outputs[name] = said.get((match[1], match[2]), "")
-            elif "${{" not in str(value):
-                outputs[name] = str(value)
-        return outputs
+
+    def _environment(self) -> tuple[str, str]:
+        """Return name and address; of an address that is an expression, the first output in it."""
+        said = self.known.data.get("environment", "")
+        name, url = (said, "") if isinstance(said, str) else (said["name"], said.get("url", ""))
+        if match := OUTPUT_IN.search(url):
+            url = self._step_outputs.get((match[1], match[2]), "")
+        return name, url
 
     def annotations(self) -> Iterator[Annotation]:
         failed = set()

@@ -2,8 +2,9 @@
 
 What act does otherwise than GitHub is made up for here (jobs without a runner, masked secrets,
 what a failing step said last, processes left behind) and in triggers.py (filters). What is not:
-``permissions``, ``concurrency``, ``environment`` and ``timeout-minutes`` of a job do nothing, jobs
-run one after another, outputs of the last step of a composite action are also the action's.
+``permissions``, ``concurrency`` and ``timeout-minutes`` of a job do nothing, nobody reviews an
+``environment``, jobs run one after another, outputs of the last step of a composite action are also
+the action's.
 """
 
 import json
@@ -67,6 +68,10 @@ class Order:
     secrets: dict[str, str] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def repository(self) -> Path:
+        return self.folder / "repository"
+
 
 def run_workflow(order: Order) -> Run:
     """Run a workflow until its end.
@@ -77,7 +82,7 @@ def run_workflow(order: Order) -> Run:
         When act did not run what GitHub would have run.
     """
     started = time.time()
-    workflows = Repository.at(order.folder / "repository").workflows
+    workflows = Repository.at(order.repository).workflows
     workflow = workflows[order.workflow]
     known = list(known_jobs(workflows, workflow))
     for job in known:
@@ -122,7 +127,7 @@ def _act(order: Order, log: Log) -> str:
     with complaints.open("w", encoding="utf-8") as stderr:
         act = subprocess.Popen(
             _command(order, tracking),
-            cwd=order.folder / "repository",
+            cwd=order.repository,
             env=order.environment,
             stdout=subprocess.PIPE,
             stderr=stderr,

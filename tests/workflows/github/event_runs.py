@@ -4,6 +4,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import rerun_failed
+import run_deployments
 import run_records
 import runner_machine
 import triggers
@@ -50,10 +52,11 @@ class EventRuns:
         started = self._started_by(event)
         return [self._run(event, workflow, self._next_id(), 1) for workflow in started]
 
-    def rerun(self, run: Run) -> Run:
-        """Run again what ran, with the files and the event of then."""
+    def rerun(self, run: Run, *, failed: bool = False) -> Run:
+        """Run again what ran, or only what did not go well, with the files and event of then."""
         attempt = max(other.attempt for other in self.all if other.id == run.id) + 1
-        return self._run(run_records.read_event(self.folder, run.id), run.workflow, run.id, attempt)
+        event = run_records.read_event(self.folder, run.id)
+        return self._run(event, run.workflow, run.id, attempt, run if failed else None)
 
     def _started_by(self, event: Event) -> list[str]:
         if event.workflow:
@@ -76,11 +79,14 @@ class EventRuns:
     def _next_id(self) -> int:
         return max((run.id for run in self.all), default=0) + 1
 
-    def _run(self, event: Event, workflow: str, run_id: int, attempt: int) -> Run:
+    def _run(
+        self, event: Event, workflow: str, run_id: int, attempt: int, before: Run | None = None
+    ) -> Run:
         scratch = self.github.folder / "work" / f"{run_id}-{attempt}"
         dispatches = self.known["dispatches"]
         refused, dispatched = len(self.github.refused), len(dispatches)
         actions, without = runner_machine.actions_for(self._texts(event))
+        runner_machine.forget_containers(self.github)
         order = Order(
             folder=scratch,
             workflow=workflow,
@@ -96,12 +102,18 @@ class EventRuns:
         if event.trusted:
             order.secrets |= self.secrets
             order.variables |= self.variables
+        kept: set[str] = set()
         try:
             with archive(self.git, event.sha, ".github") as tar:
-                tar.extractall(scratch / "repository", filter="fully_trusted")
+                tar.extractall(order.repository, filter="fully_trusted")
+            if before:
+                kept = rerun_failed.keep_what_went_well(order.repository, before)
             run = run_workflow(order)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+        if before:
+            again = {name: job for name, job in run.jobs.items() if name in before.jobs}
+            run.jobs = before.jobs | {name: it for name, it in again.items() if name not in kept}
         notes = [f"refused by the proxy: {host}" for host in self.github.refused[refused:]]
         notes += [f"no stand-in in {runner_machine.STANDINS}: {use}" for use in sorted(without)]
         run.log = "\n".join([run.log, *notes])
@@ -109,6 +121,7 @@ class EventRuns:
         self.all.append(run)
         run_records.write(self.folder, run, event)
         self._show_checks(event, run)
+        run_deployments.record(self.github, self.repository, event, run, BOT, kept)
         self._expect(dispatches[dispatched:])
         return run
 

@@ -35,6 +35,20 @@ class PullRequest:
     runs: list[Run]
 
 
+@dataclass
+class Deployment:
+    """What GitHub has noted of a job with an environment; statuses are oldest first."""
+
+    environment: str
+    sha: str
+    url: str
+    statuses: list[dict[str, Any]]
+
+    @property
+    def state(self) -> str:
+        return str(self.statuses[-1]["state"])
+
+
 class LocalGitHub:
     """Opened with ``with``; octo owns the repository, ada writes to it, mallory has a fork."""
 
@@ -82,9 +96,9 @@ class LocalGitHub:
     def run(self, event: Event) -> list[Run]:
         return self.actions.run(event)
 
-    def rerun(self, run: Run) -> Run:
-        """Run again with the same event and commit."""
-        return self.actions.rerun(run)
+    def rerun(self, run: Run, *, failed: bool = False) -> Run:
+        """Run again with the same event and commit; with ``failed``, what did not go well."""
+        return self.actions.rerun(run, failed=failed)
 
     def dispatch(
         self, workflow: str, ref: str = "main", *, login: str = "ada", **inputs: str
@@ -186,6 +200,18 @@ class LocalGitHub:
             found += batch
             page += 1
         return found
+
+    def deployments(self) -> list[Deployment]:
+        """Return what was deployed where, oldest first."""
+        return [
+            Deployment(
+                it["environment"],
+                it["sha"],
+                it["statuses"][-1].get("environment_url", ""),
+                it["statuses"],
+            )
+            for it in self.actions.known["deployments"]
+        ]
 
     def files(self, branch: str) -> dict[str, bytes]:
         """Return what is on a branch."""

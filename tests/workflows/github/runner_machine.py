@@ -13,6 +13,7 @@ from github_server import FakeGitHub
 HERE = Path(__file__).parent
 RUNNER = HERE / "runner"
 STANDINS = HERE / "standins"
+DOCKER = HERE.parents[1] / "doubles" / "docker"
 # As in `uses: actions/cache/save@<commit> # v6.1.0`. What is not pinned like this has no stand-in.
 USES = re.compile(
     r"""uses:\s*["']?([\w.-]+/[\w.-]+)[\w./-]*@([0-9a-f]{40})["']?[ \t]*(?:\#[ \t]*(v\d+))?"""
@@ -53,7 +54,7 @@ def _covered(use: str, found: dict[str, Path]) -> bool:
 
 
 def install(local_github: Path) -> None:
-    """Make the folder that comes first on the PATH: nothing of the tests' environment but gh."""
+    """Make the folder that comes first on the PATH: of the tests, only gh and their docker."""
     tools = local_github / "tools"
     shutil.rmtree(tools, ignore_errors=True)
     tools.mkdir(parents=True)
@@ -61,6 +62,7 @@ def install(local_github: Path) -> None:
     for name in ("python", "python3"):
         (tools / name).symlink_to(python)
     (tools / "gh").symlink_to(program("gh"))
+    (tools / "docker").symlink_to(DOCKER)
     shutil.copyfile(RUNNER / "bash", tools / "bash")
     (tools / "bash").chmod(0o755)
     node = tools / "node"
@@ -69,6 +71,12 @@ def install(local_github: Path) -> None:
     start = f"#!{python} -SE\nimport sys\nsys.path[0] = {str(RUNNER)!r}\n"
     node.write_text(f"{start}import node\nnode.main()\n", encoding="utf-8")
     node.chmod(0o755)
+
+
+def forget_containers(github: FakeGitHub) -> None:
+    """Let docker start as on a new machine; what was pushed to the registry stays there."""
+    shutil.rmtree(github.folder / "docker" / "containers", ignore_errors=True)
+    (github.folder / "docker" / "tags.json").unlink(missing_ok=True)
 
 
 def environment(github: FakeGitHub, scratch: Path) -> dict[str, str]:
@@ -93,6 +101,7 @@ def environment(github: FakeGitHub, scratch: Path) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "ACT_DISABLE_VERSION_CHECK": "1",
         "DOCKER_HOST": "unix:///nonexistent.sock",
+        "DOCKER_DOUBLE": str(github.folder / "docker"),
         # For the stand-ins.
         "LOCAL_GITHUB": str(github.folder),
         "LOCAL_GITHUB_PYTHON": sys.prefix,

@@ -31,6 +31,39 @@ def event() -> Any:
     return json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
 
 
+def known_inputs_only() -> None:
+    """Fail where the step gives an input that the action has not: GitHub would only warn."""
+    import re
+
+    text = Path(sys.argv[1]).with_name("action.yml").read_text(encoding="utf-8")
+    inputs = text.partition("\ninputs:\n")[2].partition("\noutputs:")[0].partition("\nruns:")[0]
+    known = {name.upper() for name in re.findall(r"(?m)^  ([\w-]+):", inputs)}
+    there = {name.removeprefix("INPUT_") for name in os.environ if name.startswith("INPUT_")}
+    if unknown := sorted(there - known):
+        fail(f"Unexpected input(s) {unknown}, valid inputs are {sorted(known)}")
+
+
+def record(action: str, **what: object) -> int:
+    """Note what an action did, for tests; returns how often it was used."""
+    import json
+
+    file = LOCAL_GITHUB / "recorded" / f"{action}.jsonl"
+    file.parent.mkdir(exist_ok=True)
+    with file.open("a", encoding="utf-8") as target:
+        target.write(json.dumps({"run": int(os.environ["GITHUB_RUN_ID"]), **what}) + "\n")
+    return len(file.read_text(encoding="utf-8").splitlines())
+
+
+def docker(*arguments: str) -> str:
+    """Run the command docker; what it refuses fails the action."""
+    import subprocess
+
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        fail(f"docker {arguments[0]}: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
 def set_output(name: str, value: object) -> None:
     _append("GITHUB_OUTPUT", name, value)
 

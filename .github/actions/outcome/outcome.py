@@ -1,0 +1,77 @@
+"""Print what became of a deployment, as Markdown: each job, why one failed, and what serves now."""
+
+import html
+import json
+import os
+import re
+from typing import Any
+
+JOBS = {
+    "train": "Train and judge",
+    "register": "Register as challenger",
+    "image": "Build, smoke-test, push, attest, scan",
+    "staging": "Deploy to staging",
+    "production": "Deploy to production, promote",
+}
+SIGNS = {"success": "✅", "failure": "❌", "cancelled": "🛑", "skipped": "-"}
+WITHOUT_REASON = {
+    "failure": "not approved, or stopped before its steps; the run says why",
+    "cancelled": "cancelled",
+}
+
+Job = dict[str, Any]
+
+
+def main() -> None:
+    """Print the table for the jobs in ``$NEEDS``."""
+    print(told(json.loads(os.environ["NEEDS"])))
+
+
+def told(needs: dict[str, Job]) -> str:
+    """Return the table, and the sentence that sums it up."""
+    lines = ["## Deployment", "", conclusion(needs), "", "| step | | |", "|---|---|---|"]
+    for name, title in JOBS.items():
+        result = needs[name]["result"]
+        lines.append(f"| {title} | {SIGNS[result]} {result} | {text(why(needs[name]))} |")
+    return "\n".join(lines)
+
+
+def conclusion(needs: dict[str, Job]) -> str:
+    """Say which version serves now."""
+    version = needs["register"]["outputs"].get("version", "")
+    champion = needs["register"]["outputs"].get("champion", "none")
+    production = needs["production"]["outputs"]
+    if production.get("promoted") == "true":
+        return f"**Version {version} serves in production, and is champion.**"
+    stopped = next((job for job in JOBS if needs[job]["result"] in WITHOUT_REASON), "")
+    if not stopped:
+        return "**Not deployed.**"
+    candidate = f"Version {version}" if version else "The candidate"
+    sentence = f"**{candidate} is not deployed**: it stopped at {JOBS[stopped].lower()}"
+    if reason := why(needs[stopped]):
+        sentence += f" ({text(reason)})"
+    return f"{sentence}. {serves(champion, version, production.get('put-back', ''))}"
+
+
+def serves(champion: str, version: str, put_back: str) -> str:
+    """Say what serves after a deployment that failed."""
+    if put_back == "failure":
+        return "**What serves now is not known: its image could not be put back. Look at it now.**"
+    if champion != "none":
+        return f"Version {champion} is still champion, and serves."
+    return "There is no champion yet." if version else "The champion, if there is one, serves."
+
+
+def why(job: Job) -> str:
+    """Return the reason that a job has given, or the usual one; nothing for one that went well."""
+    usual = WITHOUT_REASON.get(job["result"], "")
+    return usual and str(job["outputs"].get("why") or usual)
+
+
+def text(words: str) -> str:
+    """Escape what would be Markdown or HTML: it may be other people's."""
+    return re.sub(r"([\\`*_\[\]|~#@])", r"\\\1", html.escape(words, quote=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""A second version on its way to production: stopped at each step once, then through.
+
+One push, whose failed jobs run again and again: what it costs is one training.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import recorded
+from act_run import Run
+from hosted import JUNE, Hosted
+from overtaking import overtaken
+from projects import Project
+
+FOUND = {"id": "CVE-2026-1", "package": "numpy", "severity": "HIGH", "fixed": "9.9"}
+# Appended to the champion's features.py: it no longer predicts as it did.
+ODD = """
+
+_build = build_features
+
+
+def build_features(columns):
+    return {name: values * 0 for name, values in _build(columns).items()}
+"""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """How things stood after a run."""
+
+    run: int
+    attempt: int
+    aliases: dict[str, int]
+    tags: dict[str, str]
+    store: list[str]
+    saved_by_others: int = 0
+
+
+class SecondVersion(Project):
+    """A folder with the local GitHub after all of it, and the scenes on the way."""
+
+    @cached_property
+    def hosted(self) -> Hosted:
+        return Hosted(self.folder)
+
+    @cached_property
+    def scenes(self) -> dict[str, Scene]:
+        told: dict[str, Any] = json.loads((self.folder / "scenes.json").read_text())
+        return {name: Scene(**scene) for name, scene in told.items()}
+
+    def run_of(self, name: str) -> Run:
+        scene = self.scenes[name]
+        (run,) = [
+            it
+            for it in self.hosted.github.runs
+            if (it.id, it.attempt) == (scene.run, scene.attempt)
+        ]
+        return run
+
+
+def bring_to_production(version: SecondVersion) -> None:
+    """Push it, and run again what failed, each time with something else that is broken."""
+    hosted = version.hosted
+    scenes: dict[str, Scene] = {}
+
+    def note(name: str, run: Run, others: int = 0) -> Run:
+        log = hosted.github.log("mlops-store")
+        aliases = hosted.registry()["aliases"]
+        scenes[name] = Scene(run.id, run.attempt, aliases, hosted.tags(), log, others)
+        (version.folder / "scenes.json").write_text(
+            json.dumps({key: asdict(scene) for key, scene in scenes.items()})
+        )
+        return run
+
+    with hosted.github as github:
+        github.actions.left_out.add("ci.yml")
+        github.actions.known["private"] = False
+        hosted.project.set(data__window=JUNE)
+        hosted.commit("Train on June")
+        github.push(hosted.project.folder, run=False)
+        with overtaken(hosted, 1) as others:
+            (run,) = github.run(github.pending[0])
+        note("overtaken", run, len(others))
+
+        with found(hosted, FOUND):
+            run = note("vulnerable", github.rerun(run, failed=True))
+        sample = run.artifacts["image"] / "sample.json"
+        with changed(sample, other_scores):
+            run = note("other scores", github.rerun(run, failed=True))
+        with changed(champions_features(hosted), lambda text: text + ODD):
+            run = note("other predictions", github.rerun(run, failed=True))
+        note("without an image", github.dispatch("rollback.yml", version="2"))
+        with overtaken(hosted, 3) as others:
+            run = note("not saved", github.rerun(run, failed=True), len(others))
+        with overtaken(hosted, 1) as others:
+            note("deployed", github.rerun(run, failed=True), len(others))
+
+        hosted.project.set(serving__latency_ms=4000.0)
+        hosted.commit("Another limit")
+        (run,) = github.push(hosted.project.folder)
+        note("same", run)
+        (hosted.project / "README.md").write_text("# Flights of 2013\n")
+        hosted.commit("Say more")
+        (run,) = github.push(hosted.project.folder)
+        note("prose", run)
+        recorded.check(github.github.requests)
+        assert github.github.refused == []
+
+
+@contextmanager
+def found(hosted: Hosted, *vulnerabilities: dict[str, str]) -> Iterator[None]:
+    """Let scans find vulnerabilities."""
+    known = hosted.folder / "github" / "vulnerabilities.json"
+    known.write_text(json.dumps(vulnerabilities))
+    yield
+    known.unlink()
+
+
+@contextmanager
+def changed(file: Path, change: Callable[[str], str]) -> Iterator[None]:
+    """Change a file for a while."""
+    before = file.read_text(encoding="utf-8")
+    assert change(before) != before
+    file.write_text(change(before), encoding="utf-8")
+    yield
+    file.write_text(before, encoding="utf-8")
+
+
+def other_scores(sample: str) -> str:
+    told = json.loads(sample)
+    return json.dumps({**told, "scores": [1 - score for score in told["scores"]]})
+
+
+def champions_features(hosted: Hosted) -> Path:
+    """Return a file of the image that the tag `production` names."""
+    repository = hosted.docker / "registry" / f"ghcr.io/{hosted.github.repository}.json"
+    manifests = json.loads(repository.read_text())["manifests"]
+    image: str = manifests[hosted.tags()["production"]]
+    return hosted.docker / "images" / image.removeprefix("sha256:") / "model" / "features.py"

@@ -1,0 +1,160 @@
+"""Whatever stops a deployment leaves champion, alias and tag alone, and is named in the summary."""
+
+from typing import Any
+
+import pytest
+from act_run import Run
+from second_version import SecondVersion
+
+JOBS = ("train", "model gate", "register", "image", "staging", "production", "outcome")
+STOPPED = {
+    # scene: the job that fails, what the summary says of it, attempts of others to save meanwhile
+    "overtaken": ("register", "step save: mlops-store of origin was saved by someone else since"),
+    "vulnerable": ("image", "step scan: vulnerabilities that have a fix, see the table (update"),
+    "other scores": ("image", "step smoke: "),
+    "other predictions": ("production", "step deploy: production: step 'canary' failed: "),
+    "not saved": ("production", "step promote: mlops-store of origin was saved by someone else"),
+}
+
+
+def conclusions(run: Run) -> dict[str, str]:
+    return {name.removeprefix("train / "): job.conclusion for name, job in run.jobs.items()}
+
+
+def expected(fails: str) -> dict[str, str]:
+    place = JOBS.index(fails)
+    before, after = JOBS[:place], JOBS[place + 1 : -1]
+    return {
+        **dict.fromkeys(before, "success"),
+        "comment": "skipped",
+        fails: "failure",
+        **dict.fromkeys(after, "skipped"),
+        "outcome": "success",
+    }
+
+
+def sentence(run: Run) -> str:
+    """Return the line that sums a deployment up."""
+    lines = run.summary.splitlines()
+    return lines[lines.index("## Deployment") + 2]
+
+
+@pytest.mark.parametrize("name", STOPPED)
+def test_a_deployment_that_is_stopped(second_version: SecondVersion, name: str) -> None:
+    job, reason = STOPPED[name]
+    run, scene = second_version.run_of(name), second_version.scenes[name]
+    assert conclusions(run) == expected(job), run.log
+    assert run.jobs[job].outputs["why"].startswith(reason)
+    assert sentence(run).startswith("**Version 2 is not deployed**: it stopped at ")
+    assert sentence(run).endswith("Version 1 is still champion, and serves.")
+    assert scene.aliases["champion"] == 1
+    assert "previous" not in scene.aliases
+    assert scene.tags["production"] == scene.tags["v1"]
+
+
+def test_whoever_was_faster_keeps_what_they_saved(second_version: SecondVersion) -> None:
+    scene = second_version.scenes["overtaken"]
+    assert scene.saved_by_others == 1
+    assert scene.store == ["Of somebody else, 1"]
+    assert scene.aliases == {"champion": 1}
+
+
+def test_what_a_scan_finds_is_shown(second_version: SecondVersion) -> None:
+    run = second_version.run_of("vulnerable")
+    assert "numpy | CVE-2026-1 | HIGH | 9.9" in run.summary.splitlines()
+
+
+def test_a_public_repository_attests_where_the_image_is_from_and_what_is_in_it(
+    second_version: SecondVersion,
+) -> None:
+    run = second_version.run_of("deployed")
+    image = run.jobs["image"].outputs["image"]
+    assert "Not attested" not in run.summary
+    noted = second_version.hosted.recorded("attest")
+    assert {(it["kind"].split("/")[2], f"{it['name']}@{it['digest']}") for it in noted} == {
+        ("slsa.dev", image),
+        ("spdx.dev", image),
+    }
+
+
+def test_an_image_that_predicts_otherwise_is_not_pushed(second_version: SecondVersion) -> None:
+    steps = {
+        it.name: it.conclusion for it in second_version.run_of("other scores").jobs["image"].steps
+    }
+    assert steps["Smoke-test the image"] == "failure"
+    assert steps["Push the image that was tested"] == "skipped"
+    assert steps["Show what the service said"] == "success"
+
+
+def test_the_canary_compares_with_what_serves(second_version: SecondVersion) -> None:
+    scene = second_version.scenes["other predictions"]
+    assert scene.tags["staging"] == scene.tags["v2"] != scene.tags["production"]
+    assert "shift" in second_version.run_of("other predictions").jobs["production"].outputs["why"]
+
+
+def test_a_version_that_cannot_be_promoted_is_taken_back(second_version: SecondVersion) -> None:
+    run, scene = second_version.run_of("not saved"), second_version.scenes["not saved"]
+    assert scene.saved_by_others == 3
+    steps = {it.name: it.conclusion for it in run.jobs["production"].steps}
+    assert steps["Deploy it beside the champion, compare the two, and switch"] == "success"
+    assert steps["Make it the champion"] == "failure"
+    assert steps["Put the champion's image back"] == "success"
+    assert run.summary.count("### production: version 2 serves") == 1
+    assert run.summary.count("### production: version 1 serves") == 1
+
+
+def test_saving_is_tried_again_before_giving_up(second_version: SecondVersion) -> None:
+    run, scene = second_version.run_of("deployed"), second_version.scenes["deployed"]
+    assert set(conclusions(run).values()) == {"success", "skipped"}, run.log
+    assert scene.saved_by_others == 1
+    assert scene.aliases == {"champion": 2, "previous": 1}
+    assert scene.tags["production"] == scene.tags["staging"] == scene.tags["v2"] != scene.tags["v1"]
+    assert scene.store == [f"Store of main at {run.sha}"]
+    assert sentence(run) == "**Version 2 serves in production, and is champion.**"
+    assert [it for it in run.annotations if it.level == "error"] == []
+    assert "flight-delays version 2 is now champion (was version 1)" in run.summary
+
+
+def test_the_record_of_it(second_version: SecondVersion) -> None:
+    run = second_version.run_of("deployed")
+    registry = second_version.hosted.registry()
+    assert registry["versions"][2]["git_commit"] == run.sha
+    assert registry["versions"][2]["finding"] == "better"
+    assert registry["versions"][2]["image"] == run.jobs["image"].outputs["image"]
+    assert [(it["action"], it["from"], it["to"]) for it in registry["audit"]] == [
+        ("promote", None, 1),
+        ("promote", 1, 2),
+    ]
+    assert [(it.environment, it.state) for it in deployments(second_version, run)] == [
+        ("staging", "success"),
+        ("production", "failure"),  # the canary
+        ("production", "failure"),  # a rollback to a version that never served
+        ("production", "failure"),  # not saved
+        ("production", "success"),
+    ]
+
+
+def deployments(second_version: SecondVersion, run: Run) -> list[Any]:
+    return [it for it in second_version.hosted.github.deployments() if it.sha == run.sha]
+
+
+def test_same_predictions_are_not_deployed_again(second_version: SecondVersion) -> None:
+    run, scene = second_version.run_of("same"), second_version.scenes["same"]
+    later = ("image", "staging", "production", "outcome")
+    assert conclusions(run) == {
+        **dict.fromkeys(("train", "model gate", "register"), "success"),
+        **dict.fromkeys(("comment", *later), "skipped"),
+    }
+    assert "Same predictions as the champion - nothing to deploy." in run.summary
+    assert scene.store == [f"Store of main at {run.sha}"]
+    assert scene.aliases == second_version.scenes["deployed"].aliases
+
+
+def test_prose_is_not_trained(second_version: SecondVersion) -> None:
+    run = second_version.run_of("prose")
+    assert "dvc repro" not in run.log
+    assert conclusions(run) == {
+        **dict.fromkeys(("train", "model gate"), "success"),
+        **dict.fromkeys(("comment", *JOBS[2:]), "skipped"),
+    }
+    assert second_version.scenes["prose"].store == second_version.scenes["same"].store

@@ -1,0 +1,178 @@
+"""A deployment that stops says in one table at which step, why, and what serves now."""
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from projects import ROOT
+from tiny_repository import CHECKOUT, TinyRepository
+
+ACTIONS = ROOT / ".github" / "actions"
+JOBS = ("train", "register", "image", "staging", "production")
+
+
+def module(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ACTIONS / name / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+@pytest.fixture
+def outcome() -> ModuleType:
+    return module("outcome")
+
+
+@pytest.fixture
+def why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.chdir(tmp_path)
+    return module("why")
+
+
+def needs(*results: str, **outputs: dict[str, str]) -> dict[str, Any]:
+    """Return jobs as ``toJSON(needs)`` gives them; those that are not named succeeded."""
+    named = dict(zip(JOBS, [*results, *["success"] * len(JOBS)], strict=False))
+    return {
+        job: {"result": result, "outputs": outputs.get(job, {})} for job, result in named.items()
+    }
+
+
+REGISTERED = {"version": "3", "champion": "2"}
+
+
+def test_a_deployment_that_went_through(outcome: ModuleType) -> None:
+    said = outcome.told(needs(register=REGISTERED, production={"promoted": "true"}))
+    assert "**Version 3 serves in production, and is champion.**" in said.splitlines()
+    assert said.count("✅ success") == len(JOBS)
+
+
+def test_what_came_after_the_promotion_takes_nothing_back(outcome: ModuleType) -> None:
+    after = {"promoted": "true", "why": "step card: no space left"}
+    results = ["success"] * 4 + ["failure"]
+    said = outcome.told(needs(*results, register=REGISTERED, production=after))
+    assert "**Version 3 serves in production, and is champion.**" in said
+    assert "❌ failure | step card: no space left |" in said
+
+
+def test_a_job_that_failed_is_named_with_its_reason(outcome: ModuleType) -> None:
+    stopped = {"why": "step smoke: p99 of one row is 80 ms (at most 50 ms) | <b>"}
+    results = ("success", "success", "failure", "skipped", "skipped")
+    said = outcome.told(needs(*results, register=REGISTERED, image=stopped))
+    reason = "step smoke: p99 of one row is 80 ms (at most 50 ms) \\| &lt;b&gt;"
+    where = "build, smoke-test, push, attest, scan"
+    assert said.splitlines()[2] == (
+        f"**Version 3 is not deployed**: it stopped at {where} ({reason}). "
+        "Version 2 is still champion, and serves."
+    )
+    row = f"| Build, smoke-test, push, attest, scan | ❌ failure | {reason} |"
+    assert row in said.splitlines()
+    assert "| Deploy to production, promote | - skipped |  |" in said.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("register", "production", "sentence"),
+    [
+        ({"version": "1", "champion": "none"}, {}, "There is no champion yet."),
+        (REGISTERED, {"put-back": "success"}, "Version 2 is still champion, and serves."),
+        (REGISTERED, {"put-back": "failure"}, "could not be put back. Look at it now.**"),
+    ],
+)
+def test_what_serves_after_a_failure(
+    outcome: ModuleType, register: dict[str, str], production: dict[str, str], sentence: str
+) -> None:
+    results = ["success"] * 4 + ["failure"]
+    said = outcome.told(needs(*results, register=register, production=production))
+    assert said.splitlines()[2].endswith(sentence)
+    assert "not approved, or stopped before its steps" in said
+
+
+def test_nothing_registered(outcome: ModuleType) -> None:
+    results = ("success", "cancelled", "skipped", "skipped", "skipped")
+    line = outcome.told(needs(*results)).splitlines()[2]
+    assert line.startswith("**The candidate is not deployed**: it stopped at register as challeng")
+    assert line.endswith("(cancelled). The champion, if there is one, serves.")
+
+
+def test_the_reason_is_the_note_else_the_hint_else_the_log(why: ModuleType) -> None:
+    steps = {"setup": {"outcome": "success"}, "scan": {"outcome": "failure"}}
+    assert why.sentence(steps, "") == "step scan: the log of the job says why"
+    assert why.sentence(steps, "push: other\nscan: see: the table") == "step scan: see: the table"
+    why.NOTE.parent.mkdir()
+    why.NOTE.write_text(json.dumps({"command": "smoke", "error": "bad\npromoted=true"}))
+    assert why.sentence(steps, "scan: x") == "step scan: bad promoted=true"
+    assert why.sentence({}, "") == "bad promoted=true"
+    why.NOTE.write_text("{")
+    assert why.sentence({}, "") == "the log of the job says why"
+
+
+def test_both_read_what_a_run_has_to_tell(tiny: TinyRepository) -> None:
+    for name in ("why", "outcome"):
+        shutil.copytree(
+            ACTIONS / name,
+            tiny.folder / ".github" / "actions" / name,
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
+    fine = """
+        {job}:
+          needs: [{needs}]
+          runs-on: ubuntu-24.04
+          outputs: {{version: "{version}", champion: "2"}}
+          steps: [{{run: echo}}]"""
+    tiny.workflow(
+        "push",
+        fine.format(job="train", needs="", version="")
+        + fine.format(job="register", needs="train", version="3")
+        + f"""
+        image:
+          needs: register
+          runs-on: ubuntu-24.04
+          outputs:
+            why: ${{{{ steps.why.outputs.sentence }}}}
+          steps:
+            - uses: {CHECKOUT}
+            - {{id: build, run: echo}}
+            - id: smoke
+              run: |
+                mkdir reports
+                echo '{{"error": "the scores differ"}}' > reports/failure.json
+                exit 3
+            - {{id: push, run: echo}}
+            - id: why
+              if: failure()
+              uses: ./.github/actions/why
+              with:
+                steps: ${{{{ toJSON(steps) }}}}"""
+        + fine.format(job="staging", needs="register, image", version="")
+        + fine.format(job="production", needs="staging", version="")
+        + f"""
+        outcome:
+          needs: [{", ".join(JOBS)}]
+          if: ${{{{ always() && needs.register.result != 'skipped' }}}}
+          runs-on: ubuntu-24.04
+          steps:
+            - uses: {CHECKOUT}
+            - uses: ./.github/actions/outcome
+              with:
+                needs: ${{{{ toJSON(needs) }}}}
+        """,
+    )
+    (run,) = tiny.push()
+    assert run.jobs["outcome"].conclusion == "success", run.log
+    assert run.summary.splitlines()[2:] == [
+        "**Version 3 is not deployed**: it stopped at build, smoke-test, push, attest, scan (step "
+        "smoke: the scores differ). Version 2 is still champion, and serves.",
+        "",
+        "| step | | |",
+        "|---|---|---|",
+        "| Train and judge | ✅ success |  |",
+        "| Register as challenger | ✅ success |  |",
+        "| Build, smoke-test, push, attest, scan | ❌ failure | step smoke: the scores differ |",
+        "| Deploy to staging | - skipped |  |",
+        "| Deploy to production, promote | - skipped |  |",
+    ]

@@ -1,0 +1,82 @@
+"""One click back to an earlier version, and one forward again."""
+
+import re
+
+import pytest
+from act_run import Run
+from hosted import Hosted
+from second_version import SecondVersion
+
+
+@pytest.fixture(scope="module")
+def there_and_back(
+    second_version: SecondVersion, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Hosted, list[Run], list[dict[str, int]], list[str]]:
+    """Version 2 serves; back to 1, and forward to 2 by its number. With aliases and tag of each."""
+    hosted = second_version.hosted.copy(tmp_path_factory.mktemp("rollback") / "hosted")
+    runs, aliases, served = [], [], []
+    with hosted.github as github:
+        for inputs in ({}, {"version": "2"}):
+            runs.append(github.dispatch("rollback.yml", **inputs))
+            aliases.append(hosted.registry()["aliases"])
+            served.append(hosted.tags()["production"])
+        assert github.github.refused == []
+    return hosted, runs, aliases, served
+
+
+def test_the_version_before_serves_again_and_then_the_newer_one(
+    there_and_back: tuple[Hosted, list[Run], list[dict[str, int]], list[str]],
+) -> None:
+    hosted, runs, aliases, served = there_and_back
+    for run, version in zip(runs, (1, 2), strict=True):
+        assert run.conclusion == "success", run.log
+        assert f"### production: version {version} serves" in run.summary
+        (line,) = [it for it in run.summary.splitlines() if "serves again" in it]
+        assert re.match(rf"Version {version} serves again, \d+ s after the first step of", line)
+    tags = hosted.tags()
+    assert served == [tags["v1"], tags["v2"]]
+    assert tags["staging"] == tags["v2"]
+    assert aliases == [{"champion": 1, "previous": 2}, {"champion": 2, "previous": 1}]
+
+
+def test_what_was_deployed_stays_what_was_deployed(
+    second_version: SecondVersion,
+    there_and_back: tuple[Hosted, list[Run], list[dict[str, int]], list[str]],
+) -> None:
+    hosted, runs, *_ = there_and_back
+    # Else the next push would take what was rolled back for new.
+    assert hosted.github.log("mlops-store") == second_version.scenes["same"].store
+    assert [(it["action"], it["to"], it["who"]) for it in hosted.registry()["audit"][2:]] == [
+        ("rollback", 1, "ada"),
+        ("rollback", 2, "ada"),
+    ]
+    last = hosted.github.deployments()[-2:]
+    assert [(it.environment, it.state) for it in last] == [("production", "success")] * 2
+    assert {it.sha for it in last} == {run.sha for run in runs}
+
+
+def test_a_version_that_never_served(second_version: SecondVersion) -> None:
+    run = second_version.run_of("without an image")
+    assert run.conclusion == "failure"
+    assert "Version 2 has no recorded image: it never served." in run.annotations[0].message
+    scene = second_version.scenes["without an image"]
+    assert scene.aliases == second_version.scenes["other predictions"].aliases
+    assert scene.tags["production"] == scene.tags["v1"]
+
+
+@pytest.mark.parametrize("version", ["1; touch x", "1\n::error::x", "challenger"])
+def test_what_is_no_version(hosted: Hosted, version: str) -> None:
+    run = hosted.github.dispatch("rollback.yml", version=version)
+    assert [it.message for it in run.annotations] == [
+        "The version must be a number or the word previous",
+        "Process completed with exit code 1.",
+    ]
+    assert hosted.registry()["aliases"] == {"champion": 1}
+
+
+def test_a_version_that_does_not_exist(hosted: Hosted) -> None:
+    run = hosted.github.dispatch("rollback.yml", version="9")
+    assert run.annotations[0].message == "flight-delays has no version 9; registered: 1"
+    steps = {it.name: it.conclusion for it in run.jobs["rollback"].steps}
+    assert steps["Deploy that image"] == "skipped"
+    assert hosted.registry()["aliases"] == {"champion": 1}
