@@ -3,7 +3,8 @@ include project.mk
 .PHONY: demo bench
 
 # The machinery is tested where it is used: a test generates a project and runs `make test` in it.
-TESTS := tests/template
+# Such a project has the files of one target to deploy to; those of the others are tested here.
+TESTS := tests/template $(wildcard tests/delivery/test_host_*.py tests/delivery/test_kubernetes_*.py)
 
 demo: .venv/setup ## Generate a project in build/demo and take it through the loop on a local GitHub
 	PYTHONPATH=tests/workflows/github python template/demo.py

@@ -102,7 +102,6 @@ def champion(tmp_path_factory: pytest.TempPathFactory) -> Workbench:
     workshop = Workshop(tmp_path_factory.mktemp("skops"))
 
     def change(project: Workbench) -> None:
-        project.do("settings")
         project.train(data=True)
         project.do("evaluate", "compare", "register", "promote --override rough")
 

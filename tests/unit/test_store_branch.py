@@ -571,6 +571,8 @@ def test_the_commands_say_what_was_done(
 def action(folder: Path, do: str) -> subprocess.CompletedProcess[str]:
     """Run the action's step, with an ``mlops`` that says how it was called and what git knows."""
     given = {
+        "${{ inputs.version }}": "",
+        "${{ inputs.image }}": "",
         "${{ inputs.do }}": do,
         "${{ inputs.token }}": "t0ken",
         "${{ github.server_url }}": "https://github.com",
@@ -611,11 +613,11 @@ def test_the_action_gives_git_the_token_and_leaves_it_nowhere(
     assert kept.get("summary.md") == ("mlops store push\n" if do == "save" else None)
 
 
-def test_the_action_knows_two_things_to_do(tmp_path: Path) -> None:
+def test_the_action_knows_what_it_can_do(tmp_path: Path) -> None:
     done = action(tmp_path, "destroy")
     assert done.returncode == 1
-    assert (
-        done.stdout
-        == "::error title=store::do is 'destroy'; it must be restore, save or save-deployed\n"
+    assert done.stdout == (
+        "::error title=store::do is 'destroy'; it must be restore, save, save-deployed, promote or "
+        "rollback\n"
     )
     assert "${{" not in STEP["run"]

@@ -22,6 +22,7 @@ def read_packages() -> None:
     (made / packages).mkdir(parents=True, exist_ok=True)
     (made / "pyvenv.cfg").write_text(
         f"home = {Path(sys.executable).parent}\nversion = {platform.python_version()}\n"
+        "include-system-site-packages = false\n"
     )
     (made / packages / "tested.pth").write_text(
         f"{WORKSPACE / 'src'}\nimport site; site.addsitedir({str(tested / packages)!r})\n"
