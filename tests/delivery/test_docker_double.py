@@ -94,7 +94,9 @@ def test_push_pull_and_inspect_agree_on_the_digest(engine: Engine) -> None:
     assert f"Digest: {pushed[1]}" in engine("pull", name).splitlines()
     reference = f"{engine.repository}@{pushed[1]}"
     assert reference in json.loads(engine("inspect", "--format", "{{json .RepoDigests}}", name))
-    assert engine("inspect", "--format", "{{index .RepoDigests 0}}", name) == reference
+    # An engine that others use, too, may know the same image from another registry.
+    first = engine("inspect", "--format", "{{index .RepoDigests 0}}", name)
+    assert first.endswith(f"@{pushed[1]}")
     assert f"Digest: {pushed[1]}" in engine("pull", reference).splitlines()
 
 
