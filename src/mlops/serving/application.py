@@ -131,6 +131,7 @@ class Service:
         stopping.drain(self.settings.drain_seconds, self._stop)
         watcher = asyncio.create_task(self._watch_log())
         gc.freeze()  # what is loaded now stays; collections need not look at it while requests wait
+        gc.freeze()  # what is loaded now stays: no need to look through it again and again
         logger.info("serving %s version %s", self.model.name, self.model.version)
         if not self.settings.api_key:
             logger.warning(pages.OPEN)

@@ -15,21 +15,21 @@ from mlops.serving.rows import RowType, Table
 from mlops.serving.served_model import ServedModel
 
 
-class Prediction(msgspec.Struct):
+class Prediction(msgspec.Struct, gc=False):
     """The probability of the second class, or the value that a regression predicts."""
 
     id: str
     score: float
 
 
-class ClassPrediction(msgspec.Struct):
+class ClassPrediction(msgspec.Struct, gc=False):
     """The probability of each class."""
 
     id: str
     scores: dict[str, float]
 
 
-class Answer(msgspec.Struct):
+class Answer(msgspec.Struct, gc=False):
     """Predictions in the order of the request; ``logged``: they are on record."""
 
     model_version: str
@@ -37,7 +37,7 @@ class Answer(msgspec.Struct):
     predictions: list[Prediction]
 
 
-class ClassAnswer(msgspec.Struct):
+class ClassAnswer(msgspec.Struct, gc=False):
     """Predictions in the order of the request; ``logged``: they are on record."""
 
     model_version: str
@@ -45,7 +45,7 @@ class ClassAnswer(msgspec.Struct):
     predictions: list[ClassPrediction]
 
 
-class Record(msgspec.Struct):
+class Record(msgspec.Struct, gc=False):
     """A line of the prediction log."""
 
     id: str
@@ -55,7 +55,7 @@ class Record(msgspec.Struct):
     features: Any
 
 
-class ClassRecord(msgspec.Struct):
+class ClassRecord(msgspec.Struct, gc=False):
     """A line of the prediction log."""
 
     id: str
