@@ -28,7 +28,8 @@ class Asked:
 
         async def ask() -> list[Predicted | BaseException]:
             asked = (self.batching.predict(decode(encode(request))) for request in requests)
-            return await asyncio.gather(*asked, return_exceptions=True)
+            async with asyncio.timeout(20):  # who is forgotten would wait for ever
+                return await asyncio.gather(*asked, return_exceptions=True)
 
         return asyncio.run(ask())
 
