@@ -33,6 +33,13 @@ MODEL_CARD = REPORTS / "model_card.md"
 SMOKE = REPORTS / "smoke.json"
 CANARY = REPORTS / "canary.json"
 DEPLOYMENT = REPORTS / "deployment.json"
+DRIFT = REPORTS / "drift.json"
+DRIFT_PAGE = REPORTS / "drift.html"
+DRIFT_SUMMARY = REPORTS / "drift.md"
+DRIFT_METRICS = REPORTS / "drift.prom"
+DRIFT_HISTORY = REPORTS / "drift_history.svg"
+RETRAINING = REPORTS / "retraining.md"
+EVIDENCE = REPORTS / "retraining"  # a folder for each retraining, by the end of its newest window
 
 
 def find_root(start: Path) -> Path:

@@ -1,0 +1,1 @@
+"""Watching: whether data, predictions or the champion's score have moved, and what to do."""
