@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
+# Not at the full hour: then GitHub has most to do, and starts late or leaves out.
+SCHEDULES = {"weekly": "23 5 * * 1", "daily": "23 5 * * *", "hourly": "23 * * * *"}
 
 
 def main() -> None:
@@ -62,6 +64,8 @@ def write_answers() -> None:
     )
     replace_line("deploy/compose.yaml", r"name: [\w-]+$", f"name: {name}")
     replace_line("params.yaml", "  target: image", f"  target: {ANSWERS['deploy_target']}")
+    schedule = f'    - cron: "{SCHEDULES[ANSWERS["drift_schedule"]]}"'
+    replace_line(".github/workflows/drift.yml", r"    - cron: .*$", schedule)
     replace_line(".github/CODEOWNERS", r"\* @.*$", f"* @{ANSWERS['github_owner']}")
     if server := ANSWERS["mlflow_tracking_uri"]:
         replace_line("params.yaml", r'tracking_uri: ""', f'tracking_uri: "{server}"')

@@ -1,4 +1,4 @@
-"""Paired bootstrap: how sure is the difference of one metric between two models?"""
+"""Bootstrap: how sure is the difference of one metric between two models, or two windows?"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -85,6 +85,62 @@ def paired_difference(
             progress(done + 1)
     low, high = _percentile_interval(differences, confidence)
     return Difference(ours, theirs, ours - theirs, low, high)
+
+
+@dataclass(frozen=True)
+class Change:
+    """Newest minus reference, in the metric's own units; ``low`` and ``high`` as those above."""
+
+    newest: float
+    reference: float
+    difference: float
+    low: float
+    high: float
+
+
+def independent_difference(
+    metric: Metric,
+    newest: tuple[Array, Array],
+    reference: tuple[Array, Array],
+    classes: Classes,
+    *,
+    resamples: int,
+    confidence: float,
+    seed: int,
+    progress: Callable[[int], None] | None = None,
+) -> Change:
+    """Return the difference of one model between two sets of rows, with its percentile interval.
+
+    Nothing pairs the rows of one side with those of the other, so each resample draws from both on
+    its own. Resamples in which the metric is undefined are left out.
+
+    Parameters
+    ----------
+    newest, reference : tuple of array of shape (n,) and array of shape (n,) or (n, k)
+        Raw target values and predictions, as the metric takes them; ``n`` may differ.
+    metric, classes, resamples, confidence, seed, progress
+        As for :func:`paired_difference`.
+
+    References
+    ----------
+    Efron and Tibshirani (1993). An Introduction to the Bootstrap, section 8.3 (two samples) and
+    chapter 13 (percentile interval).
+    """
+    now, then = metric(*newest, classes), metric(*reference, classes)
+    sides = [metric.prepare(*side, classes) for side in (newest, reference)]
+    codes = None if classes is None else range(len(classes))
+    sizes = [len(truth) for truth, _ in sides]
+    score_newest, score_reference = (_score_rows(metric, *side, codes) for side in sides)
+    rng = np.random.default_rng(seed)
+    differences = np.empty(resamples)
+    step = max(1, resamples // 100)
+    for done in range(resamples):
+        rows, others = (rng.integers(0, size, size) for size in sizes)
+        differences[done] = score_newest(rows) - score_reference(others)
+        if progress is not None and ((done + 1) % step == 0 or done + 1 == resamples):
+            progress(done + 1)
+    low, high = _percentile_interval(differences, confidence)
+    return Change(now, then, now - then, low, high)
 
 
 def _percentile_interval(

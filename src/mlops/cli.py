@@ -83,6 +83,7 @@ def evaluate() -> None:
 JUDGE = "Judgement"
 REGISTRY = "Registry"
 SERVE = "Service and deployment"
+WATCH = "Watching"
 VERSION_HELP = "A number, or an alias: champion, challenger, previous."
 
 
@@ -391,6 +392,64 @@ def label(
     from mlops import label
 
     label.run(file, log, settings().task)
+
+
+@app.command(rich_help_panel=WATCH)
+def drift(
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATE",
+            help="As if this day were over and nothing had come after it; by default yesterday,"
+            " or, with drift.replay in params.yaml, the end of the next window.",
+        ),
+    ] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Check nothing: note the last check in the history.")
+    ] = False,
+    history: Annotated[
+        bool, typer.Option("--history", help="Check nothing: print the history and draw it.")
+    ] = False,
+) -> None:
+    """Ask whether data, predictions or the champion's score have moved; decide whether to retrain.
+
+    Judges the newest window of the data, or of the prediction log that PREDICTION_LOG_URI names, by
+    `drift` in params.yaml. Writes reports/drift.json, .html, .md and .prom. Exits with 0 whatever
+    it decides: the field `decision` is none, watch or retrain.
+    """
+    if record or history:
+        from mlops.drift import history as checks
+
+        if record:
+            print(checks.record(files.read_json(files.DRIFT, "mlops drift")))
+        if history:
+            checks.show()
+        return
+    from mlops.drift import check, period
+
+    check.run(settings(), None if as_of is None else period.read_day(as_of))
+
+
+@app.command(rich_help_panel=WATCH)
+def move_window() -> None:
+    """Set data.window and data.holdout to the newest window that `mlops drift` has judged.
+
+    Only their values in params.yaml change. `dvc repro` then retrains.
+    """
+    from mlops import move_window
+
+    print(move_window.run(settings()))
+
+
+@app.command(rich_help_panel=WATCH)
+def evidence() -> None:
+    """Write what a retraining pull request says and holds: reports/retraining.md and its folder.
+
+    Prints title, draft and end as lines of name=value, as a workflow's outputs want them.
+    """
+    from mlops import evidence
+
+    evidence.run()
 
 
 def settings() -> params.Params:

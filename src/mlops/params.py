@@ -17,8 +17,10 @@ Mode = Literal["change", "retrain"]
 Runtime = Literal["onnx", "skops"]
 Target = Literal["image", "compose", "kubernetes"]
 Environment = Literal["staging", "production"]
+Period = Literal["month", "week", "day"]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 DAY_OR_MONTH = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?")
 
@@ -130,6 +132,57 @@ class Serving(Section):
     canary: Canary = Canary()
 
 
+class DriftColumns(Section):
+    """From which distance an input of the model has drifted, see :mod:`mlops.drift.columns`.
+
+    The distances are Evidently's and do not depend on the number of rows. ``numeric``: Wasserstein,
+    in standard deviations of the reference. ``categorical``: Jensen-Shannon in nats, so from 0 to
+    0.83. ``own``: thresholds of single columns. ``at_least``: so many drifted columns are data
+    drift.
+    """
+
+    numeric: Positive = 0.1
+    categorical: Positive = 0.1
+    own: dict[str, Positive] = {}
+    at_least: Annotated[int, Field(ge=1)] = 1
+
+
+class Retrain(Section):
+    """Retrain when ``violations`` of the last ``of`` windows violate, the newest included."""
+
+    violations: Annotated[int, Field(ge=1)] = 2
+    of: Annotated[int, Field(ge=1)] = 3
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Retrain":
+        if self.violations > self.of:
+            raise ValueError(
+                f"violations {self.violations} of {self.of} windows can never be; "
+                "violations must be at most of"
+            )
+        return self
+
+
+class Drift(Section):
+    """What ``mlops drift`` judges, and from where on it says so; see :mod:`mlops.drift.check`.
+
+    ``predictions`` is a distance as those of ``columns.numeric``; ``concept`` is in the units of
+    ``gate.metric``; ``new_categories`` and ``missing`` are shares of rows.
+    """
+
+    replay: bool = False
+    period: Period = "month"
+    min_rows: Annotated[int, Field(ge=1)] = 500
+    columns: DriftColumns = DriftColumns()
+    new_categories: Share = 0.01
+    missing: Share = 0.1
+    predictions: Positive = 0.1
+    concept: NotNegative = 0.02
+    stale_days: Annotated[int, Field(ge=1)] = 180
+    retrain: Retrain = Retrain()
+    sample_rows: Annotated[int, Field(ge=1000)] = 20_000
+
+
 class Params(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     task: Task
@@ -139,6 +192,7 @@ class Params(Section):
     estimator: dict[str, Any] = {}
     gate: Gate
     serving: Serving = Serving()
+    drift: Drift = Drift()
 
 
 def load(path: Path = PARAMS) -> Params:

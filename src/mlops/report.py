@@ -6,10 +6,13 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlops import files, git, words
 from mlops.errors import MlopsError
+
+if TYPE_CHECKING:
+    import jinja2
 
 LIMIT = 60_000  # characters; GitHub refuses a comment above 65,536
 CELL = 120  # characters of one value; data and parameters may hold anything
@@ -84,22 +87,14 @@ def render(template: str, content: dict[str, Any], limit: int = LIMIT) -> str:
     MlopsError
         When it is too long with every table cut.
     """
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # the output is Markdown; `cell` and `code` defuse what is not ours
-    )
-    environment.filters.update(FILTERS)
     around = {"head": git.head(), "run_url": run_url(), "meanings": words.MEANINGS}
     keep: dict[str, int] = {}
     while True:
         shown: dict[str, int] = {}
-        text = environment.get_template(template).render(
-            content, cut=_cutter(keep, shown, limit // SHORTEST_ROW), **around
+        text = (
+            _environment()
+            .get_template(template)
+            .render(content, cut=_cutter(keep, shown, limit // SHORTEST_ROW), **around)
         )
         if len(text) <= limit:
             return text
@@ -110,6 +105,21 @@ def render(template: str, content: dict[str, Any], limit: int = LIMIT) -> str:
                 f"rows, and GitHub takes {limit:,}; shorten names in params.yaml or the schema"
             )
         keep[name] = max(FEWEST_ROWS, shown[name] // 2)
+
+
+@functools.cache  # so that a template is compiled once
+def _environment() -> "jinja2.Environment":
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # the output is Markdown; `cell` and `code` defuse what is not ours
+    )
+    environment.filters.update(FILTERS)
+    return environment
 
 
 def _cutter(

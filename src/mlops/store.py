@@ -7,9 +7,11 @@ from pathlib import Path
 from mlops import database, files, folders, tracking
 from mlops.audit import AUDIT
 from mlops.database import Version
+from mlops.drift.history import HISTORY
 from mlops.errors import MlopsError
 
 FOLDERS = ("artifacts", "dvc")
+RECORDS = (AUDIT, HISTORY)
 # MLflow's unfinished files, and what Python leaves where a version was loaded.
 NOT_COPIED = shutil.ignore_patterns(".artifact.uploading.*", "__pycache__")
 
@@ -57,7 +59,7 @@ def restore(directory: Path, force: bool = False) -> None:
 def check(store: Path, advice: str) -> set[Version]:
     """Return the versions of a store, refusing one that is damaged.
 
-    It has none when they are on a server, and it keeps only data and the audit record.
+    It has none when they are on a server, and it keeps only data and the records.
 
     Raises
     ------
@@ -78,7 +80,7 @@ def check(store: Path, advice: str) -> set[Version]:
 def registry_is_elsewhere(store: Path) -> bool:
     """Tell a store beside an MLflow server from one that has lost its database."""
     held = {path.name for path in store.iterdir()} if store.is_dir() else set()
-    return bool(held & {"dvc", AUDIT}) and not held & {"artifacts", database.NAME}
+    return bool(held & {"dvc", *RECORDS}) and not held & {"artifacts", database.NAME}
 
 
 def _has_files(path: Path, version: Version) -> bool:
@@ -106,7 +108,7 @@ def _check_target(directory: Path) -> None:
     if directory.exists() and not directory.is_dir():
         raise MlopsError(f"{directory} is a file; name a folder to save the store to")
     held = {path.name for path in directory.iterdir()} if directory.exists() else set()
-    others = held - {database.NAME, AUDIT, *FOLDERS}
+    others = held - {database.NAME, *RECORDS, *FOLDERS}
     if others:
         raise MlopsError(
             f"{directory} holds {min(others)}, which is no part of a store; name another folder"
@@ -124,7 +126,8 @@ def _copy(source: Path, target: Path) -> Path:
         for name in FOLDERS if registry else ("dvc",):
             if (source / name).is_dir():
                 shutil.copytree(source / name, copy / name, ignore=NOT_COPIED)
-        if (source / AUDIT).is_file():
-            shutil.copyfile(source / AUDIT, copy / AUDIT)
+        for name in RECORDS:
+            if (source / name).is_file():
+                shutil.copyfile(source / name, copy / name)
 
     return folders.fill_beside(target, fill)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from mlops import database, files, store, store_origin
-from mlops.audit import AUDIT
+from mlops import database, files, json_lines, store, store_origin
+from mlops.drift.history import HISTORY
 from mlops.errors import MlopsError
 from mlops.git_objects import GitError, extract, git, write_commit, write_tree
 
@@ -33,7 +33,8 @@ ELSEWHERE = {
 def pull(force: bool = False) -> str:
     """Make ``.store`` what the branch holds; returns what was done, in a sentence.
 
-    Data that only ``.store/dvc`` has stays: DVC names files by their content.
+    Data that only ``.store/dvc`` has stays: DVC names files by their content. So does, without
+    ``force``, a drift check that only ``.store`` has on record: what it found remains true.
 
     Raises
     ------
@@ -52,6 +53,8 @@ def pull(force: bool = False) -> str:
             extract(commit, copy, UNUSABLE)
             store.check(copy, UNUSABLE)
             _keep_data(copy)
+            if not force:
+                _keep_history(copy)
             store.restore(copy, force)
         store_origin.remember(commit)
         return f"{HERE} is pulled from {THERE}: {_message(commit)}"
@@ -72,7 +75,7 @@ def push(force: bool = False, deployed: bool = False) -> str:
         meanwhile or, without ``force``, is not what was pulled here or holds what ``.store``
         lacks. Nothing has been changed then, neither here nor there.
     """
-    if not any((HERE / part).exists() for part in (database.NAME, AUDIT, *store.FOLDERS)):
+    if not any((HERE / part).exists() for part in (database.NAME, *store.RECORDS, *store.FOLDERS)):
         return f"{HERE} is empty: there is nothing to save"
     with _workspace() as workspace:
         base = store_origin.base(force)
@@ -127,6 +130,11 @@ def _keep_data(copy: Path) -> None:
             shutil.copyfile(path, target)
 
 
+def _keep_history(copy: Path) -> None:
+    for entry in json_lines.read(HERE / HISTORY):
+        json_lines.append(copy / HISTORY, entry)
+
+
 def _refuse_large(copy: Path) -> None:
     for path in sorted(copy.rglob("*")):
         size = path.stat().st_size / 1e6
@@ -143,8 +151,9 @@ def _refuse_loss(base: str, tree: str) -> None:
     """Refuse to replace the branch by what did not grow out of it, such as a store begun anew."""
     gone = git("diff-tree", "-r", "-z", "--name-only", "--diff-filter=D", base, tree).split("\0")
     lost = [f"files such as {gone[0]}"] if gone[0] else []
-    if _audit(base) - _audit(tree):
-        lost.append(f"lines of {AUDIT}")
+    for record in store.RECORDS:
+        if _lines(base, record) - _lines(tree, record):
+            lost.append(f"lines of {record}")
     if lost:
         raise MlopsError(
             f"{THERE} has {' and '.join(lost)} that {HERE} lacks; nothing is changed; run `mlops "
@@ -152,9 +161,9 @@ def _refuse_loss(base: str, tree: str) -> None:
         )
 
 
-def _audit(tree: str) -> set[str]:
-    listed = git("ls-tree", "--full-tree", tree, AUDIT)
-    return set(git("cat-file", "blob", f"{tree}:{AUDIT}").splitlines()) if listed else set()
+def _lines(tree: str, name: str) -> set[str]:
+    listed = git("ls-tree", "--full-tree", tree, name)
+    return set(git("cat-file", "blob", f"{tree}:{name}").splitlines()) if listed else set()
 
 
 def _deployed_message() -> str:

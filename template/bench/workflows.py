@@ -1,4 +1,7 @@
-"""From a push to the comment, on the local GitHub: how long, and what of it is the work itself."""
+"""From a push to the comment, and from the schedule to a retraining pull request.
+
+On the local GitHub: how long, and what of it is the work itself.
+"""
 
 import json
 import re
@@ -18,11 +21,18 @@ WORK = {
     "judgement": "Judge the model against the champion",
     "report": "Write the report",
 }
+WATCHING = {
+    "drift": {"data": "Load the newest data", "drift": "Compare it with what the champion knows"},
+    "retrain": {
+        "training": WORK["pipeline"],
+        "judgement": WORK["judgement"],
+    },
+}
 LATER = {"start": "2013-04", "end": "2013-06"}
 
 
 def run() -> Iterator[str]:
-    """Measure a pull request that moves the window, and pushes to it that train nothing."""
+    """Measure a retraining, a pull request that moves the window, and pushes that train nothing."""
     with tempfile.TemporaryDirectory() as folder:
         hosted = make_hosted(Path(folder))
         hosted.project.set(
@@ -32,6 +42,7 @@ def run() -> Iterator[str]:
         with hosted.github as github:
             github.actions.left_out.add("ci.yml")
             github.push(hosted.project.folder)
+            yield retraining(hosted)
             hosted.branch("later")
             hosted.project.set(data__window=LATER)
             hosted.commit("Three months later")
@@ -41,6 +52,30 @@ def run() -> Iterator[str]:
             quickest = min(warm, key=lambda it: it[0])
             yield line("cold DVC cache", *cold)
             yield line("warm, nothing to train", *quickest, " (goals: at most 25 s, and 12 s)")
+
+
+def retraining(hosted: Hosted) -> str:
+    """Let a schedule find drift that calls for a retraining; measure until it is proposed."""
+    hosted.project.set(drift__retrain={"violations": 1, "of": 1}, drift__stale_days=100)
+    # What comes after the pull request, and what GitHub runs beside, is not waited for.
+    hosted.keep_jobs("drift.yml", "drift", "retrain", "propose")
+    hosted.commit("Retrain at the first window that violates")
+    github = hosted.github
+    github.push(hosted.project.folder, run=False)
+    github.pending.clear()
+    github.actions.known["actions_may_open_pull_requests"] = True
+    seconds, done = timed(lambda: [github.schedule("drift.yml")])
+    assert github.actions.known["pulls"], done.log
+    spent = {
+        part: in_step(done, job, step)
+        for job, steps in WATCHING.items()
+        for part, step in steps.items()
+    }
+    parts = ", ".join(f"{part} {spent[part] / seconds:.0%}" for part in spent)
+    return (
+        f"schedule to open retraining pull request: {seconds:.1f} s: {parts}; all else, from "
+        f"checkout to the pull request, {seconds - sum(spent.values()):.1f} s"
+    )
 
 
 def push_a_new_gate(hosted: Hosted, number: int) -> list[Run]:
@@ -60,7 +95,7 @@ def timed(happens: Callable[[], list[Run]]) -> tuple[float, Run]:
 
 def line(name: str, seconds: float, done: Run, goals: str = "") -> str:
     """Say what of the time went into which work."""
-    spent = {part: in_step(done, step) for part, step in WORK.items()}
+    spent = {part: in_step(done, "train", step) for part, step in WORK.items()}
     training = json.loads((done.artifacts["report"] / "training.json").read_text())
     parts = ", ".join(f"{part} {spent[part] / seconds:.0%}" for part in spent)
     fit = f" (the fit itself {training['seconds'] / seconds:.0%})" if "cold" in name else ""
@@ -70,10 +105,10 @@ def line(name: str, seconds: float, done: Run, goals: str = "") -> str:
     )
 
 
-def in_step(done: Run, step: str) -> float:
-    """Return the seconds of a step of the job that trains."""
+def in_step(done: Run, job: str, step: str) -> float:
+    """Return the seconds of a step."""
     pattern = rf"Success - Main {re.escape(step)} \[(?:(\d+)m)?([\d.]+)(m?s)\]"
-    found = re.search(pattern, done.jobs["train"].log)
+    found = re.search(pattern, done.jobs[job].log)
     assert found, step
     minutes, number, unit = found.groups()
     return 60 * int(minutes or 0) + float(number) / (1000 if unit == "ms" else 1)

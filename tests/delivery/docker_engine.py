@@ -40,6 +40,7 @@ LOG = CACHE / "dockerd.log"
 TOOLS = {
     "promtool": ["prometheus"],
     "prometheus": ["prometheus"],
+    "prometheus-pushgateway": ["prometheus-pushgateway"],
     "haproxy": ["haproxy", "liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1"],
 }
 PROGRAMS = ["docker.io", "containerd", "runc", "tini", "libdevmapper1.02.1", "libseccomp2"]

@@ -20,7 +20,9 @@ REQUIRED = {"IMAGE": "model:3", "GRAFANA_PASSWORD": "a $b", "POSTGRES_PASSWORD":
 
 
 def test_the_pieces_are_all_there() -> None:
-    assert set(SERVICES) == {"model", "prometheus", "grafana", "mlflow", "postgres"}
+    assert set(SERVICES) == {
+        *("model", "prometheus", "pushgateway", "grafana", "mlflow", "postgres"),
+    }
 
 
 @each_service
@@ -63,15 +65,18 @@ def test_the_server_is_as_new_as_its_client() -> None:
     assert SERVICES["mlflow"]["image"] == f"ghcr.io/mlflow/mlflow:v{version}-full"
 
 
-def test_prometheus_finds_the_service_by_its_name_and_port() -> None:
+def test_prometheus_finds_what_it_reads_by_name_and_port() -> None:
     config = yaml.safe_load((DEPLOY / "monitoring/prometheus.yml").read_text(encoding="utf-8"))
-    (job,) = config["scrape_configs"]
-    (found,) = job["dns_sd_configs"]
+    service, drift = config["scrape_configs"]
+    (found,) = service["dns_sd_configs"]
     assert found["names"] == ["model"]
     dockerfile = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
     assert f"\nEXPOSE {found['port']}\n" in dockerfile
     assert f" PORT={found['port']} " in dockerfile
     assert SERVICES["model"]["ports"] == [f"127.0.0.1:{found['port']}:{found['port']}"]
+    (pushed,) = drift["static_configs"]
+    assert pushed == {"targets": ["pushgateway:9091"]}
+    assert SERVICES["pushgateway"]["ports"] == ["127.0.0.1:9091:9091"]
 
 
 def test_no_password_is_written_down() -> None:

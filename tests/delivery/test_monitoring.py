@@ -1,6 +1,7 @@
 """Alert rules and board: each rule has a test that fires it and one that does not."""
 
 import json
+import math
 import re
 import subprocess
 from collections.abc import Callable
@@ -14,15 +15,24 @@ import pytest
 import yaml
 from projects import ROOT
 
+from mlops.params import Drift, flatten
 from mlops.serving import settings
 
 MONITORING = ROOT / "deploy" / "monitoring"
 README = (ROOT / "deploy" / "README.md").read_text(encoding="utf-8")
+PAGE = (MONITORING / "README.md").read_text(encoding="utf-8")
 GROUPS = yaml.safe_load((MONITORING / "rules.yml").read_text(encoding="utf-8"))["groups"]
 ALERTS = {rule["alert"]: rule for group in GROUPS for rule in group["rules"] if "alert" in rule}
-TESTS = yaml.safe_load((MONITORING / "rules_test.yml").read_text(encoding="utf-8"))["tests"]
+TEST_FILES = sorted(path.name for path in MONITORING.glob("*_test.yml"))
+TESTS = [
+    test
+    for name in TEST_FILES
+    for test in yaml.safe_load((MONITORING / name).read_text(encoding="utf-8"))["tests"]
+]
 EXPECTED = [expected for test in TESTS for expected in test["alert_rule_test"]]
 BOARD: dict[str, Any] = json.loads((MONITORING / "grafana/board.json").read_text(encoding="utf-8"))
+# A panel is a heading, or shows something.
+SHOWING = [panel for panel in BOARD["panels"] if panel["type"] != "row"]
 each_alert = pytest.mark.parametrize("alert", ALERTS)
 
 
@@ -78,7 +88,7 @@ def test_a_rule_that_is_wrong_fails_its_test(
 
 
 def run_tests(promtool: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    command = [promtool, "test", "rules", "rules_test.yml"]
+    command = [promtool, "test", "rules", *TEST_FILES]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
@@ -106,7 +116,7 @@ def test_the_board_reads_from_the_source_that_is_provisioned() -> None:
     (source,) = yaml.safe_load((provisioning / "datasources/prometheus.yaml").read_text())[
         "datasources"
     ]
-    for panel in BOARD["panels"]:
+    for panel in SHOWING:
         assert panel["targets"]
         for asked in (panel, *panel["targets"]):
             assert asked["datasource"] == {"type": source["type"], "uid": source["uid"]}
@@ -119,18 +129,35 @@ def test_the_board_reads_from_the_source_that_is_provisioned() -> None:
     assert source["jsonData"]["timeInterval"] == prometheus["global"]["scrape_interval"]
 
 
+def test_prometheus_understands_what_the_board_asks(promtool: str, tmp_path: Path) -> None:
+    """As rules, as ``promtool`` checks nothing else; what Grafana puts in is put in."""
+    asked = [target["expr"] for panel in SHOWING for target in panel["targets"]]
+    rules = [
+        {"record": "asked", "labels": {"number": str(number)}, "expr": expr}
+        for number, expr in enumerate(it.replace("$__rate_interval", "1m") for it in asked)
+    ]
+    rules_file = tmp_path / "asked.yml"
+    rules_file.write_text(yaml.safe_dump({"groups": [{"name": "board", "rules": rules}]}))
+    command = [promtool, "check", "rules", str(rules_file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"SUCCESS: {len(asked)} rules found" in done.stdout
+
+
 def test_limits_that_the_board_draws_are_those_of_the_rules() -> None:
     drawn = {
         "p99 of a request": "ServiceSlow",
         "Requests that end with 5xx": "ServiceErrors",
         "Distance of the scores from the week before": "ScoresMoved",
         "Rows with an unknown category": "UnknownCategories",
+        "Age of the last drift check": "DriftCheckMissing",
     }
-    for panel in BOARD["panels"]:
+    for panel in SHOWING:
         if alert := drawn.pop(panel["title"], None):
             (*_, step) = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
-            limits = re.findall(r"> ([\d.]+)", ALERTS[alert]["expr"])
-            assert step == {"color": "red", "value": float(limits[0])}, alert
+            (limit, *_) = re.findall(r"> ([\d.]+(?: \* \d+)*)", ALERTS[alert]["expr"])
+            factors = map(float, limit.split(" * "))
+            assert step == {"color": "red", "value": math.prod(factors)}, alert
     assert not drawn
 
 
@@ -141,3 +168,23 @@ def test_the_readme_lists_the_settings_of_the_service() -> None:
         for field in msgspec.structs.fields(settings.Settings)
     }
     assert listed == [(name, defaults[name], text) for name, text in settings.MEANING.items()]
+
+
+def test_the_page_about_drift_speaks_of_every_setting() -> None:
+    keys = {*flatten(Drift().model_dump()), "columns.own"}  # an empty one has no keys
+    spoken_of = set(re.findall(r"`([a-z_.]+)", PAGE))
+    for key in keys:
+        assert {key, key.rpartition(".")[2]} & spoken_of, key
+
+
+def test_the_pages_link_to_what_is_there() -> None:
+    for page, text in ((MONITORING / "README.md", PAGE), (ROOT / "deploy/README.md", README)):
+        for link in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
+            path, _, heading = link.partition("#")
+            target = page.parent / path if path else page
+            assert target.exists(), link
+            if heading:
+                headings = re.findall(
+                    r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE
+                )
+                assert heading in [it.lower().replace(" ", "-") for it in headings], link

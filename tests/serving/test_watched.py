@@ -2,12 +2,6 @@
 
 import json
 import re
-import shutil
-import socket
-import subprocess
-import time
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,14 +9,16 @@ from typing import Any
 
 import pytest
 import yaml
-from projects import ROOT, Project
+from projects import Project
+from running_prometheus import MONITORING, Prometheus
 from running_service import RunningService
 
 from mlops import artifact
 from mlops.serving.measures import Measures
 
-MONITORING = ROOT / "deploy" / "monitoring"
 BOARD: dict[str, Any] = json.loads((MONITORING / "grafana/board.json").read_text(encoding="utf-8"))
+# Below a heading of its own is what drift checks say: tests/drift/test_drift_export.py.
+PANELS = BOARD["panels"][: [panel["type"] for panel in BOARD["panels"]].index("row")]
 RULES = yaml.safe_load((MONITORING / "rules.yml").read_text(encoding="utf-8"))
 # What a service on a binary model has nothing to say to, in its first minute.
 SILENT = {"Distance of the scores from the week before", "Predicted classes", "Alerts that fire"}
@@ -30,7 +26,7 @@ SILENT = {"Distance of the scores from the week before", "Predicted classes", "A
 
 def expressions() -> list[str]:
     rules = [rule["expr"] for group in RULES["groups"] for rule in group["rules"]]
-    return rules + [target["expr"] for panel in BOARD["panels"] for target in panel["targets"]]
+    return rules + [target["expr"] for panel in PANELS for target in panel["targets"]]
 
 
 def asked_for() -> set[str]:
@@ -68,57 +64,11 @@ def test_what_is_looked_at_is_what_the_service_says(
     assert base == looked_at, "a metric that nobody looks at, or a panel that is missing"
 
 
-class Prometheus:
-    """A real one, that collects from one service, often."""
-
-    def __init__(self, program: str, folder: Path, target: str) -> None:
-        config = yaml.safe_load((MONITORING / "prometheus.yml").read_text(encoding="utf-8"))
-        config["global"] = {"scrape_interval": "500ms", "evaluation_interval": "500ms"}
-        (job,) = config["scrape_configs"]
-        del job["dns_sd_configs"]
-        job["static_configs"] = [{"targets": [target]}]
-        (folder / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
-        shutil.copy(MONITORING / "rules.yml", folder)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._address = f"127.0.0.1:{free.getsockname()[1]}"
-        self.process = subprocess.Popen(
-            [
-                *(program, "--config.file=prometheus.yml", f"--storage.tsdb.path={folder}/data"),
-                *(f"--web.listen-address={self._address}", "--log.level=error"),
-            ],
-            cwd=folder,
-        )
-
-    def ask(self, path: str, **query: str) -> Any:
-        url = f"http://{self._address}/api/v1/{path}?{urllib.parse.urlencode(query)}"
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return json.load(answer)["data"]
-
-    def query(self, expression: str) -> list[dict[str, Any]]:
-        return list(self.ask("query", query=expression)["result"])
-
-    def wait_for(self, expression: str) -> None:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            try:
-                if self.query(expression):
-                    return
-            except OSError:  # not up yet
-                assert self.process.poll() is None
-            time.sleep(0.1)
-        raise AssertionError(f"never true: {expression}")
-
-
 @pytest.fixture
 def prometheus(running: RunningService, tmp_path: Path) -> Iterator[Prometheus]:
-    program = shutil.which("prometheus")
-    if program is None:
-        pytest.skip("prometheus is not installed: apt-get install prometheus")
-    server = Prometheus(program, tmp_path, running.url.removeprefix("http://"))
+    server = Prometheus(tmp_path, "model", running.url.removeprefix("http://"))
     yield server
-    server.process.terminate()
-    server.process.wait(20)
+    server.stop()
 
 
 def test_a_prometheus_understands_the_service_and_fills_the_board(
@@ -138,7 +88,7 @@ def test_a_prometheus_understands_the_service_and_fills_the_board(
     prometheus.wait_for("serving_prediction_log_written_total > 0")
 
     empty = set()
-    for panel in BOARD["panels"]:
+    for panel in PANELS:
         for target in panel["targets"]:
             found = prometheus.query(target["expr"].replace("$__rate_interval", "15s"))
             shown = {name for it in found for name in it["metric"]}

@@ -23,6 +23,7 @@ LICENSES = {
     "Apache-2.0": "                                 Apache License",
     "Proprietary": "Copyright (c) Your Team. All rights reserved.",
 }
+SCHEDULES = {"weekly": "23 5 * * 1", "daily": "23 5 * * *", "hourly": "23 * * * *"}
 
 
 def pyproject(project: Path) -> dict[str, Any]:
@@ -50,6 +51,9 @@ def test_every_choice_generates(generate: Generate, row: int) -> None:
     assert "\n\n\n" not in (project / "LICENSE").read_text()
     target = chosen["deploy_target"]
     assert params(project)["serving"]["target"] == target
+    drift = yaml.safe_load((project / ".github" / "workflows" / "drift.yml").read_text())
+    on = drift[True]  # YAML 1.1 reads an unquoted `on` so
+    assert on["schedule"] == [{"cron": SCHEDULES[chosen["drift_schedule"]]}]
     folders = {"host": "compose", "kubernetes": "kubernetes"}
     for folder, needs_it in folders.items():
         assert (project / "deploy" / folder).is_dir() == (target == needs_it)

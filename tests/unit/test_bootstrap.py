@@ -5,7 +5,7 @@ from math import erf, sqrt
 import numpy as np
 import pytest
 
-from mlops.bootstrap import Difference, paired_difference
+from mlops.bootstrap import Difference, independent_difference, paired_difference
 from mlops.metrics import resolve
 
 SAME = {"rel": 0, "abs": 1e-9}
@@ -204,3 +204,65 @@ def test_the_interval_covers_the_true_difference(task, name, simulate, true_diff
         found = paired_difference(metric, *simulate(rng), resamples=250, confidence=0.95, seed=seed)
         covered += found.low <= true_difference <= found.high
     assert 190 - 3 * 3.1 <= covered <= 190 + 3 * 3.1
+
+
+def windows(task, seed=4):
+    """The rows of one model in two windows of different length."""
+    now, now_predicted, _, classes = two_models(task, 150, seed)
+    then, then_predicted, _, _ = two_models(task, 250, seed + 1)
+    return (now, now_predicted), (then, then_predicted), classes
+
+
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [
+        ("binary", "roc_auc"),
+        ("binary", "log_loss"),
+        ("binary", "f1"),
+        ("multiclass", "log_loss"),
+        ("regression", "root_mean_squared_error"),
+    ],
+)
+def test_each_window_is_resampled_on_its_own(task, name):
+    metric, (newest, reference, classes) = resolve(name, task), windows(task)
+    found = independent_difference(
+        metric, newest, reference, classes, resamples=120, confidence=0.9, seed=7
+    )
+    rng, differences = np.random.default_rng(7), []
+    for _ in range(120):
+        scores = []
+        for y, prediction in (newest, reference):
+            rows = rng.integers(0, len(y), len(y))
+            scores.append(metric(y[rows], prediction[rows], classes))
+        differences.append(scores[0] - scores[1])
+    assert [found.low, found.high] == pytest.approx(np.quantile(differences, [0.05, 0.95]))
+    assert (found.newest, found.reference) == (
+        metric(*newest, classes),
+        metric(*reference, classes),
+    )
+    assert found.difference == found.newest - found.reference
+
+
+def test_the_interval_between_windows_covers_the_true_difference():
+    """As above, of 200 intervals; the windows' true ROC AUCs are those of the two models."""
+    metric, rng, covered = resolve("roc_auc", "binary"), np.random.default_rng(2013), 0
+    for seed in range(200):
+        sides = []
+        for separation, rows in ((1.0, 250), (0.8, 400)):
+            y = (rng.random(rows) < 0.3).astype(int)
+            sides.append((y, 1 / (1 + np.exp(-rng.normal(separation * y)))))
+        found = independent_difference(
+            metric, *sides, [0, 1], resamples=250, confidence=0.95, seed=seed
+        )
+        covered += found.low <= binormal_auc(1.0) - binormal_auc(0.8) <= found.high
+    assert 190 - 3 * 3.1 <= covered <= 190 + 3 * 3.1
+
+
+def test_a_window_of_one_class_has_no_interval():
+    newest = (np.zeros(60, int), np.linspace(0, 1, 60))
+    reference = (np.arange(60) % 2, np.linspace(0, 1, 60))
+    found = independent_difference(
+        resolve("roc_auc", "binary"), newest, reference, [0, 1],
+        resamples=100, confidence=0.95, seed=3,
+    )  # fmt: skip
+    assert np.isnan([found.newest, found.difference, found.low, found.high]).all()

@@ -13,6 +13,7 @@ COMMANDS = (
     *("ingest", "validate", "features", "train", "evaluate", "compare", "report"),
     *("verdict", "register", "promote", "rollback", "lineage", "store"),
     *("image", "card", "export", "label"),
+    *("drift", "move-window", "evidence"),
 )
 
 
@@ -50,6 +51,8 @@ def test_help_of_a_command_says_more_than_its_name(new_project: Project, command
         ("image 1 ghcr.io/ada/flights:1", "does not name an image for ever"),
         ("card", "flight-delays has no version with the alias champion; aliases: none"),
         ("export build/image", "flight-delays has no version with the alias challenger"),
+        ("move-window", "reports/drift.json is not there; run `mlops drift`"),
+        ("evidence", "reports/drift.json is not there; run `mlops drift`"),
         ("label labels.csv", "set PREDICTION_LOG_URI, or pass --log"),
         ("store save copy", ".store"),
         ("store restore nowhere", "nowhere"),

@@ -44,6 +44,16 @@ def test_settings_from_before_there_was_a_service_load(tmp_path: Path) -> None:
     assert (serving.runtime, serving.target, serving.canary.requests) == ("onnx", "image", 500)
 
 
+def test_settings_from_before_drift_was_watched_load(tmp_path: Path) -> None:
+    settings = yaml.safe_load(EXAMPLE.read_text())
+    settings.pop("drift", None)
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    drift = load(path).drift
+    assert (drift.replay, drift.period, drift.columns.numeric) == (False, "month", 0.1)
+    assert (drift.retrain.violations, drift.retrain.of) == (2, 3)
+
+
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
@@ -62,6 +72,15 @@ def test_settings_from_before_there_was_a_service_load(tmp_path: Path) -> None:
         ("serving.canary.latency_ratio", 1, "got 1; Input should be greater than 1"),
         ("serving.canary.shift", 0, "got 0; Input should be greater than 0"),
         ("serving.canary.shfit", 1, "unknown key (value 1); allowed here: requests, seconds,"),
+        ("drift.period", "year", "got 'year'; Input should be 'month', 'week' or 'day'"),
+        ("drift.min_rows", 0, "got 0; Input should be greater than or equal to 1"),
+        ("drift.missing", 10, "got 10; Input should be less than or equal to 1"),
+        ("drift.concept", -0.01, "got -0.01; Input should be greater than or equal to 0"),
+        ("drift.stale_days", 1.5, "got 1.5; Input should be a valid integer"),
+        ("drift.columns.own.humid", 0, "got 0; Input should be greater than 0"),
+        ("drift.colums", 1, "unknown key (value 1); allowed here: replay, period, min_rows,"),
+        ("drift.columns.humid", 1, "unknown key (value 1); allowed here: numeric, categorical,"),
+        ("drift.retrain.violations", 4, "violations 4 of 3 windows can never be; violations must"),
         ("seed", -1, "got -1; Input should be greater than or equal to 0"),
         ("seed", True, "got True; Input should be a valid integer"),
         ("name", "flight delays", "got 'flight delays'; String should match pattern"),
@@ -78,7 +97,8 @@ def test_one_line_names_key_value_and_what_is_allowed(
     with pytest.raises(MlopsError) as refused:
         load_with(tmp_path, key, value)
     (line,) = str(refused.value).splitlines()
-    named = key if said[0] in "gmu" else key.rpartition(".")[0]
+    of_section = said.startswith(("start", "window", "violations"))
+    named = key.rpartition(".")[0] if of_section else key
     shown = named if "overlaps" not in said else "data"
     assert line.startswith(f"{tmp_path / 'params.yaml'}: {shown}: {said}"), line
 

@@ -135,10 +135,11 @@ def test_a_locked_database_is_not_called_damaged(
 def test_a_saved_store_is_restored_whole(project: ToyProject, tmp_path: Path) -> None:
     (files.STORE / "dvc").mkdir()
     (files.STORE / "dvc" / "object").write_bytes(b"data")
+    (files.STORE / "drift.jsonl").write_bytes(b'{"id": "1"}\n')
     saved = tmp_path / "saved"
     store.save(saved)
     assert sorted(path.name for path in saved.iterdir()) == [
-        *("artifacts", "audit.jsonl", "dvc", "mlflow.db")
+        *("artifacts", "audit.jsonl", "drift.jsonl", "dvc", "mlflow.db")
     ]
     before = content(saved)
     promotion.promote(tracking.connect(), project.params)

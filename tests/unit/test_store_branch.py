@@ -1,5 +1,6 @@
 """The store on the branch of origin: pulled, pushed, fought over, and never lost."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -18,12 +19,14 @@ from mlops import (
     database,
     files,
     git_objects,
+    json_lines,
     promotion,
     registry,
     store_branch,
     tracking,
 )
 from mlops import store as local_store
+from mlops.drift import history
 from mlops.errors import MlopsError
 
 ACTION = yaml.safe_load((ROOT / ".github/actions/store/action.yml").read_text(encoding="utf-8"))
@@ -74,6 +77,16 @@ def pull(force: bool = False) -> str:
 
 def versions() -> set[int]:
     return {version.number for version in database.versions(files.STORE / database.NAME)}
+
+
+def check_drift(*names: str) -> None:
+    """Note checks in the history of drift, as ``mlops drift --record`` does."""
+    for name in names:
+        json_lines.append(files.STORE / "drift.jsonl", {"id": name, "checked": name})
+
+
+def checks() -> list[str]:
+    return [entry["id"] for entry in history.read()]
 
 
 def branch() -> str:
@@ -246,6 +259,19 @@ def test_data_that_only_this_clone_has_survives_a_pull(here: Path) -> None:
     assert git("ls-tree", "-r", "--name-only", branch(), "dvc/") == "dvc/files/md5/ab/cd"
 
 
+def test_a_drift_check_that_only_this_clone_has_survives_a_pull(here: Path) -> None:
+    check_drift("1")
+    store_branch.push()
+    check_drift("2")
+    (files.STORE / "drift.jsonl").write_bytes((files.STORE / "drift.jsonl").read_bytes()[:-1])
+    pull()
+    assert checks() == ["1", "2"]
+    store_branch.push()
+    check_drift("3")
+    pull(force=True)
+    assert checks() == ["1", "2"], "what may go is gone"
+
+
 # Two who save
 
 
@@ -282,6 +308,27 @@ def test_of_two_savers_the_second_is_refused_and_nobody_loses_a_version(
     monkeypatch.chdir(here)
     pull()
     assert versions() == {1, 2, 3, 4}
+
+
+def test_two_who_check_drift_keep_both_records(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_drift("before")
+    store_branch.push()
+    monkeypatch.chdir(clone(here, tmp_path / "there"))
+    pull()
+    check_drift("there")
+    monkeypatch.chdir(here)
+    check_drift("here")
+    store_branch.push()
+
+    monkeypatch.chdir(tmp_path / "there")
+    assert refused(store_branch.push).endswith(OVERTAKEN)
+    pull()
+    assert checks() == ["before", "here", "there"]
+    store_branch.push()
+    listed = git("cat-file", "blob", f"{branch()}:drift.jsonl").splitlines()
+    assert [json.loads(line)["id"] for line in listed] == ["before", "here", "there"]
 
 
 def test_a_branch_that_was_never_pulled_is_not_replaced(
@@ -409,6 +456,22 @@ def test_an_older_store_does_not_undo_a_promotion(here: Path, tmp_path: Path) ->
     assert "mlops-store of origin has lines of audit.jsonl that" in refused(store_branch.push)
 
 
+def test_an_older_store_does_not_forget_a_drift_check(here: Path, tmp_path: Path) -> None:
+    check_drift("1")
+    local_store.save(tmp_path / "older")
+    check_drift("2")
+    store_branch.push()
+    first = branch()
+    local_store.restore(tmp_path / "older")
+    assert refused(store_branch.push) == (
+        "mlops-store of origin has lines of drift.jsonl that .store lacks; nothing is changed; run "
+        "`mlops store pull` to have them, or push with --force if they may go"
+    )
+    assert branch() == first
+    pull()
+    assert checks() == ["1", "2"]
+
+
 @pytest.mark.parametrize(
     ("path", "advice"),
     [
@@ -526,12 +589,12 @@ def test_there_may_be_nothing_to_pull_and_nothing_to_save(here: Path) -> None:
     assert git("ls-remote", "origin", "mlops-store") == ""
 
 
-def test_beside_a_server_the_audit_record_and_data_are_kept(here: Path) -> None:
+@pytest.mark.parametrize("kept", ["audit.jsonl", "drift.jsonl", "dvc/object"])
+def test_beside_a_server_the_records_and_data_are_kept(here: Path, kept: str) -> None:
     mine = Path("mine")
     files.STORE.replace(mine)
-    audit.append({"id": "1"})
-    (files.STORE / "dvc").mkdir()
-    (files.STORE / "dvc/object").write_bytes(b"data")
+    (files.STORE / kept).parent.mkdir(parents=True)
+    (files.STORE / kept).write_bytes(b'{"id": "1"}\n')
     before = content()
     store_branch.push()
     shutil.rmtree(files.STORE)

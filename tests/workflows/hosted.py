@@ -15,12 +15,13 @@ from local_github import LocalGitHub
 from projects import MAKEFILE, Project, copy_from_root, make_project
 
 RETURN = '    return table[[*SCHEDULE, *WEATHER, *PLANE, "late"]]\n'
+WORKFLOWS = ("ci", "train", "deploy", "drift", "rollback")
 JUNE = {"start": "2013-06", "end": "2013-06"}
 # In each folder that ci.yml tests, one test stands for all, and of what is type-checked one module:
 # all of them have just been checked by themselves.
 FOLDERS = (
     *("unit", "pipeline", "judgement", "workflows", "data", "model"),
-    *("serving", "delivery"),
+    *("serving", "delivery", "drift"),
 )
 SMOKE = '''"""Stands for all tests of this folder."""
 
@@ -120,7 +121,7 @@ class Hosted:
 def make_hosted(folder: Path) -> Hosted:
     """Make a project with all its workflows, on one month of flights; nothing is pushed yet."""
     project = make_project(folder / "project")
-    workflows = (f".github/workflows/{name}.yml" for name in ("ci", "train", "deploy", "rollback"))
+    workflows = (f".github/workflows/{name}.yml" for name in WORKFLOWS)
     settings = (".github/dependabot.yml", ".github/zizmor.yml", ".python-version")
     image = ("deploy", ".dockerignore", "requirements-serve.txt", "requirements-serve-skops.txt")
     for path in (*workflows, ".github/actions", *settings, *image):

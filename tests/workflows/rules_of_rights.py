@@ -19,6 +19,15 @@ GRANTED: dict[str, dict[str, str]] = {
     },
     "deploy.yml: staging": {"contents": "read", "packages": "write"},
     "deploy.yml: production": {"contents": "write", "packages": "write"},
+    "deploy.yml: outcome": {"contents": "read", "actions": "read"},
+    "drift.yml: data": {"contents": "read", "issues": "write"},
+    "drift.yml: propose": {
+        "contents": "write",
+        "issues": "write",
+        "pull-requests": "write",
+        "actions": "write",
+    },
+    "drift.yml: record": {"contents": "write"},
     "rollback.yml: rollback": {"contents": "write", "packages": "write"},
     "update.yml: propose": {"contents": "write", "issues": "write", "pull-requests": "write"},
 }

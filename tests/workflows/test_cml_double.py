@@ -241,6 +241,34 @@ def test_on_a_branch_that_exists_nothing_is_committed(runner: Runner) -> None:
     assert git(runner.github.bare, "rev-parse", "change") == before
 
 
+def test_for_a_branch_that_exists_a_pull_request_is_opened(runner: Runner) -> None:
+    git(runner.github.bare, "branch", "other", "change")
+    runner.write("changed", "after")
+    done = runner.run("pr", "create", "--branch=other", "changed")
+    assert done.stdout == f"{SITE}/pull/2\n"
+    assert runner.asked == ["GET /users/ada", f"GET {PULLS}", f"POST {PULLS}"]
+    assert git(runner.github.bare, "rev-parse", "other") == runner.github.head
+
+
+def test_what_it_has_pushed_stays_where_it_may_not_open_a_pull_request(runner: Runner) -> None:
+    known = runner.github.state["repositories"][REPOSITORY]
+    known["actions_may_open_pull_requests"] = False
+    runner.write("changed", "after")
+    done = runner.run("pr", "create", "--branch=retrain", "--message=Retrain", "changed", code=1)
+    assert "GitHub Actions is not permitted to create or approve pull requests." in done.stderr
+    assert (done.stdout, list(known["pulls"])) == ("", ["1"])
+    assert git(runner.github.bare, "show", "retrain:changed") == "after"
+
+
+def test_changes_of_another_commit_than_that_of_the_run_are_not_committed(runner: Runner) -> None:
+    runner.write("changed", "between")
+    git(runner.folder, "commit", "--quiet", "-a", "-m", "Since the run began")
+    runner.write("changed", "after")
+    done = runner.run("pr", "create", "--branch=retrain", "changed", code=1)
+    assert "would be overwritten by checkout" in done.stderr
+    assert "retrain" not in git(runner.github.bare, "branch")
+
+
 @pytest.mark.parametrize("path", ["changed", "deleted"])
 def test_without_a_change_it_prints_undefined(runner: Runner, path: str) -> None:
     if path == "deleted":

@@ -151,8 +151,8 @@ def test_only_the_recorded_cml_is_run(github: Conversation, step: Step) -> None:
 
     notice, _ = step.run("By CML", CML_SHA256="").splitlines()
     assert notice == (
-        "::notice title=Comment::CML v0.20.6 was not checked: no sha256 is recorded. It has "
-        f"{digest}; write that as CML_SHA256 into .github/actions/comment/action.yml, "
+        "::notice title=CML::CML v0.20.6 was not checked: no sha256 is recorded. It has "
+        f"{digest}; write that as SHA256 into .github/actions/shared/cml.py, "
         "and no other file is ever run."
     )
     assert github.asked()[-3:] == [*BY_CML, updated(url)]

@@ -279,9 +279,17 @@ def test_a_workflow_is_started_by_hand(desk: Desk, github: FakeGitHub) -> None:
     desk.push("main")
     path = "/actions/workflows/{}/dispatches"
     desk.ask("POST", path.format("train.yml"), {"ref": "main", "inputs": {"reason": "drift"}})
-    assert github.state["repositories"][NAME]["dispatches"] == [
-        {"workflow": "train.yml", "ref": "main", "inputs": {"reason": "drift"}, "user": "ada"}
-    ]
+    (dispatched,) = github.state["repositories"][NAME]["dispatches"]
+    assert (dispatched["workflow"], dispatched["ref"], dispatched["user"]) == (
+        "train.yml",
+        "main",
+        "ada",
+    )
+    assert dispatched["inputs"] == {"reason": "drift"}
+    runs = desk.ask("GET", f"/actions/workflows/train.yml/runs?head_sha={dispatched['sha']}")
+    assert runs["total_count"] == 1
+    for other in ("train.yml/runs?head_sha=0", "train.yml/runs?event=push", "ci.yml/runs"):
+        assert desk.ask("GET", f"/actions/workflows/{other}")["total_count"] == 0
     for file, body, error in (
         ("train.yml", {"ref": "main", "inputs": {"raeson": ""}}, r"Unexpected inputs .*raeson"),
         ("train.yml", {"ref": "absent"}, "No ref found for: absent"),
@@ -290,6 +298,27 @@ def test_a_workflow_is_started_by_hand(desk: Desk, github: FakeGitHub) -> None:
     ):
         with pytest.raises(GitHubError, match=error):
             desk.ask("POST", path.format(file), body)
+
+
+def test_gh_makes_a_draft_of_a_pull_request(desk: Desk, github: FakeGitHub) -> None:
+    desk.branch("more", "more.txt", "more")
+    desk.ask("POST", "/pulls", {"title": "More", "head": "more", "base": "main"})
+    pull = github.state["repositories"][NAME]["pulls"]["1"]
+    ready = ("gh", "pr", "ready", "1", "--repo", NAME)
+    desk.run(*ready, "--undo")
+    assert pull["draft"] is True
+    desk.run(*ready)
+    assert pull["draft"] is False
+    github.add_token("reader", "mallory", write=False)
+    for token, number, words in (
+        ("reader", "1", "Resource not accessible by integration"),
+        ("ada-token", "2", "Could not resolve to a PullRequest with the number of 2."),
+    ):
+        done = desk.run("gh", "pr", "ready", number, "--undo", "--repo", NAME, token=token)
+        assert words in done.stderr
+    assert pull["draft"] is False
+    wrong = github.ask("POST", "/graphql", {"query": "{ viewer { login } }"}, login="ada")
+    assert wrong["errors"][0]["message"] == "Cannot query field 'viewer' on type 'Query'."
 
 
 def test_gh_downloads_a_release(desk: Desk, github: FakeGitHub, tmp_path: Path) -> None:
@@ -425,6 +454,9 @@ def test_the_answers_are_those_of_github(
     assert read(rest.checks.create(*of, data=check)).conclusion == "success"
     workflow = rest.actions.create_workflow_dispatch(*of, "train.yml", ref="main")
     assert workflow.status_code == 204
+    (run,) = read(rest.actions.list_workflow_runs(*of, "train.yml", head_sha=main)).workflow_runs
+    assert (run.head_sha, run.event) == (main, "workflow_dispatch")
+    assert read(rest.actions.get_workflow(*of, "train.yml")).state == "active"
     deployed = rest.repos.create_deployment(*of, ref="main", environment="staging")
     deployment = read(deployed).id
     statuses = rest.repos.create_deployment_status(*of, deployment, state="success")

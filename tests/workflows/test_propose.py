@@ -1,163 +1,22 @@
 """``propose`` asks for review once, leaves people's work alone, or says how to go on."""
 
 import json
-import os
-import re
 import shlex
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import github_pulls
 import pytest
 import recorded
-import yaml
 from github_server import FakeGitHub
-from projects import ROOT
+from proposing import BOT, BRANCH, NAME, SETTING, TOKEN, Desk
 
-ACTION = ROOT / ".github" / "actions" / "propose"
-NAME = "octo/flights"
-BRANCH = "template-update"
-TOKEN = "ghs_of_the_run"
-BOT = "41898282+github-actions[bot]@users.noreply.github.com"
-SETTING = "Settings > Actions > General > Allow GitHub Actions to create and approve pull requests"
-INPUTS = {
-    "branch": BRANCH,
-    "base": "main",
-    "title": "Update to 1a2b3c4",
-    "patch": "../changes.patch",
-    "body": "../body.md",
-    "labels": "template, machinery",
-    "by-hand": "cruft update",
-    "secret": "UPDATE_TOKEN",
-    "token": TOKEN,
-}
 # Stands for a git beside which somebody pushes to the branch in the moment before it does.
 RACE = """\
 #!/bin/sh
 case "$1" in push) "{git}" -C "{bare}" update-ref refs/heads/{branch} main ;; esac
 exec "{git}" "$@"
 """
-
-
-@dataclass
-class Done:
-    code: int
-    said: str
-    summary: str
-
-
-class Desk:
-    """A checkout of a repository on the local GitHub, and the action on its files."""
-
-    def __init__(self, github: FakeGitHub, folder: Path) -> None:
-        self.github = github
-        self.folder = folder
-        self.bare = github.add_repository(NAME)
-        github.add_token(TOKEN, "github-actions[bot]", write=True, repository=NAME, is_actions=True)
-        folder.mkdir()
-        self.git("init", "--quiet", "--initial-branch=main")
-        self.commit({"machinery.py": "one = 1\n", "model.py": "mine\n"})
-        self.publish("main")
-
-    def git(self, *arguments: str) -> str:
-        who = {f"GIT_{role}_NAME": "Ada" for role in ("AUTHOR", "COMMITTER")}
-        who |= {f"GIT_{role}_EMAIL": "ada@example.org" for role in ("AUTHOR", "COMMITTER")}
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=self.folder,
-            env=os.environ | who,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{arguments}\n{done.stderr}"
-        return done.stdout.strip()
-
-    def publish(self, branch: str) -> None:
-        """Push as somebody whom nothing is refused."""
-        self.git("push", "--quiet", "--force", str(self.bare), f"HEAD:{branch}")
-        github_pulls.update(self.github, NAME)
-
-    def write(self, files: dict[str, str]) -> None:
-        for name, content in files.items():
-            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (self.folder / name).write_text(content)
-        self.git("add", "--all")
-
-    def commit(self, files: dict[str, str]) -> None:
-        self.write(files)
-        self.git("commit", "--quiet", "--message", "By Ada")
-
-    def propose(self, files: dict[str, str], body: str = "What changes.\n", **given: str) -> Done:
-        """Run the action in a fresh checkout of main, for a patch that writes these files."""
-        self.git("fetch", "--quiet", str(self.bare), "main")
-        self.git("checkout", "--quiet", "--detach", "FETCH_HEAD")
-        self.write(files)
-        self.git("diff", "--cached", "--binary", "--output=../changes.patch")
-        self.git("reset", "--quiet", "--hard")
-        return self.run(body, **given)
-
-    def run(self, body: str = "What changes.\n", **given: str) -> Done:
-        """Run the step of action.yml, with its environment, as GitHub fills it in."""
-        (self.folder.parent / "body.md").write_text(body)
-        action = yaml.safe_load((ACTION / "action.yml").read_text())
-        (step,) = action["runs"]["steps"]
-        inputs = {name: it.get("default", "") for name, it in action["inputs"].items()}
-        known = {f"inputs.{name}": text for name, text in (inputs | INPUTS | given).items()}
-        known["github.server_url"] = "https://github.com"
-        environment = {
-            name: re.sub(r"\$\{\{ (\S+) \}\}", lambda found: known[found[1]], value)
-            for name, value in step["env"].items()
-        }
-        summary = self.folder.parent / "summary.md"
-        summary.write_text("")
-        runner = {
-            "PATH": f"{self.folder.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "HOME": str(self.folder.parent),
-            "GITHUB_ACTION_PATH": str(ACTION),
-            "GITHUB_REPOSITORY": NAME,
-            "GITHUB_STEP_SUMMARY": str(summary),
-            "DO_NOT_TRACK": "1",  # as in every workflow; gh would call somebody else
-        }
-        done = subprocess.run(
-            ["bash", "-eo", "pipefail", "-c", step["run"]],
-            cwd=self.folder,
-            env=runner | self.github.environment | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert TOKEN not in done.stdout + done.stderr + summary.read_text()
-        assert "Traceback" not in done.stderr, done.stderr
-        return Done(done.returncode, done.stdout + done.stderr, summary.read_text())
-
-    @property
-    def known(self) -> dict[str, Any]:
-        return dict(self.github.state["repositories"][NAME])
-
-    def may_open_pulls(self, yes: bool = True) -> None:
-        self.github.state["repositories"][NAME]["actions_may_open_pull_requests"] = yes
-
-    def branch(self) -> str:
-        """Return the commit of the branch, or nothing."""
-        listed = self.git("ls-remote", str(self.bare), f"refs/heads/{BRANCH}")
-        return listed.split("\t")[0]
-
-    def show(self, revision: str, form: str = "") -> str:
-        return self.git("--git-dir", str(self.bare), "show", f"--format={form}", revision)
-
-    def writes(self) -> list[str]:
-        """List what was asked of GitHub other than to tell something."""
-        return [
-            f"{it.method} {it.path}"
-            for it in self.github.requests
-            if it.method != "GET" and it.query != "upload-pack"
-        ]
 
 
 @pytest.fixture
@@ -294,6 +153,7 @@ def test_changes_of_workflows_become_commands_for_a_laptop(desk: Desk) -> None:
 def test_what_people_have_committed_to_is_left_alone(desk: Desk, amend: bool) -> None:
     desk.may_open_pulls()
     desk.propose({"machinery.py": "one = 2\n"})
+    desk.take(BRANCH)
     if amend:
         desk.git("commit", "--quiet", "--amend", "--message", "Mine now")
     else:
@@ -336,6 +196,15 @@ def test_what_was_closed_is_not_proposed_again(desk: Desk) -> None:
     assert done.summary == f"Opened https://github.com/{NAME}/pull/2.\n"
 
 
+def test_without_drafts_it_is_opened_all_the_same(desk: Desk) -> None:
+    desk.may_open_pulls()
+    desk.known["drafts"] = False
+    done = desk.propose({"machinery.py": "one = 2\n"})
+    assert done.summary == f"Opened https://github.com/{NAME}/pull/1.\n"
+    assert "::warning title=Propose::The pull request is no draft: Draft pull requests" in done.said
+    assert desk.known["pulls"]["1"]["draft"] is False
+
+
 def test_hostile_words_stay_words(desk: Desk) -> None:
     desk.may_open_pulls()
     title = "`id` $(touch x)\n::error::no\n##[error]no %0A::warning::no -- @ada"
@@ -364,8 +233,8 @@ def test_words_of_git_are_no_commands_to_the_runner(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status", "sentence"),
     [
-        ("GET", "/pulls", 500, "GitHub: gh: Server Error (HTTP 500)"),
-        ("POST", "/pulls", 422, "GitHub: gh: Validation Failed (HTTP 422)"),
+        ("GET", "/pulls", 500, "GitHub: Server Error (HTTP 500)"),
+        ("POST", "/pulls", 422, "GitHub: Validation Failed (HTTP 422)"),
         ("GIT", "flights.git.*receive-pack", 403, "git push: "),
     ],
 )

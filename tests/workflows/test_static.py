@@ -12,6 +12,7 @@ import pytest
 import rules_of_form as form
 import rules_of_repository as told
 import rules_of_rights as rights
+import rules_of_separation as separation
 from good_repository import CHECKOUT, spoilt
 from workflow_files import Repository
 
@@ -19,10 +20,11 @@ Rule = Callable[[Repository], Iterator[str]]
 
 ROOT = Path(__file__).parents[2]
 THIS = Repository.at(ROOT)
-RULES: list[Rule] = [*rights.RULES, *form.RULES, *told.RULES]
+RULES: list[Rule] = [*rights.RULES, *separation.RULES, *form.RULES, *told.RULES]
 CALL = "uses: ./.github/workflows/train.yml\n"
 STORE = "      run: make push\n"
 TRAINS = "        run: make train\n"
+PROMOTES = "        with:\n          do: promote\n"
 
 # What stands in the good repository, what comes in its place, and what has to be said of it.
 BITES: dict[Rule, list[tuple[str, str, str]]] = {
@@ -97,6 +99,17 @@ BITES: dict[Rule, list[tuple[str, str, str]]] = {
         ("deploy production", "deploy staging", "serve: the job needs `environment: staging`"),
         ("outputs.image", "outputs.tag", '"$IMAGE" must be an output `image`, a digest'),
         ('"$IMAGE"', "name:v1", "name:v1 must be an output `image`, a digest"),
+    ],
+    separation.who_trains_may_only_read: [
+        ("run: mlops deploy production", "run: make pull-repro", "Let it serve: who trains may on"),
+    ],
+    separation.who_proposes_runs_no_code: [
+        (f"store\n{PROMOTES}", "propose\n", "Let it serve: a job that proposes runs no code"),
+        (
+            "store\n        with:\n          do: save\n",
+            "setup\n      - uses: ./.github/actions/propose\n",
+            "Save the store: a job that proposes runs no code",
+        ),
     ],
     form.actions_are_pinned: [
         (STORE, "      uses: actions/cache@v6 # v6.1.0\n", "store/action.yml: write `uses: actio"),

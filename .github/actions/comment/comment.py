@@ -16,12 +16,14 @@ from typing import Any
 
 import cml
 from fit import fit
-from github import GitHubError, OutdatedError, PullRequest, api
+from github import GitHubError, api
 from log import annotate, append, one_line
+from pull_request import OutdatedError, PullRequest
+from watermark import COMMENTS_SEEN, TITLE, WATERMARK, comment_to_update, watermark
 
 LIMIT = 60_000  # characters of a report; GitHub takes 65,536 in a comment, and answers 422 to more
 # On the last line and alone there; who quotes it has a sign before it or an answer after it.
-OUR_MARK = re.compile(rf"^{cml.WATERMARK}\s*\Z", re.MULTILINE)
+OUR_MARK = re.compile(rf"^{WATERMARK}\s*\Z", re.MULTILINE)
 
 
 class InputError(Exception):
@@ -34,20 +36,21 @@ def main() -> int:
         pull_request = from_environment()
         url = write(pull_request, comment_text(read_report()))
     except InputError as error:
-        annotate("error", str(error))
+        annotate("error", "Comment", str(error))
         return 1
     except OutdatedError as newer:
-        annotate("notice", f"No comment: {newer}, whose own run will comment.")
+        annotate("notice", "Comment", f"No comment: {newer}, whose own run will comment.")
         return 0
     except GitHubError as error:
         if error.status in (403, 404):
             annotate(
                 "warning",
+                "Comment",
                 f"No comment: this run may not write one ({error}). "
                 "The report is in the summary of the run.",
             )
             return 0
-        annotate("error", f"No comment: {error}")
+        annotate("error", "Comment", f"No comment: {error}")
         return 1
     if url is None:
         print("No comment: there is none to bring up to date.")
@@ -101,21 +104,21 @@ def write(pull_request: PullRequest, text: str) -> str | None:
     Returns its address, or None where nothing was written.
     """
     comments = pull_request.comments()
-    ours, found_by_cml = our_comment(comments), cml.comment_to_update(comments)
+    ours, found_by_cml = our_comment(comments), comment_to_update(comments)
     if not ours and os.environ.get("ONLY_UPDATE") == "true":
         return None
     if ours == found_by_cml:
         try:
             return write_with_cml(pull_request, text)
         except cml.CmlError as error:
-            annotate("warning", f"The comment is written without CML: {error}")
+            annotate("warning", "Comment", f"The comment is written without CML: {error}")
         ours = our_comment(pull_request.comments())  # it may have failed after it wrote
     elif found_by_cml:
         print("Without CML, which would overwrite another comment that holds its watermark.")
     else:
-        print(f"Without CML, which finds only the first {cml.COMMENTS_SEEN} comments.")
+        print(f"Without CML, which finds only the first {COMMENTS_SEEN} comments.")
     pull_request.must_be_newest()
-    marked = f"{text}\n\n{cml.watermark(pull_request.sha)}"
+    marked = f"{text}\n\n{watermark(pull_request.sha)}"
     if ours:
         return pull_request.change_comment(ours, marked)
     return pull_request.add_comment(marked)
@@ -126,7 +129,17 @@ def write_with_cml(pull_request: PullRequest, text: str) -> str:
     file.write_text(text, encoding="utf-8")
     program = cml.installed()
     pull_request.must_be_newest()
-    return cml.write_comment(program, pull_request, file)
+    return cml.write(
+        "the comment",
+        program,
+        "comment",
+        "update",
+        f"--target=pr/{pull_request.number}",
+        f"--watermark-title={TITLE}",
+        "--publish=false",  # else it rewrites the Markdown and uploads what it links
+        str(file),
+        sha=pull_request.sha,
+    )
 
 
 def our_comment(comments: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -151,7 +164,7 @@ def our_comment(comments: list[dict[str, Any]]) -> dict[str, Any] | None:
 def owner_of_token() -> str:
     """Return the login of the person whose token this is, or nothing for that of a workflow."""
     try:
-        return str(api("user")["login"])
+        return str(api("GET", "user")["login"])
     except GitHubError:
         return ""
 

@@ -1,13 +1,13 @@
 """The issue that says how to go on where GitHub lets a workflow not push or not ask for review."""
 
-import os
 import shlex
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
-from proposal import LONGEST, Proposal
-from remote import SITE, GitHubError, api
+import issues
+from github import SITE, GitHubError
+from log import append
+from proposal import Proposal
 
 SETTING = "Settings > Actions > General > Allow GitHub Actions to create and approve pull requests"
 
@@ -15,7 +15,7 @@ MAY_NOT_OPEN = """\
 The branch [`{branch}`]({site}/{repository}/tree/{branch_link}) waits for review, but a workflow may
 not open its pull request: the setting **{setting}** is off.
 
-**[Open the pull request]({site}/{repository}/compare/{base_link}...{branch_link}?expand=1)**; or
+**[Open the pull request]({site}/{repository}/compare/{compare})**; or
 turn the setting on, and the workflow opens it the next time.
 """
 MAY_NOT_PUSH = """\
@@ -38,55 +38,32 @@ and write *contents*, *issues*, *pull requests* and *workflows*, and save it as 
 """
 
 
-def write(it: Proposal, text: str) -> str:
+def write(it: Proposal, text: str) -> tuple[str, dict[str, Any] | None]:
     """Say in the one issue about the branch how to go on; returns where that is said."""
     text = _fill(it, text)
-    body = f"{_marker(it)}\n{text}\n---\n\n{it.body}"[:LONGEST]
     try:
-        known = _find(it)
-        if known and known["state"] == "open":
-            api("PATCH", f"{it.api}/issues/{known['number']}", title=it.title, body=body)
-        elif known and known["title"] == it.title:
-            return f"{known['html_url']} said how to go on, and was closed"
-        else:
-            known = api("POST", f"{it.api}/issues", title=it.title, body=body, labels=it.labels)
+        known, says = issues.write(it.matter, it.title, f"{text}\n---\n\n{it.body}", it.labels)
     except GitHubError as error:
         if error.status != 410:  # issues are turned off
             raise
-        with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a", encoding="utf-8") as summary:
-            summary.write(f"{text}\n")
-        return "the summary of this run says how to go on"
-    return f"{known['html_url']} says how to go on"
+        append("GITHUB_STEP_SUMMARY", text)
+        return "the summary of this run says how to go on", None
+    did = "says how to go on" if says else "said how to go on, and was closed"
+    return f"{known['html_url']} {did}", known
 
 
-def close(it: Proposal) -> None:
+def close(it: Proposal, pull: str) -> None:
     """Close the issue, if there is one: the pull request is there now."""
     try:
-        known = _find(it)
+        issues.close(it.matter, it.labels[0], f"{pull} is open now.")
     except GitHubError as error:
         if error.status != 410:
             raise
-        return
-    if known and known["state"] == "open":
-        path = f"{it.api}/issues/{known['number']}"
-        api("PATCH", path, state="closed", state_reason="completed")
-
-
-def _find(it: Proposal) -> dict[str, Any] | None:
-    """Return the newest issue about the branch. Strangers cannot set the label it is found by."""
-    asked = {"state": "all", "labels": it.labels[0], "per_page": 100}
-    for issue in api("GET", f"{it.api}/issues?{urlencode(asked)}"):
-        if (issue["body"] or "").startswith(_marker(it)) and "pull_request" not in issue:
-            return dict(issue)
-    return None
-
-
-def _marker(it: Proposal) -> str:
-    return f"<!-- proposal: {it.branch} -->"
 
 
 def _fill(it: Proposal, text: str) -> str:
     """Put names into a text; what a person will copy into a shell is quoted for it."""
+    labels = map(quote, it.labels)
     return text.format(
         site=SITE,
         repository=it.repository,
@@ -96,6 +73,6 @@ def _fill(it: Proposal, text: str) -> str:
         title=shlex.quote(it.title),
         base=shlex.quote(it.base),
         branch=shlex.quote(it.branch),
-        base_link=quote(it.base),
         branch_link=quote(it.branch),
+        compare=f"{quote(it.base)}...{quote(it.branch)}?expand=1&labels={','.join(labels)}",
     )

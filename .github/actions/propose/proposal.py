@@ -1,13 +1,20 @@
 """What is proposed, where, and in which words: the inputs that action.yml describes."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from remote import SITE
+from github import SITE
 
 LONGEST = 60_000  # characters; GitHub refuses more than 65,536
 LONGEST_TITLE = 200
+# A merge carries title and text into the message of a commit, whose runs these words would skip.
+SKIPS = re.compile(r"\[(skip ci|ci skip|no ci|skip actions|actions skip)\]", re.IGNORECASE)
+
+
+class InputError(Exception):
+    """What was handed over cannot be proposed; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -19,22 +26,30 @@ class Proposal:
     base: str
     title: str
     body: str
+    files: list[str]
     draft: bool
     labels: list[str]
+    supersedes: str
+    dispatch: str
     by_hand: str
     secret: str
 
     @classmethod
     def from_environment(cls) -> "Proposal":
         given = os.environ
+        if not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", given["BRANCH"], re.ASCII):
+            raise InputError(f"{given['BRANCH']!a} cannot be the name of the branch")
         return cls(
             repository=given["GITHUB_REPOSITORY"],
             branch=given["BRANCH"],
             base=given["BASE"],
-            title=" ".join(given["TITLE"].split())[:LONGEST_TITLE] or given["BRANCH"],
-            body=Path(given["BODY"]).read_text(encoding="utf-8")[:LONGEST],
+            title=_words(" ".join(given["TITLE"].split()))[:LONGEST_TITLE] or given["BRANCH"],
+            body=_words(_text(Path(given["BODY"])))[:LONGEST],
+            files=given["FILES"].split(),
             draft=given["DRAFT"] == "true",
             labels=[label.strip() for label in given["LABELS"].split(",")],
+            supersedes=given["SUPERSEDES"],
+            dispatch=given["DISPATCH"],
             by_hand=given["BY_HAND"],
             secret=given["SECRET"],
         )
@@ -51,3 +66,19 @@ class Proposal:
     @property
     def api(self) -> str:
         return f"repos/{self.repository}"
+
+    @property
+    def matter(self) -> str:
+        """What its issue is about."""
+        return f"proposal: {self.branch}"
+
+
+def _text(path: Path) -> str:
+    if path.is_symlink() or not path.is_file():  # a link to this job's environment, say
+        raise InputError(f"{str(path)!a}, the text of the pull request, has to be a file")
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.read(LONGEST)
+
+
+def _words(text: str) -> str:
+    return SKIPS.sub(r"(\1)", text).replace("\0", "")

@@ -4,129 +4,126 @@ Nothing of what is proposed is run here: it may be the work of others.
 """
 
 import os
-import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, urlencode
+from typing import Any
 
+import branch
+import checks
+import commits
 import issue
-from proposal import Proposal
-from remote import CommandError, GitHubError, api, git
-
-NAME = "github-actions[bot]"
-# The number is its user: GitHub then shows the bot beside the commit.
-EMAIL = "41898282+github-actions[bot]@users.noreply.github.com"
-
-
-class NotProposedError(Exception):
-    """Nobody could be asked for review, and nothing went wrong; the text says why."""
+import older
+import pull
+from accept import accept
+from branch import LeftAloneError
+from github import CommandError, GitHubError, git
+from log import annotate, append
+from proposal import InputError, Proposal
 
 
-def propose(it: Proposal, commit: str) -> str:
-    """Make ``commit`` what the branch is, and ask for review; returns what was done."""
-    owner = it.repository.split("/")[0]
-    asked = {"state": "all", "head": f"{owner}:{it.branch}", "base": it.base, "per_page": 100}
-    pulls = api("GET", f"{it.api}/pulls?{urlencode(asked)}")
-    pull = next((pull for pull in pulls if pull["state"] == "open"), None)
-    if pulls and not pull and not pulls[0]["merged_at"] and pulls[0]["title"] == it.title:
+@dataclass(frozen=True)
+class Outcome:
+    """What was done, and the pull request, or the issue in its place, if there is one."""
+
+    sentence: str
+    page: dict[str, Any] | None
+
+
+def propose(it: Proposal, commit: str, paths: list[str]) -> Outcome:
+    """Make ``commit`` what the branch is, and ask for review.
+
+    Raises
+    ------
+    LeftAloneError
+        When somebody has committed to the branch, or closed the same proposal.
+    """
+    if commit == git("rev-parse", "HEAD") and it.files:
+        raise LeftAloneError(f"nothing new: {it.base} has the same files")
+    there = branch.commit_of(it, it.branch)
+    before = known = must_be_ours(it, commit, there)
+    if it.files and there is None and not known:
+        pull.open_with_cml(it, paths)
+        there = branch.commit_of(it, it.branch)
+        known = must_be_ours(it, commit, there)
+    is_new = there != commit
+    if is_new:
+        branch.push(it, commit, there)
+    if not known:
+        try:
+            known = pull.open_with_gh(it)
+        except pull.MayNotOpenError:
+            said, page = issue.write(it, issue.MAY_NOT_OPEN)
+            reason = f"pushed, but `{issue.SETTING}` is off: {said}"
+            return Outcome(f"the branch {it.branch} is {reason}", page)
+        pull.label(it, known)
+    elif it.files:
+        pull.bring_up_to_date(it, known)
+        pull.make_draft_or_ready(it, known)
+    elif is_new:
+        pull.bring_up_to_date(it, known)
+    issue.close(it, known["html_url"])
+    if not before:
+        return Outcome(f"opened {known['html_url']}", known)
+    if is_new:
+        return Outcome(f"updated {known['html_url']}", known)
+    return Outcome(f"nothing new: {known['html_url']} proposes it", known)
+
+
+def must_be_ours(it: Proposal, commit: str, there: str | None) -> dict[str, Any] | None:
+    """Return the open pull request, if there is one, unless people have decided otherwise."""
+    pulls = pull.all_of(it)
+    if not _open(pulls) and pulls and not pulls[0]["merged_at"] and pulls[0]["title"] == it.title:
         same = pulls[0]["html_url"]
-        raise NotProposedError(f"left alone: {same} proposed the same, and was closed")
-
-    listed = git("ls-remote", it.address, it.ref)
-    there = listed.split()[0] if listed else None
-    merged = any(pull["merged_at"] and pull["head"]["sha"] == there for pull in pulls)
-    if there not in (None, commit) and not merged and has_work_of_people(it, there):
-        raise NotProposedError(
+        raise LeftAloneError(f"left alone: {same} proposed the same, and was closed", pulls[0])
+    merged = any(it["merged_at"] and it["head"]["sha"] == there for it in pulls)
+    if there not in (None, commit) and not merged and branch.has_work_of_people(it, there):
+        raise LeftAloneError(
             f"left alone: somebody has committed to the branch {it.branch}; "
-            "once it is merged or deleted, this workflow uses it again"
+            "once it is merged or deleted, this workflow uses it again",
+            _open(pulls),
         )
-    if there != commit:
-        push(it, commit, there)
-    if not pull:
-        done = open_pull(it)
-    elif there == commit:
-        done = f"nothing new: {pull['html_url']} proposes it"
-    else:
-        done = change_pull(it, pull["number"])
-    issue.close(it)
+    return _open(pulls)
+
+
+def _open(pulls: list[dict[str, Any]]) -> dict[str, Any] | None:
+    return next((it for it in pulls if it["state"] == "open"), None)
+
+
+def run() -> Outcome:
+    """Propose what the environment describes, and do what belongs to it."""
+    paths: list[str] = []
+    if os.environ["FILES"]:
+        folder, body = Path(os.environ["FOLDER"]), Path(os.environ["BODY"])
+        paths = accept(os.environ["FILES"].split(), folder, body)
+    it = Proposal.from_environment()
+    commit = git("rev-parse", "HEAD")
+    if paths:
+        commit = commits.of_files(paths, it.title)
+    elif os.environ["PATCH"]:
+        commit = commits.of_patch(os.environ["PATCH"], it.title)
+    try:
+        done = propose(it, commit, paths)
+    except LeftAloneError as reason:
+        return Outcome(str(reason), reason.page)
+    if it.dispatch:
+        checks.start(it, commit)
+    if it.supersedes and done.page:
+        older.close(it, done.page["html_url"])
     return done
 
 
-def has_work_of_people(it: Proposal, there: str) -> bool:
-    """Return whether anybody else wrote, amended or merged a commit that the base lacks."""
-    compared = api("GET", f"{it.api}/compare/{quote(it.base)}...{there}")
-    emails = {
-        commit["commit"][role]["email"]
-        for commit in compared["commits"]
-        for role in ("author", "committer")
-    }
-    return not emails <= {EMAIL}
-
-
-def push(it: Proposal, commit: str, there: str | None) -> None:
-    """Push, unless somebody else did since we looked."""
-    lease = f"--force-with-lease={it.ref}:{there or ''}"
-    try:
-        git("push", "--quiet", lease, it.address, f"{commit}:{it.ref}")
-    except CommandError as error:
-        if re.search("refusing to allow .* to create or update workflow", str(error)):
-            done = issue.write(it, issue.MAY_NOT_PUSH)
-            reason = f"no workflow may change workflows with this token: {done}"
-        elif "stale info" in str(error):
-            reason = f"left alone: somebody has just pushed to the branch {it.branch}"
-        else:
-            raise
-        raise NotProposedError(reason) from None
-
-
-def open_pull(it: Proposal) -> str:
-    words = {"title": it.title, "body": it.body}
-    try:
-        pull = api("POST", f"{it.api}/pulls", head=it.branch, base=it.base, draft=it.draft, **words)
-    except GitHubError as error:
-        if "not permitted to create or approve pull requests" not in str(error):
-            raise
-        done = issue.write(it, issue.MAY_NOT_OPEN)
-        raise NotProposedError(
-            f"the branch {it.branch} is pushed, but `{issue.SETTING}` is off: {done}"
-        ) from None
-    api("POST", f"{it.api}/issues/{pull['number']}/labels", labels=it.labels)
-    return f"opened {pull['html_url']}"
-
-
-def change_pull(it: Proposal, number: int) -> str:
-    pull = api("PATCH", f"{it.api}/pulls/{number}", title=it.title, body=it.body)
-    return f"updated {pull['html_url']}"
-
-
-def commit_patch(patch: str, title: str) -> None:
-    """Commit the patch. The same patch on the same commit makes the same commit, at any time."""
-    date = git("log", "-1", "--format=%cI")
-    git("apply", "--index", "--whitespace=nowarn", patch)
-    who = {}
-    for role in ("AUTHOR", "COMMITTER"):
-        who |= {f"GIT_{role}_NAME": NAME, f"GIT_{role}_EMAIL": EMAIL, f"GIT_{role}_DATE": date}
-    git("commit", "--quiet", "--no-verify", "--no-gpg-sign", "--file=-", given=title, **who)
-
-
-def annotate(level: str, sentence: str) -> None:
-    print(f"::{level} title=Propose::{sentence.replace('%', '%25')}", flush=True)
-
-
 def main() -> None:
-    it = Proposal.from_environment()
     try:
-        if os.environ["PATCH"]:
-            commit_patch(os.environ["PATCH"], it.title)
-        done = propose(it, git("rev-parse", "HEAD"))
-    except NotProposedError as reason:
-        done = str(reason)
-    except CommandError as error:
-        annotate("error", str(error))
+        done = run()
+    except (InputError, CommandError) as error:
+        words = f"GitHub: {error}" if isinstance(error, GitHubError) else str(error)
+        annotate("error", "Propose", words)
         sys.exit(1)
-    annotate("notice", done)
-    with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a", encoding="utf-8") as summary:
-        summary.write(f"{done[0].upper()}{done[1:]}.\n")
+    annotate("notice", "Propose", done.sentence)
+    append("GITHUB_STEP_SUMMARY", f"{done.sentence[0].upper()}{done.sentence[1:]}.")
+    if done.page:
+        append("GITHUB_OUTPUT", f"url={done.page['html_url']}\nnumber={done.page['number']}")
 
 
 if __name__ == "__main__":

@@ -160,8 +160,8 @@ class Events:
         ref = self._default_branch
         sha = git(self.git, "rev-parse", ref)
         crons = self._trigger(workflow, sha, "schedule")
-        path = f".github/workflows/{workflow}"
-        payload = {"schedule": crons[0]["cron"], "workflow": path, **self._always(login)}
+        # Not what other events tell of the repository and its owner: GitHub says nothing there.
+        payload = {"schedule": crons[0]["cron"], "workflow": f".github/workflows/{workflow}"}
         return Event("schedule", payload, sha, ref, login, workflow=workflow)
 
     @property

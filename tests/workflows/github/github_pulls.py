@@ -7,6 +7,8 @@ from github_git import GitError, git, merge_base, resolve
 from github_rest import GitHubError
 from github_state import GitHubState, now
 
+NO_DRAFTS = "Draft pull requests are not supported in this repository."
+
 
 def open_pull(
     github: GitHubState, name: str, login: str, wanted: dict[str, Any], number: int

@@ -1,10 +1,8 @@
-"""GitHub's routes to checks, workflows that are started by hand, deployments and releases."""
+"""GitHub's routes to checks, deployments and releases."""
 
 from typing import Any
 
 import github_answers as answers
-import yaml
-from github_git import GitError, git, resolve
 from github_rest import API, Call, GitHubError, Reply, Routes
 from github_state import now
 
@@ -38,30 +36,6 @@ def create_check_run(call: Call) -> Reply:
         "pull_requests": [],
     }
     return Reply(201, content)
-
-
-@routes.serve("POST", "/repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispatches", "ref")
-def dispatch(call: Call) -> Reply:
-    workflow, branch = call.parameters["workflow_id"], call.body["ref"].removeprefix("refs/heads/")
-    if resolve(call.git, f"refs/heads/{branch}") is None:
-        raise GitHubError(422, f"No ref found for: {call.body['ref']}")
-    try:
-        text = git(call.git, "show", f"refs/heads/{branch}:.github/workflows/{workflow}")
-    except GitError:
-        raise GitHubError(404) from None
-    triggers = yaml.load(text, yaml.BaseLoader)["on"]  # others read "on" as a truth value
-    if "workflow_dispatch" not in triggers:
-        raise GitHubError(422, "Workflow does not have 'workflow_dispatch' trigger")
-    trigger = triggers["workflow_dispatch"] if isinstance(triggers, dict) else None
-    allowed = (trigger or {}).get("inputs", {}) if isinstance(trigger, dict) else {}
-    inputs = call.body.get("inputs", {})
-    unexpected = [name for name in inputs if name not in allowed]
-    if unexpected:
-        raise GitHubError(422, f"Unexpected inputs provided: {unexpected}")
-    call.known["dispatches"].append(
-        {"workflow": workflow, "ref": branch, "inputs": inputs, "user": call.token.login}
-    )
-    return Reply(204)
 
 
 @routes.serve("GET", "/repos/{owner}/{repo}/deployments")
@@ -154,14 +128,6 @@ def asset(call: Call) -> Reply:
     if call.accepts == "application/octet-stream":
         return Reply(200, (call.github.folder / _assets(call)[number][2]).read_bytes())
     return Reply(200, _asset(call, number))
-
-
-@routes.serve("POST", "/graphql", "query")
-def graphql(call: Call) -> Reply:
-    """Answer the one question of ``gh release download``: whether the release is still a draft."""
-    if "release(tagName:" not in call.body["query"]:
-        raise GitHubError(404)
-    return Reply(200, {"data": {"repository": {"release": None}}})
 
 
 def _deployment(call: Call, known: dict[str, Any]) -> dict[str, Any]:

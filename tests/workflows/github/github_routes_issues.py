@@ -26,6 +26,8 @@ def create_pull(call: Call) -> Reply:
     if call.token.is_actions and not call.known["actions_may_open_pull_requests"]:
         words = "GitHub Actions is not permitted to create or approve pull requests."
         raise GitHubError(403, words)
+    if call.body.get("draft") and not call.known.get("drafts", True):
+        raise GitHubError(422, github_pulls.NO_DRAFTS)
     number = _next_number(call)
     github_pulls.open_pull(call.github, call.name, call.token.login, call.body, number)
     return Reply(201, answers.full_pull(call.github, call.name, number))

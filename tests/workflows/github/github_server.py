@@ -14,10 +14,12 @@ from email.message import Message
 from pathlib import Path
 from typing import Any, Self
 
+import github_graphql
 import github_pulls
 import github_routes_delivery
 import github_routes_issues
 import github_routes_repositories
+import github_routes_workflows
 from github_git import SERVICE, serve
 from github_rest import Call, GitHubError, Reply, Route, run
 from github_state import ANYONE, GitHubState, Token
@@ -28,6 +30,8 @@ ROUTES = [
     *github_routes_repositories.routes,
     *github_routes_issues.routes,
     *github_routes_delivery.routes,
+    *github_routes_workflows.routes,
+    *github_graphql.routes,
 ]
 
 

@@ -67,7 +67,8 @@ def save(key: str) -> str:
 def find(keys: list[str]) -> tuple[str, Path] | None:
     """Find the newest cache for the first key, in this branch before those it may read."""
     base = os.environ.get("GITHUB_BASE_REF")
-    default = event()["repository"]["default_branch"]
+    # A schedule, whose event does not say it, runs on the default branch.
+    default = event().get("repository", {}).get("default_branch")
     branches = [f"refs/heads/{branch}" for branch in (base, default) if branch]
     for ref in dict.fromkeys([os.environ["GITHUB_REF"], *branches]):
         archives = sorted(folder(ref).glob(f"*{ending()}"), key=lambda path: path.stat().st_mtime)

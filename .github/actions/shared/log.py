@@ -1,4 +1,4 @@
-"""What the step says: annotations, and the files that GitHub reads after it.
+"""What a step says: annotations, and the files that GitHub reads after it.
 
 Text from elsewhere could hold commands to the runner (``::add-mask::``, ``##[group]``), so it is
 only ever printed through `one_line`.
@@ -11,20 +11,20 @@ from pathlib import Path
 LONGEST = 300  # characters of anything that others wrote
 
 
-def one_line(text: str) -> str:
+def one_line(text: str, longest: int = LONGEST) -> str:
     """Shorten text of others to one line without secrets or commands."""
     token = os.environ.get("GH_TOKEN")
     if token:
         text = text.replace(token, "***")
     text = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text).strip()
     text = text.replace("::", ": :").replace("##[", "## [")
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    return text if len(text) <= longest else f"{text[:longest]}…"
 
 
-def annotate(level: str, sentence: str) -> None:
+def annotate(level: str, title: str, sentence: str) -> None:
     """Say something beside the run: an ``error``, a ``warning`` or a ``notice``."""
     escaped = sentence.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-    print(f"::{level} title=Comment::{escaped}", flush=True)
+    print(f"::{level} title={title}::{escaped}", flush=True)
 
 
 def append(variable: str, line: str) -> None:

@@ -1,35 +1,21 @@
-"""CML, which writes the comment: fetched as a release, checked, and run."""
+"""CML, which comments and opens pull requests: fetched as a release, checked, and run."""
 
 import hashlib
 import os
 import re
 import subprocess
 from pathlib import Path
-from typing import Any
 
-from github import PullRequest
+from github import SITE
 from log import annotate, one_line
 
 REPOSITORY, VERSION, FILE = "iterative/cml", "v0.20.6", "cml-linux-x64"
-TITLE = "model report"
-WATERMARK = rf'!\[\]\(https://cml\.dev/watermark\.png#[0-9a-fA-F]+ "CML watermark {TITLE}"\)'
-COMMENTS_SEEN = 30  # the oldest: CML asks for one page of comments and never for the next
+SHA256 = ""  # of FILE in that release; while it is empty, each run says what to write here
 TIMEOUT = 120  # seconds; it takes two, but waits for hours when GitHub limits the rate
 
 
 class CmlError(Exception):
     """CML cannot be used; the message says why."""
-
-
-def watermark(sha: str) -> str:
-    """Return what CML puts under a comment."""
-    return f'![](https://cml.dev/watermark.png#{sha} "CML watermark {TITLE}")'
-
-
-def comment_to_update(comments: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the comment that CML would update, whoever wrote it; with none, it adds one."""
-    marked = [it for it in comments[:COMMENTS_SEEN] if re.search(WATERMARK, it["body"])]
-    return marked[-1] if marked else None
 
 
 def installed() -> str:
@@ -41,50 +27,42 @@ def installed() -> str:
     _run([*fetch, "--output", str(path), "--clobber"], {})
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    expected = os.environ.get("CML_SHA256")
+    expected = SHA256 or os.environ.get("CML_SHA256")
     if expected and digest != expected:
         raise CmlError(f"its sha256 is {digest} where {one_line(expected)} is recorded")
     if not expected:
         annotate(
             "notice",
+            "CML",
             f"CML {VERSION} was not checked: no sha256 is recorded. It has {digest}; write that as "
-            "CML_SHA256 into .github/actions/comment/action.yml, and no other file is ever run.",
+            "SHA256 into .github/actions/shared/cml.py, and no other file is ever run.",
         )
     path.chmod(0o755)
     return str(path)
 
 
-def write_comment(cml: str, pull_request: PullRequest, file: Path) -> str:
-    """Let CML add or update the comment; returns its address."""
-    server = os.environ["GITHUB_SERVER_URL"]
+def write(what: str, program: str, *arguments: str, sha: str, **environment: str) -> str:
+    """Let CML write ``what``, such as "the comment", about a commit; returns its address."""
     said = _run(
-        [
-            cml,
-            "comment",
-            "update",
-            f"--target=pr/{pull_request.number}",
-            f"--watermark-title={TITLE}",
-            "--publish=false",  # else it rewrites the Markdown and uploads what it links
-            f"--repo={server}/{pull_request.repository}",
-            str(file),
-        ],
+        [program, *arguments, f"--repo={SITE}/{os.environ['GITHUB_REPOSITORY']}"],
         {
             "REPO_TOKEN": os.environ["GH_TOKEN"],
             "ITERATIVE_DO_NOT_TRACK": "1",
             # Of a pull_request event it would take the commit from the event, which may be another.
             "GITHUB_EVENT_NAME": "",
-            "GITHUB_SHA": pull_request.sha,
+            "GITHUB_SHA": sha,
             # It writes `safe.directory = *`, which would stay on a machine of one's own.
-            "GIT_CONFIG_GLOBAL": str(file.with_name("cml.gitconfig")),
+            "GIT_CONFIG_GLOBAL": str(Path(os.environ["RUNNER_TEMP"], "cml.gitconfig")),
+            **environment,
         },
     ).strip()
-    if not said.startswith(f"{server}/"):
-        raise CmlError(f"it did not say where the comment is, but {one_line(said)!r}")
+    if not said.startswith(f"{SITE}/"):
+        raise CmlError(f"it did not say where {what} is, but {one_line(said)!r}")
     return one_line(said)
 
 
 def _run(command: list[str], environment: dict[str, str]) -> str:
-    """Run a command whose output is not for the log: on errors CML prints the whole comment."""
+    """Run a command whose output is not for the log: on errors CML prints all that it sent."""
     try:
         done = subprocess.run(
             command,

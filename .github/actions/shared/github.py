@@ -6,8 +6,11 @@ import re
 import subprocess
 from typing import Any
 
+from log import one_line
+
 SITE = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
 TIMEOUT = 120  # seconds
+LONGEST = 1000  # characters of what a command says
 
 
 class CommandError(Exception):
@@ -15,37 +18,39 @@ class CommandError(Exception):
 
 
 class GitHubError(CommandError):
-    """GitHub's answer was an error; ``status`` is 0 where there was no answer."""
+    """GitHub refused, or did not answer: then ``status`` is 0."""
 
     def __init__(self, message: str) -> None:
         status = re.search(r"\(HTTP (\d{3})\)", message)
         self.status = int(status[1]) if status else 0
-        super().__init__(f"GitHub: {one_line(message)}")
+        super().__init__(message)
 
 
 def git(*arguments: str, given: str = "", **environment: str) -> str:
     """Run git, which has its credentials from the environment that action.yml sets."""
     done = _run(["git", *arguments], given, {"LC_ALL": "C", **environment})
     if done.returncode:
-        raise CommandError(f"git {arguments[0]}: {one_line(done.stderr)}")
+        raise CommandError(f"git {arguments[0]}: {one_line(done.stderr, LONGEST)}")
     return done.stdout.strip()
 
 
-def api(method: str, path: str, **fields: Any) -> Any:
-    """Call the API; fields are sent as JSON, as arguments have a limit and a syntax."""
-    command = ["gh", "api", "--method", method, path]
-    if fields:
-        command += ["--input", "-"]
-    done = _run(command, json.dumps(fields), {})
+def gh(*arguments: str, given: str = "") -> str:
+    """Run gh, which takes the token from ``GH_TOKEN``."""
+    try:
+        done = _run(["gh", *arguments], given, {})
+    except CommandError as error:
+        raise GitHubError(str(error)) from None
     if done.returncode:
-        raise GitHubError(done.stderr.strip() or f"gh ended with {done.returncode}")
-    return json.loads(done.stdout)
+        said = done.stderr.strip().removeprefix("gh: ") or f"gh ended with {done.returncode}"
+        raise GitHubError(one_line(said, LONGEST))
+    return done.stdout
 
 
-def one_line(text: str) -> str:
-    """Make text of others harmless in a log, where a line may be a command to the runner."""
-    text = " ".join(text.replace(os.environ["GH_TOKEN"], "***").split())
-    return text.replace("::", ": :").replace("##[", "## [")[:1000]
+def api(method: str, path: str, *options: str, **fields: Any) -> Any:
+    """Call the API; fields are sent as JSON, as arguments have a limit and a syntax."""
+    sent = ("--input", "-") if fields else ()
+    said = gh("api", "--method", method, *options, path, *sent, given=json.dumps(fields))
+    return json.loads(said) if said else None
 
 
 def _run(

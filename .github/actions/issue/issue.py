@@ -1,0 +1,59 @@
+"""Keep one issue about a matter: open while it lasts, up to date, and closed when it is over."""
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import issues
+from github import SITE, CommandError, GitHubError
+from log import annotate, append
+
+
+class InputError(Exception):
+    """The step was given something that cannot be an issue; the text says what."""
+
+
+def main() -> None:
+    try:
+        sentence, issue = keep(os.environ["KEY"], os.environ["STATE"])
+    except (InputError, CommandError) as error:
+        if isinstance(error, GitHubError) and error.status == 410:
+            annotate("warning", "Issue", "No issue: they are turned off in this repository.")
+            return
+        annotate("error", "Issue", str(error))
+        sys.exit(1)
+    annotate("notice", "Issue", sentence)
+    if issue:
+        append("GITHUB_STEP_SUMMARY", f"{sentence[0].upper()}{sentence[1:]}.")
+        append("GITHUB_OUTPUT", f"url={issue['html_url']}\nnumber={issue['number']}")
+
+
+def keep(key: str, state: str) -> tuple[str, dict[str, Any] | None]:
+    """Open, update or close the issue; returns what was done, and the issue."""
+    if not re.fullmatch(r"[\w-]+", key, re.ASCII) or state not in ("open", "closed"):
+        raise InputError(f"key is {key!a}, not a word, or state is {state!a}, not open or closed")
+    labels = [label.strip() for label in os.environ["LABELS"].split(",")]
+    run = f"{SITE}/{os.environ['GITHUB_REPOSITORY']}/actions/runs/{os.environ['GITHUB_RUN_ID']}"
+    if state == "closed":
+        issue = issues.close(f"issue: {key}", labels[0], f"This is over, as {run} says.")
+        return (f"closed {issue['html_url']}", issue) if issue else ("no issue to close", None)
+    title = " ".join(os.environ["TITLE"].split())
+    text = f"{read(Path(os.environ['BODY']))}\n\n---\n\nAs of {run}."
+    issue, says = issues.write(f"issue: {key}", title, text, labels)
+    if not says:
+        return f"left alone: {issue['html_url']} said the same, and was closed", issue
+    return f"{issue['html_url']} says what is the matter", issue
+
+
+def read(path: Path) -> str:
+    """Return the text, or as much of it as an issue takes."""
+    if path.is_symlink() or not path.is_file():  # a link to this job's environment, say
+        raise InputError(f"{str(path)!a}, the text of the issue, has to be a file")
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.read(issues.LONGEST - 1000).replace("\0", "")
+
+
+if __name__ == "__main__":
+    main()

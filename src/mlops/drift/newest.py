@@ -1,0 +1,174 @@
+"""The newest window: from the data source, or from the prediction log joined with its labels."""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+
+from mlops import files, predictions
+from mlops.artifact import Facts
+from mlops.compare import Champion
+from mlops.drift import period, scores
+from mlops.drift.rows import Rows
+from mlops.errors import MlopsError
+from mlops.params import Drift, Params, Window
+
+LOG = "PREDICTION_LOG_URI"
+
+
+@dataclass(frozen=True)
+class Newest:
+    """``rows`` have the champion's inputs and the target; ``scored`` are the same with its scores.
+
+    ``labelled`` of them have a target. ``labels`` identifies the targets, missing ones too.
+    """
+
+    window: Window
+    rows: Rows
+    scored: Rows
+    count: int
+    labelled: int
+    labels: str
+
+    def described(self, fingerprint: str) -> dict[str, Any]:
+        """Return what ``reports/drift.json`` says of it."""
+        return {
+            "window": str(self.window),
+            "start": self.window.first_day.isoformat(),
+            "end": period.last_day(self.window).isoformat(),
+            "rows": self.count,
+            "labelled": self.labelled,
+            "fingerprint": fingerprint,
+        }
+
+
+class NoNewDataError(Exception):
+    """There is no window to judge; the message says why."""
+
+
+def choose(
+    champion: Champion, params: Params, as_of: date | None, recorded: Sequence[dict[str, Any]]
+) -> Window:
+    """Return the window that this check judges.
+
+    In a replay, that is the next one with rows after the last that was recorded for this champion;
+    otherwise the newest that was over on ``as_of`` (by default yesterday, UTC: today is not over).
+
+    Raises
+    ------
+    NoNewDataError
+        When it is not after the champion's own holdout, or the replay is at its end.
+    """
+    settings, own = params.drift, own_holdout(champion.model.facts)
+    if as_of is None and settings.replay:
+        ends = [it["end"] for it in recorded if it["champion"] == champion.version]
+        after = [date.fromisoformat(end) + period.DAY for end in ends]
+        following = period.first_from(max([own.first_day_after, *after]), settings.period)
+        first = _first_day(Rows(files.RAW, params.data.time, following.first_day))
+        if first is None:
+            raise NoNewDataError(f"{files.RAW} ends before {following}, which would be next")
+        return period.containing(first, settings.period)
+    window = period.newest_complete(as_of or yesterday(), settings.period)
+    if window.first_day < own.first_day_after:
+        raise NoNewDataError(
+            f"{window}, the newest {settings.period} that is over, is not after "
+            f"the champion's own holdout {own}"
+        )
+    return window
+
+
+def yesterday() -> date:
+    return datetime.now(UTC).date() - period.DAY
+
+
+def own_holdout(facts: Facts) -> Window:
+    """Return the holdout that a model was judged on before it was registered."""
+    return Window.model_validate(facts.params["data"]["holdout"])
+
+
+@contextmanager
+def from_data(champion: Champion, window: Window, column: str) -> Iterator[Newest]:
+    """Yield a window of ``data/raw.parquet``; the champion scores it anew."""
+    rows = Rows(files.RAW, column, window.first_day, window.first_day_after)
+    scored = replace(rows, computed=scores.predicted(champion.model))
+    yield _counted(window, rows, scored, champion.model.facts.target, str(files.RAW))
+
+
+@contextmanager
+def from_log(champion: Champion, window: Window, uri: str) -> Iterator[Newest]:
+    """Yield what the champion was asked in a window and answered, as a table of its own."""
+    facts = champion.model.facts
+    first, after = (
+        datetime.combine(day, time(), UTC) for day in (window.first_day, window.first_day_after)
+    )
+    read = predictions.read(uri, first, after, labelled=True, dtypes=facts.schema_columns)
+    with tempfile.TemporaryDirectory(prefix="mlops-") as folder:
+        path = Path(folder, "predictions.parquet")
+        pyarrow.parquet.write_table(_table(read, facts, champion.version), path)
+        rows = Rows(path)
+        scored = replace(rows, computed=scores.logged(facts))
+        whose = f"the prediction log of champion v{champion.version}"
+        yield _counted(window, rows, scored, facts.target, whose)
+
+
+def _table(read: predictions.Predictions, facts: Facts, version: int) -> pa.Table:
+    """Return inputs, target and logged scores of the predictions that ``version`` made."""
+    ours = (read.records["model_version"] == str(version)).to_numpy()
+    types = pyarrow.parquet.read_schema(files.RAW)
+    columns = {
+        name: _typed(read.features[name], types.field(name).type)
+        if name in read.features  # what may be missing need not be sent
+        else pa.nulls(len(ours), types.field(name).type)
+        for name in facts.inputs
+    }
+    columns[facts.target] = pa.Array.from_pandas(read.records["label"])
+    for name, answered in scores.names_in_log(facts).items():
+        columns[f"{scores.LOGGED}{name}"] = (
+            pa.Array.from_pandas(read.scores[answered], type=pa.float64())
+            if answered in read.scores
+            else pa.nulls(len(ours), pa.float64())
+        )
+    return pa.table(columns).filter(pa.array(ours))
+
+
+def _typed(values: "pd.Series[Any]", kind: Any) -> Any:
+    """Return values as the raw data has them, so that both sides are judged alike."""
+    try:
+        return pa.Array.from_pandas(values, type=kind)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.Array.from_pandas(values)
+
+
+def _counted(window: Window, rows: Rows, scored: Rows, target: str, where: str) -> Newest:
+    digest, labelled = hashlib.md5(usedforsecurity=False), 0
+    for batch in rows.batches([target]):
+        values = batch.column(0).to_pandas()
+        labelled += int(values.notna().sum())
+        digest.update(pd.util.hash_pandas_object(values, index=False).to_numpy().tobytes())
+    if not (count := rows.count()):
+        raise NoNewDataError(f"{where} has no rows in {window}")
+    return Newest(window, rows, scored, count, labelled, digest.hexdigest())
+
+
+def _first_day(rows: Rows) -> date | None:
+    """Return the day of the earliest row."""
+    assert rows.time
+    first = [batch.column(0).to_pandas().min() for batch in rows.batches([rows.time])]
+    return min(first).date() if first else None
+
+
+def refuse_replay_of_log(settings: Drift, as_of: date | None) -> None:
+    """A log has no past to live through again, only what was asked until now."""
+    if settings.replay and as_of is None:
+        raise MlopsError(
+            f"{files.PARAMS}: drift.replay: got True with {LOG} set; a prediction log is not "
+            "replayed: set drift.replay to false, or say a day with --as-of"
+        )

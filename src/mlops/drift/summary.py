@@ -1,0 +1,178 @@
+"""What a drift check found, for people: the summary of its run, and parts of the pull request."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from mlops import report
+from mlops.params import Window
+from mlops.words import label, number, signed
+
+CELLS = 10  # of a bar; its middle is the threshold
+MOST = 8  # columns in the table that everybody sees; all are in a fold
+FEWEST = 3  # as many are shown, also when fewer have drifted
+LONGEST_NAME = 40  # characters of a category
+
+QUESTIONS = {
+    "data": ("data drift", "do the inputs look different?"),
+    "predictions": ("prediction drift", "does the champion answer otherwise?"),
+    "concept": ("concept drift", "is the champion worse than it was?"),
+    "staleness": ("staleness", "how old is what the champion knows?"),
+}
+STATES = {"ok": "✅", "violated": "❌", "waiting": "⏳", "skipped": "⏸️"}
+
+Column = dict[str, Any]
+
+
+def render(drift: dict[str, Any]) -> str:
+    """Return the summary of a run as Markdown.
+
+    Parameters
+    ----------
+    drift : dict
+        What ``reports/drift.json`` holds.
+    """
+    return report.render("drift/drift.md.j2", in_words(drift))
+
+
+def in_words(drift: dict[str, Any]) -> dict[str, Any]:
+    """Return what the templates show.
+
+    Returns
+    -------
+    dict
+        ``drift`` as it is; ``questions``, ``columns`` (all that were judged) and ``windows`` as
+        rows of tables; ``top``, the columns to show first; ``until_retraining``, after how many
+        more windows that violate it retrains.
+    """
+    asked = drift["questions"]
+    judged = [it for question in asked.values() for it in question.get("columns", [])]
+    judged.sort(key=lambda it: (not it["drifted"], -_times(it)))
+    drifted = sum(it["drifted"] for it in judged)
+    columns = [_column(it) for it in judged]
+    return {
+        "drift": drift,
+        "questions": [_question(name, question) for name, question in asked.items()],
+        "columns": columns,
+        "top": columns[: min(MOST, max(FEWEST, drifted))],
+        "windows": [_window(it) for it in drift["windows"]],
+        "until_retraining": _until_retraining(drift),
+    }
+
+
+def span(start: str, end: str) -> str:
+    """Name a window by its months when it is made of whole ones: ``2013-06`` is 30 days."""
+    window = Window(start=start, end=end)
+    if window.first_day.day == window.first_day_after.day == 1:
+        window = Window(start=start[:7], end=end[:7])
+    return str(window)
+
+
+def _question(name: str, question: dict[str, Any]) -> dict[str, Any]:
+    title, asks = QUESTIONS[name]
+    value, threshold = question["value"], question["threshold"]
+    limit = f"{threshold:g}"
+    if question["state"] == "waiting":
+        found = "waiting for labels"
+    elif value is None:
+        found = "not judged"
+    elif name == "data":
+        found = f"{value} of {len(question['columns'])} inputs"
+    elif name == "predictions":
+        found = number(value)
+    elif name == "concept":
+        scores = f"{number(question['holdout'])} → {number(question['newest'])}"
+        found = f"{label(question['metric'])} {scores} ({signed(value)})"
+    else:
+        found = f"{value} days"
+    return {
+        "state": question["state"],
+        "icon": STATES[question["state"]],
+        "title": title,
+        "asks": asks,
+        "found": found,
+        "threshold": {"concept": f"{limit} worse", "staleness": f"{limit} days"}.get(name, limit),
+        "sentence": question["sentence"],
+    }
+
+
+def _column(column: Column) -> dict[str, Any]:
+    error = column["sampling_error"]
+    return {
+        "name": f"champion's {column['name']}" if column["kind"] == "score" else column["name"],
+        "icon": STATES["violated" if column["drifted"] else "ok"],
+        "bar": _bar(_times(column)),
+        "score": "–" if _unknown(column["score"]) else number(column["score"]),
+        "threshold": f"{column['threshold']:g}",
+        "method": column["method"],
+        "changed": ", ".join(_changes(column)) or "–",
+        "judged": column["judged"] + (f", ±{number(error)}" if error else ""),
+    }
+
+
+def _unknown(value: float | None) -> bool:
+    return value is None or math.isnan(value)
+
+
+def _times(column: Column) -> float:
+    """Return how many thresholds a column has moved by."""
+    return 0.0 if _unknown(column["score"]) else float(column["score"] / column["threshold"])
+
+
+def _bar(times: float) -> str:
+    """Draw a distance against its threshold, which is in the middle; the end is twice as much."""
+    middle = CELLS // 2
+    filled = min(CELLS, math.floor(round(middle * times, 9)))  # 0.3 / 0.1 is not quite 3
+    cells = "█" * filled + "░" * (CELLS - filled)
+    return f"{cells[:middle]}│{cells[middle:]}"
+
+
+def _changes(column: Column) -> Iterator[str]:
+    """Say what is different, most telling first."""
+    before, after, missing = column["reference"], column["current"], column["missing"]
+    if column["new_categories"]:
+        names = ", ".join(str(name)[:LONGEST_NAME] for name in column["new_categories"][:3])
+        more = ", …" if len(column["new_categories"]) > 3 else ""
+        yield f"new: {names}{more} ({column['new_share']:.1%} of rows)"
+    if "missing" in column["why"] or abs(missing["current"] - missing["reference"]) >= 0.01:
+        yield f"missing {missing['reference']:.1%} → {missing['current']:.1%}"
+    yield from _moved_shares(before, after) if "top" in before else _moved_numbers(before, after)
+
+
+def _moved_numbers(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
+    for name, words in (("mean", "mean"), ("std", "spread")):
+        was, now = before[name], after[name]
+        if _unknown(was) or _unknown(now):
+            continue
+        if name == "mean" or abs(now - was) > 0.2 * was:
+            yield f"{words} {number(was)} → {number(now)}"
+
+
+def _moved_shares(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
+    """Name the two common categories whose shares have moved most."""
+    was, now = (dict(map(tuple, side["top"])) for side in (before, after))
+    both = sorted((name for name in now if name in was), key=lambda it: -abs(now[it] - was[it]))
+    for name in both[:2]:
+        if abs(now[name] - was[name]) >= 0.001:
+            yield f"{str(name)[:LONGEST_NAME]} {was[name]:.1%} → {now[name]:.1%}"
+    if before["distinct"] != after["distinct"]:
+        yield f"{before['distinct']:,} → {after['distinct']:,} values"
+
+
+def _until_retraining(drift: dict[str, Any]) -> int:
+    retrain = drift["settings"]["retrain"]
+    needed, of = retrain["violations"], retrain["of"]
+    violated = [bool(window["violated"]) for window in drift["windows"]]
+    # Those of the last windows that still count when so many more have come.
+    return next(
+        more for more in range(1, of + 1) if more + sum(violated[::-1][: of - more]) >= needed
+    )
+
+
+def _window(window: dict[str, Any]) -> dict[str, str]:
+    violated = [QUESTIONS[name][0] for name in window["violated"]]
+    return {
+        "window": span(window["start"], window["end"]),
+        "violated": ", ".join(violated) or "nothing",
+        "decision": window["decision"],
+    }

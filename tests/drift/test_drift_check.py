@@ -1,0 +1,271 @@
+"""``mlops drift``: which window it judges, what it needs, and what it leaves behind."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from watched_project import Flights, Watched, month, violated
+
+WRITTEN = ["drift.html", "drift.json", "drift.md", "drift.prom"]
+MAY = "--as-of=2013-05-31"
+
+
+def written(project: Watched) -> list[str]:
+    return sorted(path.name for path in (project / "reports").glob("drift.*"))
+
+
+def upset(table: pd.DataFrame) -> pd.DataFrame:
+    """Change the outcome of some flights, for better and for worse."""
+    flip = pd.Series(np.random.default_rng(0).random(len(table)) < 0.1, table.index)
+    return table.assign(late=table["late"] ^ flip)
+
+
+def turned(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(late=1 - table["late"])
+
+
+def unlabelled(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(late=table["late"].astype("float64").where(table.index < 0))
+
+
+def test_all_four_questions_have_number_threshold_and_sentence(
+    watched: Watched, flights: Flights
+) -> None:
+    watched.load(flights.windows(upset))
+    (watched / "reports/drift.old").write_text("not ours")
+    drift = watched.check(MAY)
+    assert written(watched) == ["drift.html", "drift.json", "drift.md", "drift.old", "drift.prom"]
+    assert drift["champion"] == {"version": 1, "window": "2013-01 to 2013-03", "holdout": "2013-04"}
+    assert drift["reference"] == {"start": "2013-01-01", "end": "2013-03-31", "rows": 8000}
+    current = drift["current"]
+    assert (current["start"], current["end"]) == ("2013-05-01", "2013-05-31")
+    assert (current["rows"], current["labelled"], current["window"]) == (8000, 8000, "2013-05")
+    assert drift["as_of"] == "2013-05-31"
+    asked = drift["questions"]
+    assert list(asked) == ["data", "predictions", "concept", "staleness"]
+    limits = [question["threshold"] for question in asked.values()]
+    assert limits == [1, 0.1, 0.02, 180]
+    assert asked["data"]["not_judged"] == ["time_hour"]
+    assert [column["name"] for column in asked["data"]["columns"]] == [
+        *("carrier", "dest", "distance", "sched_dep_time", "wind_speed", "seats"),
+    ]
+    assert [column["kind"] for column in asked["predictions"]["columns"]] == ["score"]
+    concept = asked["concept"]
+    assert concept["value"] == concept["newest"] - concept["holdout"] < -0.02
+    assert concept["low"] < concept["value"] < concept["high"] < 0
+    assert concept["sentence"].startswith("ROC AUC fell from 0.6")
+    assert concept["sentence"].endswith("more than drift.concept (0.02) allows")
+    assert asked["staleness"]["value"] == 61
+    (reason, why) = drift["reasons"]
+    assert reason == concept["sentence"]
+    assert why == "1 of the last 3 windows violates, and drift.retrain asks for 2"
+    assert drift["sentence"].startswith("Watch champion v1 in 2013-05: ROC AUC fell")
+    said = watched.mlops("drift", MAY).out.splitlines()
+    assert said[1:] == [
+        f"{'!' if name == 'concept' else '-'} {name}: {question['sentence']}"
+        for name, question in asked.items()
+    ]
+
+
+def test_two_of_three_windows_retrain_and_one_that_is_checked_again_counts_once(
+    watched: Watched, flights: Flights
+) -> None:
+    watched.load(flights.windows(upset, None, upset))
+    assert watched.record(MAY)["decision"] == "watch"
+    same = watched.check(MAY)
+    assert (same["new_data"], same["decision"], same["questions"]) == (False, "none", {})
+    assert same["sentence"].startswith("No new data: 2013-05 was checked on 20")
+    assert written(watched) == ["drift.json", "drift.md", "drift.prom"]
+    watched.set(drift__concept=0.021)  # whoever tunes wants to see what comes of it
+    assert watched.record(MAY)["decision"] == "watch"
+    june = watched.record("--as-of=2013-06-30")
+    assert (june["decision"], violated(june)) == ("none", [])
+    july = watched.check("--as-of=2013-07-31")
+    assert july["decision"] == "retrain"
+    found = [(window["start"], window["violated"]) for window in july["windows"]]
+    assert found == [("2013-05-01", ["concept"]), ("2013-06-01", []), ("2013-07-01", ["concept"])]
+    assert july["reasons"][1] == "2 of the last 3 windows violate, and drift.retrain asks for 2"
+
+
+def test_what_is_surely_beyond_the_margin_does_not_wait(watched: Watched, flights: Flights) -> None:
+    watched.load(flights.windows(turned))
+    drift = watched.check(MAY)
+    assert (drift["decision"], drift["questions"]["concept"]["at_once"]) == ("retrain", True)
+    assert drift["reasons"][1].startswith("the whole interval is beyond the margin")
+
+
+def test_labels_that_are_not_there_yet_are_a_state(watched: Watched, flights: Flights) -> None:
+    table = flights.windows(unlabelled)
+    watched.load(table)
+    drift = watched.check(MAY)
+    concept = drift["questions"]["concept"]
+    assert (concept["state"], concept["value"], concept["newest"]) == ("waiting", None, None)
+    assert concept["sentence"] == (
+        "labels not there yet: 0 of 8,000 rows have one (drift.min_rows is 500)"
+    )
+    assert (drift["current"]["labelled"], drift["decision"]) == (0, "none")
+    watched.do("drift --record")
+    # The labels of the same rows are news; as long as all are of one class, they say nothing.
+    newest = table.index[table["time_hour"] >= "2013-05-01"]
+    table.loc[newest[:900], "late"] = 0.0
+    watched.load(table)
+    drift = watched.check(MAY)
+    assert (drift["new_data"], drift["current"]["labelled"]) == (True, 900)
+    assert drift["questions"]["concept"]["state"] == "waiting"
+    assert "roc_auc is undefined on the labels" in drift["questions"]["concept"]["sentence"]
+    table.loc[newest[:300], "late"] = 1.0
+    watched.load(table)
+    concept = watched.check(MAY)["questions"]["concept"]
+    assert (concept["state"], concept["rows"]) == ("violated", 900)
+
+
+def test_too_few_rows_are_said_and_noted_but_not_judged(watched: Watched, flights: Flights) -> None:
+    table = flights.windows()
+    few = pd.concat([table[table["time_hour"] < "2013-05-01"], month(table, "2013-05")[:499]])
+    watched.load(few)
+    drift = watched.record(MAY)
+    assert drift["sentence"] == (
+        "Only 499 rows in 2013-05: too few to judge (drift.min_rows is 500)"
+    )
+    assert (drift["decision"], drift["new_data"], drift["windows"]) == ("none", True, [])
+    assert {question["state"] for question in drift["questions"].values()} == {"skipped"}
+    assert written(watched) == ["drift.json", "drift.md", "drift.prom"]
+    assert watched.check(MAY)["sentence"].startswith("No new data: 2013-05 was checked")
+
+
+def test_before_there_is_a_champion_there_is_nothing_to_watch(
+    newborn: Watched, tmp_path: Path
+) -> None:
+    drift = newborn.copy(tmp_path / "project").check()
+    assert drift["sentence"] == "There is no champion yet: nothing to watch"
+    assert (drift["champion"], drift["new_data"], drift["decision"]) == (None, False, "none")
+
+
+@pytest.mark.parametrize(
+    ("as_of", "said"),
+    [
+        (
+            "2013-05-30",
+            "No new data: 2013-04, the newest month that is over, is not after the champion's own "
+            "holdout 2013-04",
+        ),
+        ("2013-07-01", "No new data: data/raw.parquet has no rows in 2013-06"),
+    ],
+)
+def test_as_of_a_day_only_what_was_over_counts(
+    watched: Watched, flights: Flights, as_of: str, said: str
+) -> None:
+    watched.load(flights.windows(rows=600))
+    drift = watched.check(f"--as-of={as_of}")
+    assert (drift["sentence"], drift["as_of"]) == (said, as_of)
+
+
+def test_a_replay_goes_on_period_by_period_for_each_champion(
+    watched: Watched, flights: Flights
+) -> None:
+    table = flights.windows(None, None, None, rows=600)
+    watched.load(table[~table["time_hour"].dt.strftime("%Y-%m").eq("2013-06")])
+    watched.set(drift__replay=True, drift__min_rows=5000)  # where it goes; not what it finds
+    checks = [watched.record() for _ in range(3)]
+    found = [(check["current"] or {}).get("window") for check in checks]
+    assert found == ["2013-05", "2013-07", None]  # June has no rows
+    assert [check["as_of"] for check in checks[:2]] == ["2013-05-31", "2013-07-31"]
+    assert checks[2]["sentence"] == (
+        "No new data: data/raw.parquet ends before 2013-08, which would be next"
+    )
+    assert watched.check("--as-of=2013-05-31")["sentence"].startswith("No new data: 2013-05 was")
+    watched.do("register", "promote --override again")
+    assert watched.check()["current"]["window"] == "2013-05"
+
+
+def test_the_log_is_judged_with_its_labels_and_only_what_the_champion_said(
+    watched: Watched, flights: Flights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, log = flights.windows(), tmp_path / "log"
+    watched.load(table[table["time_hour"] < "2013-05-01"])
+    may = month(table, "2013-05")
+    watched.log(log, may.assign(late=may["late"].where(may.index % 2 == 0)))
+    watched.log(log, may.assign(distance=9999), version=2)
+    monkeypatch.setenv("PREDICTION_LOG_URI", str(log))
+    drift = watched.check(MAY)
+    assert drift["source"] == "predictions"
+    assert (drift["current"]["rows"], drift["current"]["labelled"]) == (8000, 4000)
+    assert violated(drift) == []
+    concept = drift["questions"]["concept"]
+    assert (concept["rows"], concept["holdout_rows"]) == (4000, 8000)
+    # What was answered counts, though the same rows would be answered alike today.
+    watched.load(table)
+    monkeypatch.delenv("PREDICTION_LOG_URI")
+    anew = watched.check(MAY)
+    for question in ("data", "predictions"):
+        logged, asked = (it["questions"][question]["columns"] for it in (drift, anew))
+        assert [it["score"] for it in logged] == pytest.approx([it["score"] for it in asked])
+    monkeypatch.setenv("PREDICTION_LOG_URI", str(log))
+    empty = watched.check("--as-of=2013-06-30")
+    assert empty["sentence"] == (
+        "No new data: the prediction log of champion v1 has no rows in 2013-06"
+    )
+
+
+def test_a_log_is_not_replayed(
+    watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched.set(drift__replay=True)
+    monkeypatch.setenv("PREDICTION_LOG_URI", str(tmp_path))
+    said = watched.refused("drift")
+    assert said == (
+        "params.yaml: drift.replay: got True with PREDICTION_LOG_URI set; a prediction log is not "
+        "replayed: set drift.replay to false, or say a day with --as-of"
+    )
+    monkeypatch.setenv("PREDICTION_LOG_URI", str(tmp_path / "nowhere"))
+    said = watched.refused("drift", MAY)
+    assert said == f"there is no prediction log in {tmp_path / 'nowhere'}"
+
+
+@pytest.mark.parametrize(
+    ("months", "said"),
+    [
+        (["2013-04", "2013-05"], "window of champion v1 (2013-01 to 2013-03)"),
+        (["2013-03", "2013-05"], "own holdout of champion v1 (2013-04)"),
+    ],
+)
+def test_the_source_must_still_have_what_the_champion_knows(
+    watched: Watched, flights: Flights, months: list[str], said: str
+) -> None:
+    table = flights.windows(rows=600)
+    watched.load(table[table["time_hour"].dt.strftime("%Y-%m").isin(months)])
+    (watched / "reports/drift.html").write_text("of an older check")
+    line = watched.refused("drift", MAY)
+    assert line.startswith(f"data/raw.parquet has no rows of the {said}, with which the newest are")
+    assert "let load_data in src/model/data.py return them too" in line
+    assert written(watched) == []  # the older check is gone, and no half of a new one is there
+
+
+def test_an_input_that_is_gone_is_named(watched: Watched, flights: Flights) -> None:
+    watched.load(flights.windows(rows=600).drop(columns=["seats", "distance"]))
+    assert watched.refused("drift", MAY) == (
+        "data/raw.parquet no longer has column distance, seats, which champion v1 needs; keep the "
+        "column until a model without it is champion"
+    )
+
+
+def test_a_threshold_for_no_column_is_a_slip(watched: Watched, flights: Flights) -> None:
+    watched.load(flights.windows(rows=600))
+    watched.set(drift__columns__own={"humid": 0.5, "wind_sped": 0.5})  # humid is raw, no input
+    assert watched.refused("drift", MAY) == (
+        "params.yaml: drift.columns.own.wind_sped: unknown column (value 0.5); allowed here: "
+        "time_hour, carrier, dest, distance, sched_dep_time, wind_speed, seats"
+    )
+
+
+def test_a_day_must_be_a_day(watched: Watched) -> None:
+    for text in ("June", "2013-06", "2013-06-31", ""):
+        assert watched.refused("drift", "--as-of", text) == (
+            f"--as-of: got {text!r}; expected a day such as 2013-06-30"
+        )
+
+
+def test_nothing_is_judged_without_the_data(watched: Watched) -> None:
+    (watched / "data/raw.parquet").unlink()
+    assert watched.refused("drift", MAY) == "data/raw.parquet is not there; run `dvc repro`"

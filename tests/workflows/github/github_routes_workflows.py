@@ -1,0 +1,116 @@
+"""GitHub's routes to workflows: what they are, and the runs that were started by hand."""
+
+from typing import Any
+
+import github_answers as answers
+import yaml
+from github_git import GitError, git, resolve
+from github_rest import API, Call, GitHubError, Reply, Routes
+from github_state import now
+
+routes = Routes()
+
+
+@routes.serve("GET", "/repos/{owner}/{repo}/actions/workflows/{workflow_id}")
+def workflow(call: Call) -> Reply:
+    """Return the description of a workflow; ``workflow_states`` says which are switched off."""
+    name = call.parameters["workflow_id"]
+    path = f".github/workflows/{name}"
+    try:
+        git(call.git, "cat-file", "-e", f"{call.known['default_branch']}:{path}")
+    except GitError:
+        raise GitHubError(404) from None
+    url = f"{API}/repos/{call.name}/actions/workflows/{name}"
+    page = f"{answers.SITE}/{call.name}"
+    content = {
+        "id": 1,
+        "node_id": "W_1",
+        "name": name,
+        "path": path,
+        "state": call.known.get("workflow_states", {}).get(name, "active"),
+        "created_at": call.known["created_at"],
+        "updated_at": call.known["created_at"],
+        "url": url,
+        "html_url": f"{page}/blob/{call.known['default_branch']}/{path}",
+        "badge_url": f"{page}/workflows/{name}/badge.svg",
+    }
+    return Reply(200, content)
+
+
+@routes.serve("POST", "/repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispatches", "ref")
+def dispatch(call: Call) -> Reply:
+    workflow, branch = call.parameters["workflow_id"], call.body["ref"].removeprefix("refs/heads/")
+    sha = resolve(call.git, f"refs/heads/{branch}")
+    if sha is None:
+        raise GitHubError(422, f"No ref found for: {call.body['ref']}")
+    try:
+        text = git(call.git, "show", f"{sha}:.github/workflows/{workflow}")
+    except GitError:
+        raise GitHubError(404) from None
+    triggers = yaml.load(text, yaml.BaseLoader)["on"]  # others read "on" as a truth value
+    if "workflow_dispatch" not in triggers:
+        raise GitHubError(422, "Workflow does not have 'workflow_dispatch' trigger")
+    trigger = triggers["workflow_dispatch"] if isinstance(triggers, dict) else None
+    allowed = (trigger or {}).get("inputs", {}) if isinstance(trigger, dict) else {}
+    inputs = call.body.get("inputs", {})
+    unexpected = [name for name in inputs if name not in allowed]
+    if unexpected:
+        raise GitHubError(422, f"Unexpected inputs provided: {unexpected}")
+    call.known["dispatches"].append(
+        {
+            "workflow": workflow,
+            "ref": branch,
+            "inputs": inputs,
+            "user": call.token.login,
+            "sha": sha,
+            "created_at": now(),
+        }
+    )
+    return Reply(204)
+
+
+@routes.serve("GET", "/repos/{owner}/{repo}/actions/workflows/{workflow_id}/runs")
+def runs(call: Call) -> Reply:
+    """List the runs that were started by hand: of others, this GitHub keeps no record."""
+    workflow = call.parameters["workflow_id"]
+    found = [
+        _run(call, place, it)
+        for place, it in enumerate(call.known["dispatches"], 1)
+        if it["workflow"] == workflow and call.query("head_sha", it["sha"]) == it["sha"]
+    ]
+    if call.query("event", "workflow_dispatch") != "workflow_dispatch":
+        found = []
+    page = call.page(found[::-1])
+    content = {"total_count": len(found), "workflow_runs": page.content}
+    return Reply(page.status, content, page.headers)
+
+
+def _run(call: Call, number: int, known: dict[str, Any]) -> dict[str, Any]:
+    url = f"{API}/repos/{call.name}/actions/runs/{number}"
+    parts = {"logs_url": "logs", "artifacts_url": "artifacts", "cancel_url": "cancel"}
+    parts |= {"jobs_url": "jobs", "rerun_url": "rerun", "check_suite_url": "check-suite"}
+    repository = answers.repository(call.github, call.name)
+    return {
+        "id": number,
+        "node_id": f"WFR_{number}",
+        "name": known["workflow"],
+        "display_title": known["workflow"],
+        "head_branch": known["ref"],
+        "head_sha": known["sha"],
+        "path": f".github/workflows/{known['workflow']}",
+        "run_number": number,
+        "event": "workflow_dispatch",
+        "status": "queued",
+        "conclusion": None,
+        "workflow_id": 1,
+        "url": url,
+        "html_url": f"{answers.SITE}/{call.name}/actions/runs/{number}",
+        **{name: f"{url}/{part}" for name, part in parts.items()},
+        "workflow_url": f"{API}/repos/{call.name}/actions/workflows/1",
+        "pull_requests": [],
+        "head_commit": None,
+        "repository": repository,
+        "head_repository": repository,
+        "created_at": known["created_at"],
+        "updated_at": known["created_at"],
+    }

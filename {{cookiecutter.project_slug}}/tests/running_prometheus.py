@@ -1,0 +1,1 @@
+../../tests/running_prometheus.py
