@@ -6,12 +6,13 @@
 import sys
 
 import bootstrap
+import drift
 import pipeline
 import serving
 import shift
 import workflows
 
-measures = {it.__name__: it for it in (pipeline, workflows, serving, shift, bootstrap)}
+measures = {it.__name__: it for it in (pipeline, workflows, serving, shift, bootstrap, drift)}
 for name in sys.argv[1:] or measures:
     for line in measures[name].run():
         print(line, flush=True)

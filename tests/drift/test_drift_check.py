@@ -120,6 +120,24 @@ def test_labels_that_are_not_there_yet_are_a_state(watched: Watched, flights: Fl
     assert (concept["state"], concept["rows"]) == ("violated", 900)
 
 
+def test_labels_that_always_come_late_are_asked_about_once(
+    watched: Watched, flights: Flights
+) -> None:
+    table = flights.windows(unlabelled, unlabelled, unlabelled)
+    true = turned(month(flights.windows(), "2013-05"))["late"]
+    watched.load(table)
+    assert watched.record(MAY)["questions"]["concept"]["state"] == "waiting"
+    table.loc[true.index, "late"] = true  # those of May have come, those of June not
+    watched.load(table)
+    june = watched.record("--as-of=2013-06-30")
+    concept = june["questions"]["concept"]
+    assert (concept["state"], concept["labels_of"]) == ("violated", "2013-05-31")
+    assert concept["sentence"].endswith(" (labels of 2013-05-01 to 2013-05-31)")
+    assert june["decision"] == "retrain"
+    july = watched.check("--as-of=2013-07-31")
+    assert july["questions"]["concept"]["state"] == "waiting"  # that May was bad is said
+
+
 def test_too_few_rows_are_said_and_noted_but_not_judged(watched: Watched, flights: Flights) -> None:
     table = flights.windows()
     few = pd.concat([table[table["time_hour"] < "2013-05-01"], month(table, "2013-05")[:499]])

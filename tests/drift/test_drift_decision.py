@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mlops.drift.decision import IMPORTANCE, checked, decide
+from mlops.drift.decision import IMPORTANCE, checked, decide, unanswered
 from mlops.params import Retrain
 
 JULY = {"start": "2013-07-01", "end": "2013-07-31", "window": "2013-07", "fingerprint": "f7"}
@@ -108,3 +108,16 @@ def test_the_very_same_is_judged_once() -> None:
     assert not checked(again, 2, [entry(7)])
     assert not checked({**again, "fingerprint": "other rows"}, 1, [entry(7)])
     assert not checked({**again, "end": "2013-07-31"}, 1, [entry(7)])
+
+
+def test_windows_that_no_check_had_labels_for_are_asked_about_later() -> None:
+    recorded = [
+        entry(3, labels_of="2013-03-28"),
+        entry(4, labels_of=None),
+        entry(5, labels_of=None),
+        entry(6, labels_of="2013-04-28"),  # its own labels were late, those of April had come
+        entry(6, labels_of=None, champion=2),
+        entry(8, labels_of=None),
+    ]
+    waiting = [it["end"] for it in unanswered(JULY, 1, recorded)]
+    assert waiting == ["2013-06-28", "2013-05-28"]

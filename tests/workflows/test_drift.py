@@ -221,7 +221,7 @@ def test_without_a_champion_there_is_nothing_to_watch(tmp_path: Path) -> None:
         github.push(hosted.project.folder, run=False)
         run = github.schedule("drift.yml")
         assert run.conclusion == "success", run.log
-        assert "there is no champion yet" in run.summary
+        assert "There is no champion yet: nothing to watch." in run.summary
         assert "mlops-store" not in git(github.actions.git, "branch", "--list")
 
 

@@ -31,7 +31,7 @@ gate:
   window: { start: 2013-01 }
 """
 MOVED = PARAMS.replace("start: 2013-01, end: 2013-03 }", "start: 2013-03, end: 2013-05 }").replace(
-    'start: 2013-04\n    end: "2013-04"  #', 'start: 2013-06-01\n    end: "2013-06-30" #'
+    'start: 2013-04\n    end: "2013-04"  #', 'start: "2013-06-01"\n    end: "2013-06-30" #'
 )
 TRAIN = "on: [workflow_dispatch, pull_request]\njobs: {}\n"
 EVIDENCE = f"reports/retraining/{JUNE}"
@@ -413,7 +413,8 @@ EDITS = [
     ("2013-05 }", "2013-05, cut: 2013-05 }", 5),
     ("start: 2013-03,", "start: DATE,", 5),
     ("start: 2013-03,", "start: !x 2013-03,", 5),
-    ("    start: 2013-06-01\n", "    start: 2013-06-01\n    cut: 2013-06\n", 8),
+    ("start: 2013-03,", 'start: "2013-03,', 5),
+    ('01"\n', '01"\n    cut: 2013-06\n', 8),
     ("  time: time_hour", "  time: 2013-06", 9),
     ("  window: { start: 2013-01 }", "  window: { start: 2013-02 }", 11),
     ("start: 2013-01 }\n", "start: 2013-01 }\nseed: 2\n", 12),

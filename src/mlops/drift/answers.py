@@ -134,6 +134,7 @@ def concept(params: Params, known: Known, new: Newest) -> Question:
         why = f"{metric.name} is undefined on the labels that are there, as of one class only"
         return unanswered("waiting", why)
     rows = {
+        "labels_of": new.described("")["end"],
         "rows": len(newest[0]),
         "holdout_rows": len(then[0]),
         "sampled": len(newest[0]) < new.labelled or len(then[0]) == SCORED,

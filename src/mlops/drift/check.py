@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime
 from functools import partial
@@ -13,9 +14,14 @@ from mlops import files, metrics, model_version, registry, tracking
 from mlops.compare import Champion
 from mlops.drift import answers, decision, export, history, newest, period, questions, summary
 from mlops.drift.answers import Known
+from mlops.drift.decision import Question
 from mlops.drift.newest import Newest, NoNewDataError
-from mlops.params import Params
+from mlops.params import Params, Window
 from mlops.progress import working
+
+Read = Callable[[Window], AbstractContextManager[Newest]]
+
+LATE_LABELS = 12  # windows to look back for labels that were not there yet: a year of months
 
 WRITTEN = (files.DRIFT, files.DRIFT_PAGE, files.DRIFT_SUMMARY, files.DRIFT_METRICS)
 
@@ -90,13 +96,13 @@ def check(params: Params, as_of: date | None, page: Path) -> dict[str, Any]:
     known = answers.known(params, champion)
     try:
         window = newest.choose(champion, params, as_of, recorded)
-        opened: AbstractContextManager[Newest] = (
-            newest.from_log(champion, window, log)
+        read: Read = (
+            partial(newest.from_log, champion, log)
             if log
-            else newest.from_data(champion, window, params.data.time)
+            else partial(newest.from_data, champion, params.data.time)
         )
-        with opened as new:
-            return drift | _judged(params, known, new, as_of, recorded, page)
+        with read(window) as new:
+            return drift | _judged(params, known, new, read, as_of, recorded, page)
     except NoNewDataError as reason:
         return drift | {"sentence": f"No new data: {reason}"}
 
@@ -115,6 +121,7 @@ def _judged(
     params: Params,
     known: Known,
     new: Newest,
+    read: Read,
     as_of: date | None,
     recorded: list[dict[str, Any]],
     page: Path,
@@ -155,11 +162,30 @@ def _judged(
     asked = {
         "data": questions.data(compared.columns, known.left_out, settings),
         "predictions": moved,
-        "concept": answers.concept(params, known, new),
+        "concept": _concept(params, known, new, read, recorded),
         "staleness": questions.staleness(facts.window, end, settings),
     }
     made = decision.decide(asked, current, champion.version, recorded, settings.retrain)
     return {**found, **vars(made), "questions": asked}
+
+
+def _concept(
+    params: Params, known: Known, new: Newest, read: Read, recorded: list[dict[str, Any]]
+) -> Question:
+    """Ask about the newest window that has labels and was not asked about before."""
+    question = answers.concept(params, known, new)
+    if question["state"] != "waiting":
+        return question
+    earlier = decision.unanswered(new.described(""), known.champion.version, recorded)
+    for entry in earlier[:LATE_LABELS]:
+        try:
+            with read(Window(start=entry["start"], end=entry["end"])) as old:
+                late = answers.concept(params, known, old)
+        except NoNewDataError:
+            continue  # its rows are gone
+        if late["state"] != "waiting":
+            return {**late, "sentence": f"{late['sentence']} (labels of {old.window})"}
+    return question
 
 
 def _say(drift: dict[str, Any]) -> None:

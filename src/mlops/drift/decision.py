@@ -90,6 +90,20 @@ def before(
     ]
 
 
+def unanswered(
+    current: Mapping[str, Any], champion: int, recorded: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Return the earlier windows that no check had labels for, the newest first.
+
+    Where labels always come late, the newest window never has any: what it is not asked now, a
+    later check asks, once.
+    """
+    mine = [it for it in recorded if it["champion"] == champion and it["end"] < current["end"]]
+    answered = {it.get("labels_of") for it in mine}
+    waiting = {it["end"]: it for it in mine if it["end"] not in answered}
+    return [waiting[end] for end in sorted(waiting, reverse=True)]
+
+
 def checked(
     current: Mapping[str, Any], champion: int, recorded: Sequence[Mapping[str, Any]]
 ) -> str:

@@ -60,6 +60,7 @@ def entry(drift: Mapping[str, Any]) -> dict[str, Any]:
         "fingerprint": current["fingerprint"],
         "violated": [name for name, it in questions.items() if it["state"] == "violated"],
         "decision": drift["decision"],
+        "labels_of": concept.get("labels_of"),
         "metric": concept.get("metric"),
         "greater_is_better": concept.get("greater_is_better"),
         "newest": concept.get("newest"),

@@ -95,7 +95,7 @@ def own_holdout(facts: Facts) -> Window:
 
 
 @contextmanager
-def from_data(champion: Champion, window: Window, column: str) -> Iterator[Newest]:
+def from_data(champion: Champion, column: str, window: Window) -> Iterator[Newest]:
     """Yield a window of ``data/raw.parquet``; the champion scores it anew."""
     rows = Rows(files.RAW, column, window.first_day, window.first_day_after)
     scored = replace(rows, computed=scores.predicted(champion.model))
@@ -103,7 +103,7 @@ def from_data(champion: Champion, window: Window, column: str) -> Iterator[Newes
 
 
 @contextmanager
-def from_log(champion: Champion, window: Window, uri: str) -> Iterator[Newest]:
+def from_log(champion: Champion, uri: str, window: Window) -> Iterator[Newest]:
     """Yield what the champion was asked in a window and answered, as a table of its own."""
     facts = champion.model.facts
     first, after = (

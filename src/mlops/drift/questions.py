@@ -92,7 +92,8 @@ def concept(
     Parameters
     ----------
     rows : dict
-        ``rows`` and ``holdout_rows`` that were scored, and whether they were ``sampled``.
+        ``rows`` and ``holdout_rows`` that were scored, whether they were ``sampled``, and the last
+        day of the window that they are of (``labels_of``).
     """
     sign = 1 if metric.greater_is_better else -1
     gains = sorted(sign * bound for bound in (change.low, change.high))
@@ -139,6 +140,7 @@ def concept_unanswered(
         "greater_is_better": metric.greater_is_better,
         **dict.fromkeys(("holdout", "newest", "low", "high")),
         "confidence": gate.confidence,
+        "labels_of": None,
         "rows": labelled,
         "holdout_rows": None,
         "sampled": False,
