@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup lint lock format test repro report pull-repro serve image changed merge-lock clean
+.PHONY: help setup lint lock format test repro report pull-repro serve image changed changed-machinery merge-lock clean
 
 TESTS := --cov
 
@@ -15,6 +15,9 @@ BUILD := docker build
 
 # What a model is made of, as git's pathspecs; prose does not decide it.
 DECIDES := src data '*.dvc' dvc.yaml dvc.lock params.yaml requirements.txt .python-version ':!*.md'
+# What is not yours to change: only then can what its tests say have changed.
+MACHINERY := . ':!src/model' ':!data' ':!reports' ':!params.yaml' ':!dvc.lock' ':!tests/data' \
+    ':!tests/model' ':!*.md'
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
@@ -40,7 +43,7 @@ endif
 $(shell [ "$$(cat .venv/folder 2>/dev/null)" = "$$(pwd)" ] || rm -f .venv/setup .venv/bin/uv)
 
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/setup ## Make the environment in .venv, exactly as requirements.txt locks it
 
@@ -92,10 +95,19 @@ image: .venv/setup ## Build the image of a version of the model: make image VERS
 	$(BUILD) --file deploy/Dockerfile --build-arg VERSION="$${tag#*:}" \
 	    --build-arg REVISION="$$(git rev-parse HEAD)" --tag "$$tag" .
 
+changed: PATHS = $(DECIDES)
 changed: ## Say whether what decides the model has changed since the commit SINCE (no such commit: yes)
-	@if git cat-file -e "$$SINCE^{commit}" 2>/dev/null && \
-	    git diff --stat --exit-code "$$SINCE" HEAD -- $(DECIDES) >&2; then echo changed=false; \
-	else echo changed=true; fi
+	$(SAY_CHANGED)
+
+changed-machinery: PATHS = $(MACHINERY)
+changed-machinery: ## The same of what is not yours: src/mlops, workflows, locks, tests
+	$(SAY_CHANGED)
+
+define SAY_CHANGED
+@if git cat-file -e "$$SINCE^{commit}" 2>/dev/null && \
+    git diff --stat --exit-code "$$SINCE" HEAD -- $(PATHS) >&2; then echo changed=false; \
+else echo changed=true; fi
+endef
 
 merge-lock: .venv/setup ## Resolve a merge conflict in dvc.lock (resolve params.yaml first)
 	git checkout --ours -- dvc.lock

@@ -65,6 +65,13 @@ def main() -> None:
         print("         staging, is compared with the champion in production, and takes its place.")
         show(github.merge(pull_request.number))
         show_deployments(github)
+
+        say("A month later, the schedule of drift.yml comes round: has August moved away from what")
+        print("         the champion knows?")
+        checked = github.schedule("drift.yml")
+        show([checked])
+        said = [line for line in checked.summary.splitlines() if line][:2]
+        print("\n".join(f"    {line}" for line in said))
         page.write(github, GITHUB)
 
     print_where_things_are()

@@ -58,8 +58,8 @@ def compared(folder: Path) -> Iterator[str]:
     )
     yield f"drift: the same verdict on {same} of {len(theirs['scores'])} columns (goal: all)"
     yield (
-        f"drift, 1 million rows a side: {ours['seconds']:.1f} s and {ours['memory']:,.0f} MB; "
-        f"Evidently on all rows {theirs['seconds']:.1f} s and {theirs['memory']:,.0f} MB; "
+        f"drift, 1 million rows a side: {said(ours)}; "
+        f"Evidently on all rows {said(theirs)}; "
         f"{theirs['seconds'] / ours['seconds']:.1f} x faster with "
         f"{ours['memory'] / theirs['memory']:.0%} of the memory"
     )
@@ -71,10 +71,14 @@ def ten_million(folder: Path) -> Iterator[str]:
     ours = alone("ours", folder)
     judged = [column["judged"] for column in ours["columns"].values()]
     yield (
-        f"drift, 10 million rows x {len(judged)} columns a side: {ours['seconds']:.1f} s (goal: at "
-        f"most 20 s) and {ours['memory']:,.0f} MB (goal: at most 1,500 MB); "
+        f"drift, 10 million rows x {len(judged)} columns a side: {said(ours)} (goal: at "
+        f"most 20 s and 1,500 MB); "
         f"{judged.count('all rows')} columns judged on all rows, {judged.count('sample')} by sample"
     )
+
+
+def said(found: dict[str, Any]) -> str:
+    return f"{found['seconds']:.1f} s ({found['cpu']:.1f} s of CPU) and {found['memory']:,.0f} MB"
 
 
 def write(folder: Path, rows: int) -> None:
@@ -142,12 +146,12 @@ def alone(what: str, folder: Path) -> Any:
 
 
 def measured(what: str, folder: Path) -> str:
-    """Judge with one of the two, and return what it found and the peak memory in MB."""
+    """Judge with one of the two; return what it found, seconds of CPU and peak memory in MB."""
     import resource
 
     found = {"ours": ours, "evidently": evidently}[what](folder)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return json.dumps({**found, "memory": peak})
+    return json.dumps({**found, "memory": peak, "cpu": time.process_time()})
 
 
 def ours(folder: Path) -> dict[str, Any]:

@@ -5,7 +5,10 @@ import json
 from act_run import Run
 from hosted import Hosted
 
-CHECKS = {"lint", "test (3.11)", "test (3.12)", "test (3.13)", "loop", "data schema", "pass"}
+CHECKS = {
+    *("changes", "lint", "test (3.11)", "test (3.12)", "test (3.13)"),
+    *("loop", "data schema", "pass"),
+}
 
 
 def of(runs: list[Run], workflow: str) -> Run:
