@@ -172,7 +172,8 @@ class Drift(Section):
 
     replay: bool = False
     period: Period = "month"
-    min_rows: Annotated[int, Field(ge=1)] = 500
+    # With fewer, the distance of a hundred categories is above 0.1 by chance alone.
+    min_rows: Annotated[int, Field(ge=1)] = 2000
     columns: DriftColumns = DriftColumns()
     new_categories: Share = 0.01
     missing: Share = 0.1

@@ -102,22 +102,22 @@ def test_labels_that_are_not_there_yet_are_a_state(watched: Watched, flights: Fl
     concept = drift["questions"]["concept"]
     assert (concept["state"], concept["value"], concept["newest"]) == ("waiting", None, None)
     assert concept["sentence"] == (
-        "labels not there yet: 0 of 8,000 rows have one (drift.min_rows is 500)"
+        "labels not there yet: 0 of 8,000 rows have one (drift.min_rows is 2,000)"
     )
     assert (drift["current"]["labelled"], drift["decision"]) == (0, "none")
     watched.do("drift --record")
     # The labels of the same rows are news; as long as all are of one class, they say nothing.
     newest = table.index[table["time_hour"] >= "2013-05-01"]
-    table.loc[newest[:900], "late"] = 0.0
+    table.loc[newest[:2500], "late"] = 0.0
     watched.load(table)
     drift = watched.check(MAY)
-    assert (drift["new_data"], drift["current"]["labelled"]) == (True, 900)
+    assert (drift["new_data"], drift["current"]["labelled"]) == (True, 2500)
     assert drift["questions"]["concept"]["state"] == "waiting"
     assert "roc_auc is undefined on the labels" in drift["questions"]["concept"]["sentence"]
-    table.loc[newest[:300], "late"] = 1.0
+    table.loc[newest[:800], "late"] = 1.0
     watched.load(table)
     concept = watched.check(MAY)["questions"]["concept"]
-    assert (concept["state"], concept["rows"]) == ("violated", 900)
+    assert (concept["state"], concept["rows"]) == ("violated", 2500)
 
 
 def test_labels_that_always_come_late_are_asked_about_once(
@@ -140,11 +140,11 @@ def test_labels_that_always_come_late_are_asked_about_once(
 
 def test_too_few_rows_are_said_and_noted_but_not_judged(watched: Watched, flights: Flights) -> None:
     table = flights.windows()
-    few = pd.concat([table[table["time_hour"] < "2013-05-01"], month(table, "2013-05")[:499]])
+    few = pd.concat([table[table["time_hour"] < "2013-05-01"], month(table, "2013-05")[:1999]])
     watched.load(few)
     drift = watched.record(MAY)
     assert drift["sentence"] == (
-        "Only 499 rows in 2013-05: too few to judge (drift.min_rows is 500)"
+        "Only 1,999 rows in 2013-05: too few to judge (drift.min_rows is 2,000)"
     )
     assert (drift["decision"], drift["new_data"], drift["windows"]) == ("none", True, [])
     assert {question["state"] for question in drift["questions"].values()} == {"skipped"}

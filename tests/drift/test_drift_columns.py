@@ -1,6 +1,7 @@
 """The verdict on each column is Evidently's on all rows, whatever the size and the sample."""
 
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,10 @@ def by_name(found: Judged) -> dict[str, dict[str, Any]]:
 
 def evidently(reference: pd.DataFrame, current: pd.DataFrame) -> dict[str, float]:
     """Return the scores of Evidently alone, of all rows."""
-    from evidently import DataDefinition, Dataset, Report
-    from evidently.metrics import ValueDrift
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its libraries, of each other
+        from evidently import DataDefinition, Dataset, Report
+        from evidently.metrics import ValueDrift
 
     # Evidently takes neither truth values as numbers nor pandas' own missing values.
     changed = {"flag": "float64", "nullable": "float64", "truth": object, "text": object}

@@ -51,6 +51,7 @@ def test_a_window_is_recorded_with_all_that_is_needed_later() -> None:
         "fingerprint": "0f" * 16,
         "violated": ["data", "predictions", "concept"],
         "decision": "retrain",
+        "labels_of": None,
         "metric": "roc_auc",
         "greater_is_better": True,
         "newest": 0.689,

@@ -43,13 +43,28 @@ def wind_in_kilometres(table: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(
-    ("change", "questions", "columns"),
+    ("change", "questions", "columns", "said"),
     [
-        (longer_ways, ["data"], {"distance": ["score"]}),
-        (new_carrier, ["data"], {"carrier": ["new categories"]}),
-        (unknown_seats, ["data"], {"seats": ["missing"]}),
-        (flipped_labels, ["concept"], {}),
-        (wind_in_kilometres, ["data", "predictions"], {"wind_speed": ["score"]}),
+        (longer_ways, ["data"], {"distance": ["score"]}, "distance (0.18 ≥ 0.1) (drift.columns)"),
+        (
+            new_carrier,
+            ["data"],
+            {"carrier": ["new categories"]},
+            "carrier (new ZZ: 1.9%) (drift.new_categories)",
+        ),
+        (
+            unknown_seats,
+            ["data"],
+            {"seats": ["missing"]},
+            "seats (missing in 14.2% of rows, now 100.0%) (drift.missing)",
+        ),
+        (flipped_labels, ["concept"], {}, "more than drift.concept (0.02) allows"),
+        (
+            wind_in_kilometres,
+            ["data", "predictions"],
+            {"wind_speed": ["score"]},
+            "≥ 0.5) (drift.columns)",
+        ),
     ],
 )
 def test_a_planted_drift_is_caught_as_what_it_is(
@@ -58,11 +73,13 @@ def test_a_planted_drift_is_caught_as_what_it_is(
     change: Change,
     questions: list[str],
     columns: dict[str, list[str]],
+    said: str,
 ) -> None:
     watched.load(flights.windows(change))
     drift = watched.check(AS_OF)
     assert drifted(drift) == columns
     assert violated(drift) == questions
+    assert drift["reasons"][0].endswith(said)
     assert drift["decision"] == "watch"
 
 

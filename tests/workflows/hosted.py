@@ -107,7 +107,7 @@ class Hosted:
         data["on"] = data.pop(True)  # what YAML takes the word `on` for
         data["jobs"] = {name: data["jobs"][name] for name in jobs}
         for job in data["jobs"].values():
-            if "needs" in job:
+            if isinstance(job.get("needs"), list):
                 job["needs"] = [name for name in job["needs"] if name in jobs]
         path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
 

@@ -45,6 +45,19 @@ def distances(
         The score of each column.
     """
     os.environ.setdefault("DO_NOT_TRACK", "1")  # read on import; it would send over plain HTTP
+    # Its libraries warn of each other, NumPy of constant columns; and it prints.
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        return _distances(reference, current, numeric, categorical, page)
+
+
+def _distances(
+    reference: pd.DataFrame,
+    current: pd.DataFrame,
+    numeric: Mapping[str, float],
+    categorical: Mapping[str, float],
+    page: Path | None,
+) -> dict[str, float]:
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
 
@@ -59,12 +72,9 @@ def distances(
         per_column_threshold={**numeric, **categorical},
     )
     sides = [Dataset.from_pandas(it[columns], definition) for it in (current, reference)]
-    # Constant columns have no correlation; Evidently plots them and NumPy warns, and it prints.
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        result = Report([preset], include_tests=True).run(*sides)
-        if page:
-            files.write_atomic(page, partial(_save, result))
+    result = Report([preset], include_tests=True).run(*sides)
+    if page:
+        files.write_atomic(page, partial(_save, result))
     found = [metric for metric in result.dict()["metrics"] if "ValueDrift" in metric["metric_name"]]
     return {metric["config"]["column"]: float(metric["value"]) for metric in found}
 

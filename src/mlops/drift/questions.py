@@ -23,6 +23,13 @@ Column = dict[str, Any]
 
 NAMED = 3  # columns in a sentence; the report has them all
 
+# Why a column has drifted, and the key of params.yaml that says from where on.
+TUNED = {
+    "score": "drift.columns",
+    "missing": "drift.missing",
+    "new categories": "drift.new_categories",
+}
+
 
 def data(columns: Sequence[Column], left_out: Sequence[str], settings: Drift) -> Question:
     """Have the inputs moved away from those that the champion trained on?
@@ -36,18 +43,18 @@ def data(columns: Sequence[Column], left_out: Sequence[str], settings: Drift) ->
     """
     drifted = sorted((it for it in columns if it["drifted"]), key=_beyond, reverse=True)
     threshold = settings.columns.at_least
-    few = (
-        f"{len(drifted)} of {len(columns)} inputs {'has' if len(drifted) == 1 else 'have'} drifted"
-    )
-    named = [_moved(it) for it in drifted[:NAMED]]
-    if more := len(drifted) - len(named):
-        named.append(f"{more} more")
     violated = len(drifted) >= threshold
-    limit = f"drift.columns.at_least is {threshold}" if drifted and not violated else ""
-    tune = "drift.columns" if violated else ""
+    sentence = f"{len(drifted)} of {len(columns)} inputs {_have(len(drifted))} drifted"
+    if drifted:
+        named = [_moved(it) for it in drifted[:NAMED]]
+        if more := len(drifted) - len(named):
+            named.append(f"{more} more")
+        keys = [key for why, key in TUNED.items() if any(why in it["why"] for it in drifted)]
+        limits = ", ".join(keys) if violated else f"drift.columns.at_least is {threshold}"
+        sentence = f"{sentence}: {', '.join(named)} ({limits})"
     return {
         **_question("violated" if violated else "ok", len(drifted), threshold),
-        "sentence": _join(f"{few}{': ' if named else ''}{', '.join(named)}", limit or tune),
+        "sentence": sentence,
         "share": len(drifted) / len(columns) if columns else 0.0,
         "columns": list(columns),
         "not_judged": list(left_out),
@@ -98,9 +105,7 @@ def concept(
     sign = 1 if metric.greater_is_better else -1
     gains = sorted(sign * bound for bound in (change.low, change.high))
     worse = -sign * change.difference > settings.concept
-    sure = gains[1] < 0
-    # Without such a tolerance, a margin that a metric meets exactly would hang on its last bit.
-    violated = worse and sure
+    violated = worse and gains[1] < 0
     name, level = label(metric.name), percent(gate.confidence)
     moved = (
         f"{'rose' if change.difference > 0 else 'fell'} from {number(change.reference)} to "
@@ -216,5 +221,5 @@ def _moved(column: Column) -> str:
     return f"{column['name']} ({'; '.join(said)})"
 
 
-def _join(sentence: str, key: str) -> str:
-    return f"{sentence} ({key})" if key else sentence
+def _have(number: int) -> str:
+    return "has" if number == 1 else "have"
