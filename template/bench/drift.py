@@ -149,7 +149,8 @@ def measured(what: str, folder: Path) -> str:
     """Judge with one of the two; return what it found, seconds of CPU and peak memory in MB."""
     found = {"ours": ours, "evidently": evidently}[what](folder)
     # Linux's own number: that of getrusage begins with the parent's.
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").open())
+    lines = Path("/proc/self/status").read_text().splitlines()
+    status = dict(line.split(":", 1) for line in lines)
     peak = int(status["VmHWM"].split()[0]) / 1024
     return json.dumps({**found, "memory": peak, "cpu": time.process_time()})
 
