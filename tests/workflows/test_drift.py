@@ -121,6 +121,7 @@ def test_the_next_run_completes_it(broken: Broken) -> None:
 
 def test_a_worse_candidate_is_a_draft_that_says_so_first(broken: Broken) -> None:
     assert broken.opened["draft"] is True
+    assert broken.opened["title"].startswith("❌ Not better: retrained on ")
     assert broken.opened["body"].startswith(
         "## ❌ Not better: the retrained model is worse (ROC AUC"
     )
