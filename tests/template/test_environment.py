@@ -38,7 +38,8 @@ def test_the_project_trains_and_judges_its_own_model(project: Path) -> None:
     metrics = json.loads((project / "reports" / "metrics.json").read_text())
     assert "roc_auc" in json.dumps(metrics)
     assert (project / "reports" / "report.md").read_text().strip()
-    assert not list(project.parent.rglob("x")), "a command in the name was run"
+    made = [path for path in project.parent.rglob("x") if ".venv" not in path.parts]
+    assert not made, "a command in the name was run"
     changed = succeed("git", "status", "--porcelain", cwd=project).split()
     assert changed == ["??", "dvc.lock"]
 

@@ -680,7 +680,7 @@ def test_the_action_knows_what_it_can_do(tmp_path: Path) -> None:
     done = action(tmp_path, "destroy")
     assert done.returncode == 1
     assert done.stdout == (
-        "::error title=store::do is 'destroy'; it must be restore, save, save-deployed, promote or "
-        "rollback\n"
+        "::error title=store::do is 'destroy'; it must be restore, save, save-deployed, promote, "
+        "rollback or record\n"
     )
     assert "${{" not in STEP["run"]
