@@ -77,8 +77,8 @@ def read(
     expected = _expected(types)
     first, after = (pa.scalar(time, RECORD["time"]) for time in (start, end))
     tables, skipped = [pa.schema(list(expected.items())).empty_table()], 0
-    for path, files in _paths(uri, start, end):
-        table, torn = _parse(path, files.cat_file(path), expected)
+    for path, content in _contents(uri, start, end):
+        table, torn = _parse(path, content, expected)
         skipped += torn
         times = table["time"]
         tables.append(table.filter(pc.and_(pc.greater_equal(times, first), pc.less(times, after))))
@@ -99,18 +99,22 @@ def read(
 def unknown(uri: str, ids: set[str]) -> set[str]:
     """Return those of ``ids`` that no prediction in the log has, looking into new files first."""
     ids = set(ids)
-    for path, files in reversed(list(_paths(uri))):
+    for path, content in _contents(uri, newest_first=True):
         if not ids:
             break
-        table, _ = _parse(path, files.cat_file(path), {"id": pa.string()}, others="ignore")
+        table, _ = _parse(path, content, {"id": pa.string()}, others="ignore")
         ids -= set(table["id"].to_pylist())
     return ids
 
 
-def _paths(
-    uri: str, start: datetime | None = None, end: datetime | None = None
-) -> Iterator[tuple[str, Any]]:
-    """Yield the files that can hold records of a span, in the order of their times."""
+def _contents(
+    uri: str,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    *,
+    newest_first: bool = False,
+) -> Iterator[tuple[str, bytes]]:
+    """Yield path and content of the files that can hold records of a span, in order of time."""
     files, folder = log_upload.connect(uri)
     try:
         paths = files.ls(folder, detail=False)
@@ -123,16 +127,20 @@ def _paths(
     ]
     # A process begins its next file when it has closed the one before.
     following = dict(pairwise(sorted(found)))
-    for this in sorted(found, key=lambda file: file[2]):
+    for this in sorted(found, key=lambda file: file[2], reverse=newest_first):
         process, _, first, path = this
         if end and first - SLACK >= end:
             continue
-        if start:
-            after = following.get(this)
-            last = after[2] if after and after[0] == process else files.modified(path)
-            if last + SLACK < start:
-                continue
-        yield path, files
+        after = following.get(this)
+        try:
+            if start:
+                last = after[2] if after and after[0] == process else files.modified(path)
+                if last + SLACK < start:
+                    continue
+            content = files.cat_file(path)
+        except FileNotFoundError:  # a service removes a file that it closes without a record
+            continue
+        yield path, content
 
 
 def _expected(types: Mapping[str, str]) -> dict[str, pa.DataType]:

@@ -179,6 +179,14 @@ def test_what_the_service_wrote_last_is_there_while_it_writes(tmp_path: Path) ->
     running.close(5)
 
 
+def test_a_file_that_its_service_removes_meanwhile_is_no_error(
+    add: Callable[..., str], log: Path
+) -> None:
+    (log / f"predictions-20261101T000000Z-{'f' * 12}-1.jsonl").symlink_to("removed")
+    assert len(predictions.read(str(log), *FOREVER).records) == 30
+    assert "id that the log does not know, such as stranger" in add("0-1,1", "stranger,1")
+
+
 def test_nothing_in_the_span_is_an_empty_table(log: Path) -> None:
     later = FOREVER[1]
     found = predictions.read(str(log), later, later + timedelta(days=1), labelled=True)
