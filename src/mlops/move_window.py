@@ -1,7 +1,6 @@
 """``mlops move-window``: train up to the newest window, and judge on it, by ``params.yaml``."""
 
 import re
-from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import yaml
 
 from mlops import files, params
 from mlops.errors import MlopsError
-from mlops.params import Data, Params, Window
+from mlops.params import Data, Growth, Params, Window
 
 DAY = timedelta(days=1)
 
@@ -31,7 +30,7 @@ def run(settings: Params) -> str:
     if not drift["new_data"]:
         raise MlopsError(f"there is no newer window to move to: {drift['sentence']}")
     newest = Window(start=drift["current"]["start"], end=drift["current"]["end"])
-    window, holdout = moved(settings.data, newest)
+    window, holdout = moved(settings.data, newest, settings.drift.retrain.window)
     write(settings, window, holdout)
     return (
         f"{files.PARAMS}: data.window {settings.data.window} -> {window}, "
@@ -39,11 +38,12 @@ def run(settings: Params) -> str:
     )
 
 
-def moved(data: Data, newest: Window) -> tuple[Window, Window]:
+def moved(data: Data, newest: Window, how: Growth) -> tuple[Window, Window]:
     """Shift window and holdout until the holdout ends with the newest window.
 
-    Both keep their length, and the gap between them stays: in months where all three are whole
-    months, otherwise in days. A holdout may so be longer than the newest window, or shorter.
+    The holdout keeps its length, and so does a sliding window; a growing one keeps its start. The
+    gap between them stays: in months where all three are whole months, otherwise in days. A holdout
+    may so be longer than the newest window, or shorter.
 
     Returns
     -------
@@ -63,8 +63,8 @@ def moved(data: Data, newest: Window) -> tuple[Window, Window]:
         )
     months = all(
         day.day == 1
-        for span in (data.window, data.holdout, newest)
-        for day in (span.first_day, span.first_day_after)
+        for it in (data.window, data.holdout, newest)
+        for day in (it.first_day, it.first_day_after)
     )
 
     def later(day: date) -> date:
@@ -73,13 +73,17 @@ def moved(data: Data, newest: Window) -> tuple[Window, Window]:
         month = 12 * (day.year + end.year - was.year) + day.month + end.month - was.month - 1
         return date(month // 12, month % 12 + 1, 1)
 
-    return _shifted(data.window, later, months), _shifted(data.holdout, later, months)
+    def span(first: date, after: date) -> Window:
+        length = len("2013-03" if months else "2013-03-15")
+        last = after - DAY
+        return Window(start=first.isoformat()[:length], end=last.isoformat()[:length])
 
-
-def _shifted(span: Window, later: Callable[[date], date], months: bool) -> Window:
-    length = len("2013-03" if months else "2013-03-15")
-    first, last = later(span.first_day), later(span.first_day_after) - DAY
-    return Window(start=first.isoformat()[:length], end=last.isoformat()[:length])
+    window, holdout = data.window, data.holdout
+    first = window.first_day if how == "growing" else later(window.first_day)
+    return (
+        span(first, later(window.first_day_after)),
+        span(later(holdout.first_day), later(holdout.first_day_after)),
+    )
 
 
 def write(settings: Params, window: Window, holdout: Window, path: Path = files.PARAMS) -> None:

@@ -18,6 +18,7 @@ Runtime = Literal["onnx", "skops"]
 Target = Literal["image", "compose", "kubernetes"]
 Environment = Literal["staging", "production"]
 Period = Literal["month", "week", "day"]
+Growth = Literal["growing", "sliding"]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -148,10 +149,14 @@ class DriftColumns(Section):
 
 
 class Retrain(Section):
-    """Retrain when ``violations`` of the last ``of`` windows violate, the newest included."""
+    """Retrain when ``violations`` of the last ``of`` windows violate, the newest included.
+
+    ``window`` says whether ``data.window`` keeps its start then, or its length.
+    """
 
     violations: Annotated[int, Field(ge=1)] = 2
     of: Annotated[int, Field(ge=1)] = 3
+    window: Growth = "growing"
 
     @model_validator(mode="after")
     def _possible(self) -> "Retrain":

@@ -9,7 +9,7 @@ from workbench import Workbench
 
 from mlops import move_window, params
 from mlops.errors import MlopsError
-from mlops.params import Data, Window
+from mlops.params import Data, Growth, Window
 
 EXAMPLE = Path(__file__).parents[1] / "example" / "params.yaml"
 SETTINGS = """\
@@ -30,7 +30,7 @@ gate: {{metric: roc_auc,   margin: 0.005,
 """
 
 
-def moved(window: str, holdout: str, newest: str) -> tuple[str, str]:
+def moved(window: str, holdout: str, newest: str, how: Growth = "sliding") -> tuple[str, str]:
     """Move windows that are written as their start and end."""
 
     def span(text: str) -> Window:
@@ -38,15 +38,15 @@ def moved(window: str, holdout: str, newest: str) -> tuple[str, str]:
         return Window(start=start, end=end or start)
 
     data = Data(target="late", time="day", window=span(window), holdout=span(holdout))
-    now, then = move_window.moved(data, span(newest))
+    now, then = move_window.moved(data, span(newest), how)
     return str(now), str(then)
 
 
-def write_and_compare(path: Path, newest: Window) -> list[str]:
+def write_and_compare(path: Path, newest: Window, how: Growth = "sliding") -> list[str]:
     """Move to the newest window; returns the lines that differ, as a diff shows them."""
     before = path.read_text(encoding="utf-8")
     settings = params.load(path)
-    window, holdout = move_window.moved(settings.data, newest)
+    window, holdout = move_window.moved(settings.data, newest, how)
     move_window.write(settings, window, holdout, path)
     after = params.load(path)
     assert (after.data.window, after.data.holdout) == (window, holdout)
@@ -114,6 +114,18 @@ def test_otherwise_they_move_by_days(window: str, holdout: str, newest: str, the
     assert "|".join(moved(window, holdout, newest)) == then
 
 
+@pytest.mark.parametrize(
+    ("holdout", "newest", "then"),
+    [
+        ("2013-04", "2013-06-01 to 2013-06-30", "2013-01 to 2013-05|2013-06"),
+        ("2013-05", "2013-06", "2013-01 to 2013-04|2013-06"),  # the gap of a month stays
+        ("2013-04", "2013-05-12", "2013-01-01 to 2013-04-12|2013-04-13 to 2013-05-12"),
+    ],
+)
+def test_a_growing_window_keeps_its_start(holdout: str, newest: str, then: str) -> None:
+    assert "|".join(moved("2013-01 to 2013-03", holdout, newest, "growing")) == then
+
+
 @pytest.mark.parametrize("newest", ["2013-04", "2013-03", "2013-04-24 to 2013-04-30"])
 def test_they_never_move_back_nor_stay(newest: str) -> None:
     with pytest.raises(MlopsError, match=r"data.holdout ends with 2013-04 already, and the newest"):
@@ -130,10 +142,10 @@ WEEK = Window(start="2013-05-06", end="2013-05-12")
 def test_the_diff_of_the_example_is_two_lines(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_bytes(EXAMPLE.read_bytes())
-    assert write_and_compare(path, JUNE) == [
+    assert write_and_compare(path, JUNE, "growing") == [
         "-  window: { start: 2013-01, end: 2013-03 } # rows that train; both ends included",
         "-  holdout: { start: 2013-04, end: 2013-04 } # rows that judge; never trained on",
-        "+  window: { start: 2013-03, end: 2013-05 } # rows that train; both ends included",
+        "+  window: { start: 2013-01, end: 2013-05 } # rows that train; both ends included",
         "+  holdout: { start: 2013-06, end: 2013-06 } # rows that judge; never trained on",
     ]
 
@@ -173,7 +185,7 @@ def test_what_cannot_be_written_so_is_left_alone(tmp_path: Path) -> None:
     path = settings_in(tmp_path, start="&same 2013-02", end="*same")  # one text for two values
     before = path.read_bytes()
     settings = params.load(path)
-    window, holdout = move_window.moved(settings.data, JUNE)
+    window, holdout = move_window.moved(settings.data, JUNE, "sliding")
     with pytest.raises(MlopsError) as refused:
         move_window.write(settings, window, holdout, path)
     assert str(refused.value) == (
@@ -208,7 +220,7 @@ def test_the_command_moves_to_where_drift_looked(tmp_path: Path) -> None:
     assert path.read_bytes() == EXAMPLE.read_bytes()
     write_drift(project)
     assert project.do("move-window") == (
-        "params.yaml: data.window 2013-01 to 2013-03 -> 2013-03 to 2013-05, "
+        "params.yaml: data.window 2013-01 to 2013-03 -> 2013-01 to 2013-05, "
         "data.holdout 2013-04 -> 2013-06\n"
     )
     assert params.load(path).data.holdout == Window(start="2013-06", end="2013-06")
