@@ -259,4 +259,5 @@ def test_memory_does_not_grow_with_the_window(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     held, whole = int(done.stdout), 20 * table.nbytes / 2**20
     assert whole > 240
-    assert held < whole / 2
+    # Half of it on a busy machine, on which batches wait; reading on without waiting holds 1.6.
+    assert held < 0.8 * whole
