@@ -9,7 +9,7 @@ TESTS := tests/template $(wildcard tests/delivery/test_host_*.py tests/delivery/
 demo: .venv/setup ## Generate a project in build/demo and take it through the loop on a local GitHub
 	PYTHONPATH=tests/workflows/github python template/demo.py
 
-replay: .venv/setup ## Let a project live through 2013 unattended, and draw what retraining gained (a quarter of an hour)
+replay: .venv/setup ## Let a project live through 2013 unattended, and draw what retraining gained (half an hour)
 	PYTHONPATH=tests/workflows/github python template/replay.py
 
 bench: .venv/setup ## Measure against the bare work, other servers and the naive way (WHAT=serving: only that)

@@ -210,11 +210,12 @@ def draw(months: list[Month]) -> None:
                 color="#1a7f37",
                 fontsize=9,
             )
+    axes.margins(y=0.12)  # room for what serves, below the lines
     axes.set_ylabel("ROC AUC on the month")
     axes.set_title("2013, month by month, on flights no model had seen", loc="left", fontsize=12)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.3)
-    axes.legend(frameon=False, loc="upper right")
+    axes.legend(framealpha=1, edgecolor="white", loc="upper right")
     figure.savefig(PLOT, metadata={"Date": None})
 
 

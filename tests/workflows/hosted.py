@@ -10,6 +10,7 @@ from pathlib import Path
 from textwrap import dedent, indent
 from typing import Any
 
+import psutil
 import yaml
 from local_github import LocalGitHub
 from projects import MAKEFILE, Project, copy_from_root, make_project
@@ -57,6 +58,11 @@ class Hosted:
         """Start a branch from main, as it is on the local GitHub."""
         self.github.git(self.project.folder, "fetch", "--quiet", "origin", "main")
         self.project.run("git", "checkout", "--quiet", "-b", name, "FETCH_HEAD")
+
+    def left_running(self) -> list[str]:
+        """Return the command lines of programs that were started by runs and go on."""
+        lines = (" ".join(it.info["cmdline"] or []) for it in psutil.process_iter(["cmdline"]))
+        return [line for line in lines if str(self.folder) in line]
 
     def registry(self) -> dict[str, Any]:
         """Return what the branch of the store holds: aliases, versions' tags, audit record."""

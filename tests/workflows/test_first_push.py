@@ -108,3 +108,7 @@ def test_the_model_card_is_attached(deployed: Hosted) -> None:
     assert card.startswith("# Model card: flight-delays, version 1\n")
     assert "ada approved it" in card
     assert card.strip() in run.summary
+
+
+def test_no_service_outlives_its_run(deployed: Hosted) -> None:
+    assert deployed.left_running() == []

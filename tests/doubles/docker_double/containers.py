@@ -67,8 +67,10 @@ def environment_of(image: Path, given: dict[str, str], record: dict) -> dict[str
     own = {
         name: value for name, value in config["Env"].items() if name not in ("PATH", "PYTHONPATH")
     }
+    # By the last of these, what was started in a run is found when the run ends.
+    inherited = ("LANG", "LC_ALL", "RUNNER_TRACKING_ID")
     env = {
-        **{name: os.environ[name] for name in ("LANG", "LC_ALL") if name in os.environ},
+        **{name: os.environ[name] for name in inherited if name in os.environ},
         "PATH": os.environ["PATH"],
         "HOME": record["folder"],
         "TMPDIR": record["folder"],
