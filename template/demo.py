@@ -68,10 +68,13 @@ def main() -> None:
 
         say("A month later, the schedule of drift.yml comes round: has August moved away from what")
         print("         the champion knows?")
+        print("         (One setting is on from here: Actions may open pull requests.)")
+        github.actions.known["actions_may_open_pull_requests"] = True
         checked = github.schedule("drift.yml")
         show([checked])
         said = [line for line in checked.summary.splitlines() if line][:2]
         print("\n".join(f"    {line}" for line in said))
+        show_what_waits(github)
         page.write(github, GITHUB)
 
     print_where_things_are()
@@ -98,6 +101,15 @@ def show_deployments(github: LocalGitHub) -> None:
     for it in github.deployments()[-2:]:
         print(f"    {it.environment}: {it.state}, commit {it.sha[:7]}")
     print(f"    {github.runs[-1].jobs['image'].outputs['image']}")
+
+
+def show_what_waits(github: LocalGitHub) -> None:
+    """Run the checks of the pull request that a workflow has opened, and show its title."""
+    for number, pull in github.actions.known["pulls"].items():
+        if pull["state"] == "open":
+            say(f"A pull request waits for a person, #{number}: {pull['title']}")
+            while github.pending:
+                show(github.run(github.pending[0]))
 
 
 def say(sentence: str) -> None:
