@@ -52,7 +52,7 @@ def broken(deployed: Hosted, tmp_path_factory: pytest.TempPathFactory) -> Broken
         before = store(hosted)
         older(hosted)
         # Of what was in the winter, the newer rows are as old: the candidate will be worse.
-        hosted.project.set(drift__retrain={"violations": 1, "of": 1})
+        hosted.project.set(drift__retrain={"violations": 1, "of": 1, "window": "sliding"})
         push(hosted, "Retrain at the first window that violates")
         github.github.fail("POST", "/pulls$", 500, times=2)
         refused = github.dispatch("drift.yml", as_of="2013-08-31")
