@@ -97,10 +97,13 @@ def scored() -> list[Month]:
     """Score on each month that was checked the champion of then, and the first one."""
     import pandas as pd
 
-    from mlops import ingest, metrics, model_version, params, tracking
+    from mlops.artifact.table import in_window, to_columns
     from mlops.drift import history
-    from mlops.files import RAW
-    from mlops.table import in_window, to_columns
+    from mlops.judgement import metrics
+    from mlops.pipeline import ingest
+    from mlops.project import params
+    from mlops.project.files import RAW
+    from mlops.registry import model_version, tracking
 
     settings = params.load()
     ingest.run()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from mlops import report
+from mlops.report import comment
 
 TAGS = {"<code>", "</code>", "<sub>", "</sub>"}
 FOLD = re.compile(r"(<details><summary>[^<>]+</summary>|</details>)\n?")
@@ -78,4 +78,4 @@ def assert_harmless(text: str) -> None:
 def plain(value: str) -> str:
     """Return a value as it may be shown: one line, without what does not print, and not long."""
     value = "".join(part for part in " ".join(value.split()) if part.isprintable())
-    return value if len(value) <= report.CELL else value[: report.CELL - 1] + "…"
+    return value if len(value) <= comment.CELL else value[: comment.CELL - 1] + "…"

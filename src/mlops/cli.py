@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlops import files, params
-from mlops.errors import MlopsError
-from mlops.params import Mode
+from mlops.project import files, params
+from mlops.project.errors import MlopsError
+from mlops.project.params import Mode
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -40,7 +40,7 @@ def project(
 @app.command(rich_help_panel=PIPELINE)
 def ingest() -> None:
     """Load the raw data into data/raw.parquet."""
-    from mlops import ingest
+    from mlops.pipeline import ingest
 
     ingest.run()
 
@@ -51,7 +51,7 @@ def validate() -> None:
 
     Writes reports/data.json. Exits with 1, after a table of what is wrong, on bad data.
     """
-    from mlops import validate
+    from mlops.pipeline import validate
 
     validate.run(settings())
 
@@ -59,7 +59,7 @@ def validate() -> None:
 @app.command(rich_help_panel=PIPELINE)
 def features() -> None:
     """Build the features of the training window, and set the holdout aside."""
-    from mlops import features
+    from mlops.pipeline import features
 
     features.run(settings())
 
@@ -67,7 +67,7 @@ def features() -> None:
 @app.command(rich_help_panel=PIPELINE)
 def train() -> None:
     """Fit the model, write it to models/ as ONNX and skops, and log the run to MLflow."""
-    from mlops import train
+    from mlops.pipeline import train
 
     train.run(settings())
 
@@ -75,7 +75,7 @@ def train() -> None:
 @app.command(rich_help_panel=PIPELINE)
 def evaluate() -> None:
     """Score the model on the holdout: reports/metrics.json and reports/plots."""
-    from mlops import evaluate
+    from mlops.pipeline import evaluate
 
     evaluate.run(settings())
 
@@ -102,7 +102,7 @@ def compare(
     Writes reports/comparison.json and exits with 0 whatever it finds: its field `passed` is the
     gate. Exits with 1 when the two cannot be compared fairly.
     """
-    from mlops import compare
+    from mlops.judgement import compare
 
     compare.run(settings(), mode)
 
@@ -114,15 +114,15 @@ def report(
     ] = False,
 ) -> None:
     """Write the pull-request comment, reports/report.md, from the JSON files in reports/."""
-    from mlops import report
+    from mlops.report import comment
 
-    report.run(anyway)
+    comment.run(anyway)
 
 
 @app.command(rich_help_panel=JUDGE)
 def verdict() -> None:
     """Print finding, gate and reason as lines of name=value, as a workflow's outputs want them."""
-    from mlops import verdict
+    from mlops.report import verdict
 
     verdict.run()
 
@@ -130,12 +130,12 @@ def verdict() -> None:
 @app.command(rich_help_panel=REGISTRY)
 def register() -> None:
     """Make the trained model a new version in the registry, with the alias `challenger`."""
-    from mlops import registry
-    from mlops.progress import working
+    from mlops.project.progress import working
+    from mlops.registry import versions
 
     read, client = connected()
     with working("Registering the model"):
-        version = registry.register(read, client)
+        version = versions.register(read, client)
     print(f"version {version} is registered as challenger")
     if not files.HOLDOUT.is_file():
         print(f"it has no sample of scored rows for `mlops smoke`: {files.HOLDOUT} is not there")
@@ -152,7 +152,7 @@ def promote(
     check: Annotated[bool, typer.Option("--check", help="Only say whether it could be.")] = False,
 ) -> None:
     """Make a version that passed the gate the champion. The old champion becomes `previous`."""
-    from mlops import promotion
+    from mlops.registry import promotion
 
     read, client = connected()
     do = promotion.check_promotion if check else promotion.promote
@@ -169,7 +169,7 @@ def rollback(
     ] = False,
 ) -> None:
     """Make the previous version the champion again."""
-    from mlops import promotion
+    from mlops.registry import promotion
 
     read, client = connected()
     do = promotion.check_rollback if check else promotion.rollback
@@ -185,11 +185,11 @@ def lineage(
     ] = None,
 ) -> None:
     """Print as JSON where a version came from, how it was judged and who promoted it."""
-    from mlops import registry
+    from mlops.registry import versions
 
     read, client = connected()
-    told = registry.lineage(client, read, version)
-    print(json.dumps(told, indent=2) if field is None else registry.field(told, field))
+    told = versions.lineage(client, read, version)
+    print(json.dumps(told, indent=2) if field is None else versions.field(told, field))
 
 
 @app.command(rich_help_panel=REGISTRY)
@@ -198,10 +198,10 @@ def image(
     reference: Annotated[str, typer.Argument(help="HOST[:PORT]/PATH@sha256:DIGEST")],
 ) -> None:
     """Note on a version which container image serves it; `mlops lineage` shows it."""
-    from mlops import registry
+    from mlops.registry import versions
 
     read, client = connected()
-    number = registry.record_image(client, read, version, reference)
+    number = versions.record_image(client, read, version, reference)
     print(f"version {number} is served by {reference}")
 
 
@@ -213,7 +213,7 @@ def card(
 
     It says what the model is for, how good it is and for whom, how it was judged and approved.
     """
-    from mlops import card
+    from mlops.registry import card
 
     read, client = connected()
     card.run(client, read, version)
@@ -225,7 +225,7 @@ def export(
     version: Annotated[str, typer.Argument(metavar="VERSION", help=VERSION_HELP)] = "challenger",
 ) -> None:
     """Copy out of the registry what a service needs: model, lineage, sample and model card."""
-    from mlops import export
+    from mlops.registry import export
 
     read, client = connected()
     for line in export.run(client, read, directory, version):
@@ -239,11 +239,11 @@ app.add_typer(store, name="store", rich_help_panel=REGISTRY)
 @store.command()
 def save(directory: Annotated[Path, typer.Argument(help="Where the copy goes.")]) -> None:
     """Copy .store to DIRECTORY, whole or not at all, also while something writes to it."""
-    from mlops import store
-    from mlops.progress import working
+    from mlops.project.progress import working
+    from mlops.store import folder
 
     with working("Copying the store"):
-        store.save(directory)
+        folder.save(directory)
     print(f"{files.STORE} is saved in {directory}")
 
 
@@ -255,11 +255,11 @@ def restore(
     ] = False,
 ) -> None:
     """Replace .store by the copy in DIRECTORY, after checking it; the old one is kept beside."""
-    from mlops import store
-    from mlops.progress import working
+    from mlops.project.progress import working
+    from mlops.store import folder
 
     with working("Checking and copying the store"):
-        store.restore(directory, force=force)
+        folder.restore(directory, force=force)
     print(f"{files.STORE} is restored from {directory}")
 
 
@@ -270,12 +270,12 @@ def pull(
     ] = False,
 ) -> None:
     """Replace .store by what the branch mlops-store of origin holds, after checking it."""
-    from mlops import store_branch
-    from mlops.progress import console
+    from mlops.project.progress import console
+    from mlops.store import branch
 
     # Nothing that moves: git may ask for a password meanwhile.
-    console.print(f"Fetching {store_branch.THERE} ...")
-    print(store_branch.pull(force))
+    console.print(f"Fetching {branch.THERE} ...")
+    print(branch.pull(force))
 
 
 @store.command()
@@ -291,11 +291,11 @@ def push(
 
     Exits with 1 and changes nothing then: pull, register again, push again.
     """
-    from mlops import store_branch
-    from mlops.progress import console
+    from mlops.project.progress import console
+    from mlops.store import branch
 
-    console.print(f"Saving {files.STORE} in {store_branch.THERE} ...")
-    print(store_branch.push(force, deployed))
+    console.print(f"Saving {files.STORE} in {branch.THERE} ...")
+    print(branch.push(force, deployed))
 
 
 EXPORT_HELP = "What `mlops export` wrote of the version that should be served."
@@ -312,7 +312,7 @@ def smoke(
     Writes reports/smoke.json. Exits with 1, after a sentence that says why, when it is not the
     version in DIR or does not behave. A key that the service wants is taken from API_KEY.
     """
-    from mlops import smoke
+    from mlops.trial import smoke
 
     smoke.run(settings(), url, directory, wait)
 
@@ -328,7 +328,7 @@ def canary(
     Writes reports/canary.json with finding and gate, which is `serving.canary` in params.yaml.
     Exits with 1 when the candidate should not replace the champion. Keys as for smoke.
     """
-    from mlops import canary
+    from mlops.trial import canary
 
     judged = canary.run(settings(), champion_url, candidate_url, directory)
     if not judged["passed"]:
@@ -345,7 +345,7 @@ def serve(
 
     Settings are environment variables, such as PORT: `python -m mlops.serving --help` lists them.
     """
-    from mlops.export import MODEL
+    from mlops.registry.export import MODEL
     from mlops.serving import server
     from mlops.serving import settings as service_settings
 
@@ -389,7 +389,7 @@ def label(
 
     The latest label of an id counts. Exits with 1 and adds nothing when a row is wrong.
     """
-    from mlops import label
+    from mlops.predictions import label
 
     label.run(file, log, settings().task)
 
@@ -436,7 +436,7 @@ def move_window() -> None:
 
     Only their values in params.yaml change. `dvc repro` then retrains.
     """
-    from mlops import move_window
+    from mlops.pipeline import move_window
 
     print(move_window.run(settings()))
 
@@ -447,7 +447,7 @@ def evidence() -> None:
 
     Prints title, draft and end as lines of name=value, as a workflow's outputs want them.
     """
-    from mlops import evidence
+    from mlops.drift import evidence
 
     evidence.run()
 
@@ -462,8 +462,8 @@ def settings() -> params.Params:
 
 def connected() -> "tuple[params.Params, MlflowClient]":
     """Read params.yaml, which may name a server, and connect to the registry."""
-    from mlops import tracking
-    from mlops.progress import console
+    from mlops.project.progress import console
+    from mlops.registry import tracking
 
     read = settings()
     with console.status("Opening the registry ..."):
@@ -486,7 +486,7 @@ def main() -> None:
 
 def leave_note(error: str) -> None:
     """Tell the report why this command stopped."""
-    from mlops import verdict
+    from mlops.report import verdict
 
     verdict.record_failure(" ".join(sys.argv[1:]), error)
 

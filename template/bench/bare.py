@@ -3,8 +3,8 @@
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from mlops.params import load
-from mlops.table import in_window, to_columns
+from mlops.artifact.table import in_window, to_columns
+from mlops.project.params import load
 from model import build_estimator, build_features, load_data
 
 params = load()

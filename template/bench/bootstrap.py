@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from mlops.bootstrap import paired_difference
-from mlops.metrics import resolve
+from mlops.judgement.bootstrap import paired_difference
+from mlops.judgement.metrics import resolve
 
 Array = npt.NDArray[Any]
 

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import sensitivity
 
-from mlops.artifact import Array
+from mlops.artifact.model_folder import Array
 
 SEED = 2013
 MILLION = 1_000_000

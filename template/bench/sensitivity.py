@@ -13,13 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from mlops import params
-from mlops.artifact import Array
-from mlops.bootstrap import independent_difference
+from mlops.artifact.model_folder import Array
 from mlops.drift import questions
 from mlops.drift.columns import Wanted, judge
 from mlops.drift.rows import Rows
-from mlops.metrics import resolve
+from mlops.judgement.bootstrap import independent_difference
+from mlops.judgement.metrics import resolve
+from mlops.project import params
 
 SIZES = (1_000, 10_000, 100_000)
 SEEDS = 3

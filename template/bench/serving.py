@@ -133,10 +133,10 @@ def prepare(folder: Path) -> dict[str, Server]:
 
 def rows(project: Project) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return 1,000 holdout rows, raw and as features; none of them lacks a value."""
-    from mlops import artifact
-    from mlops.table import to_columns
+    from mlops.artifact import model_folder
+    from mlops.artifact.table import to_columns
 
-    model = artifact.load(project.folder / "models")
+    model = model_folder.load(project.folder / "models")
     holdout = pd.read_parquet(project.folder / "data/holdout.parquet").dropna().head(1000)
     raw = holdout[model.facts.inputs].reset_index(drop=True)
     return raw, pd.DataFrame(model.build_features(to_columns(raw))).astype("float32")

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from mlops import params
-from mlops.artifact import Array, to_matrix
-from mlops.canary_gate import distance
-from mlops.table import to_columns
+from mlops.artifact.model_folder import Array, to_matrix
+from mlops.artifact.table import to_columns
+from mlops.project import params
+from mlops.trial.canary_gate import distance
 from model import build_estimator, build_features, load_data
 
 WINTER, SPRING = (1, 2, 3), (4, 5, 6)

@@ -16,11 +16,12 @@ import yaml
 from projects import EXAMPLE, ROOT
 from tiny_export import write_export
 
-from mlops import params, smoke_checks
 from mlops.delivery import checks, deploy
 from mlops.delivery.tunnel import free_port
-from mlops.errors import MlopsError
-from mlops.service_client import NoAnswerError, Service
+from mlops.project import params
+from mlops.project.errors import MlopsError
+from mlops.trial import smoke_checks
+from mlops.trial.service_client import NoAnswerError, Service
 
 DOUBLES = ROOT / "tests" / "doubles"
 REPOSITORY = "ghcr.io/ada/flight-delays"

@@ -12,9 +12,9 @@ import pytest
 from places import BROKEN, CANDIDATE, CHAMPION, REPOSITORY, SHIFTED, Images, Place
 from projects import ROOT
 
-from mlops import params
 from mlops.delivery import deploy
-from mlops.errors import MlopsError
+from mlops.project import params
+from mlops.project.errors import MlopsError
 
 TAG = f"{REPOSITORY}:production"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from mlops.delivery.tunnel import Tunnel, free_port
-from mlops.errors import MlopsError
+from mlops.project.errors import MlopsError
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
 

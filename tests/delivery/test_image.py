@@ -254,7 +254,7 @@ def test_sigterm_ends_it_in_time_and_with_every_record(image: Image, running: Se
 
 
 def test_a_model_that_serves_as_skops_brings_its_own_lock(docker: Docker, tmp_path: Path) -> None:
-    for path in [*CONTEXT, "src/mlops/errors.py"]:
+    for path in [*CONTEXT, "src/mlops/project/errors.py"]:
         copy_from_root(path, tmp_path)
     (tmp_path / "build/image/model").mkdir(parents=True)
     (tmp_path / "build/image/model/model.skops").write_bytes(b"a model")

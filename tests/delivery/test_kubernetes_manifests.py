@@ -11,7 +11,7 @@ import yaml
 from projects import ROOT
 
 from mlops.delivery import manifests
-from mlops.errors import MlopsError
+from mlops.project.errors import MlopsError
 
 pytestmark = [
     pytest.mark.skipif(

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from projects import ROOT
 
-from mlops.params import Drift, flatten
+from mlops.project.params import Drift, flatten
 from mlops.serving import settings
 
 MONITORING = ROOT / "deploy" / "monitoring"

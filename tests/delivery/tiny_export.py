@@ -7,7 +7,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from mlops import artifact, files
+from mlops.artifact import model_folder
+from mlops.project import files
 
 FEATURES = '''"""Two numbers."""
 
@@ -24,8 +25,8 @@ def write_export(folder: Path, version: int, shift: float = 0.0) -> Path:
     model = folder / "model"
     model.mkdir(parents=True)
     graph = logistic_graph(bias=shift + version / 1000)  # each version has a file of its own
-    (model / artifact.ONNX).write_bytes(graph.SerializeToString())
-    (model / artifact.FEATURES).write_text(FEATURES)
+    (model / model_folder.ONNX).write_bytes(graph.SerializeToString())
+    (model / model_folder.FEATURES).write_text(FEATURES)
     facts = {
         "task": "binary",
         "target": "late",
@@ -40,16 +41,16 @@ def write_export(folder: Path, version: int, shift: float = 0.0) -> Path:
         "schema_columns": {"a": "float64", "b": "float64", "late": "int64"},
         "code": {},
         "data_md5": "da7a",
-        "model_md5": files.md5(model / artifact.ONNX),
+        "model_md5": files.md5(model / model_folder.ONNX),
         "requirements_md5": "10cc",
     }
-    (model / artifact.FACTS).write_text(json.dumps(facts))
+    (model / model_folder.FACTS).write_text(json.dumps(facts))
     lineage = {"name": "flight-delays", "version": version, "aliases": [], "commit": "c0ffee"}
     lineage |= {"window": "2013-01 to 2013-03", "metrics": {"roc_auc": 0.7}, "finding": "better"}
     (model / "version.json").write_text(json.dumps(lineage))
     table = np.random.default_rng(1).normal(size=(ROWS, 2)).round(3)
     columns = {"a": table[:, 0], "b": table[:, 1]}
-    scores = artifact.load(model).predict(columns)
+    scores = model_folder.load(model).predict(columns)
     rows = [{"a": float(a), "b": float(b)} for a, b in table]
     sample = {"columns": ["a", "b"], "rows": rows, "scores": scores.tolist()}
     (folder / "sample.json").write_text(json.dumps(sample))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mlops.params import Drift
+from mlops.project.params import Drift
 
 Json = dict[str, Any]
 

@@ -12,7 +12,7 @@ import pytest
 
 from mlops.drift.columns import Judged, Wanted, judge
 from mlops.drift.rows import Rows
-from mlops.errors import MlopsError
+from mlops.project.errors import MlopsError
 
 ROWS = 4000
 NUMERIC = ("float", "whole", "nullable", "constant", "infinite", "flag")

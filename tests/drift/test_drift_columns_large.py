@@ -14,15 +14,15 @@ import pyarrow.parquet
 import pytest
 from scipy import stats
 
+from mlops.artifact.table import in_window
 from mlops.drift import all_rows, categorical, many, tally
 from mlops.drift.all_rows import Bounds, bound
 from mlops.drift.distance import sampling_error
 from mlops.drift.rows import Rows
 from mlops.drift.survey import survey
 from mlops.drift.tally import Numbers
-from mlops.errors import MlopsError
-from mlops.params import Window
-from mlops.table import in_window
+from mlops.project.errors import MlopsError
+from mlops.project.params import Window
 
 SHAPES: dict[str, Callable[[np.random.Generator, int], Any]] = {
     "normal": lambda rng, n: rng.normal(size=n),

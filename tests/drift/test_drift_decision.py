@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mlops.drift.decision import IMPORTANCE, checked, decide, unanswered
-from mlops.params import Retrain
+from mlops.project.params import Retrain
 
 JULY = {"start": "2013-07-01", "end": "2013-07-31", "window": "2013-07", "fingerprint": "f7"}
 

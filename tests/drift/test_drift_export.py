@@ -17,8 +17,8 @@ from monthly_checks import check, nothing_new, too_few
 from prometheus_client.parser import text_string_to_metric_families
 from running_prometheus import MONITORING, Prometheus, free_address, program
 
-from mlops import files
 from mlops.drift import export, history
+from mlops.project import files
 
 BOARD = json.loads((MONITORING / "grafana/board.json").read_text(encoding="utf-8"))["panels"]
 PANELS = BOARD[[panel["type"] for panel in BOARD].index("row") + 1 :]

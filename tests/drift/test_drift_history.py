@@ -11,8 +11,9 @@ import matplotlib
 import pytest
 from monthly_checks import HOLDOUT, YEAR, check, nothing_new, too_few
 
-from mlops import cli, files
+from mlops import cli
 from mlops.drift import history, history_plot
+from mlops.project import files
 
 LINES = files.STORE / "drift.jsonl"
 

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from mlops.drift.period import containing, first_from, last_day, newest_complete
-from mlops.params import Period
+from mlops.project.params import Period
 
 
 @pytest.mark.parametrize(

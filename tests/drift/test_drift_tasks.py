@@ -9,10 +9,11 @@ import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from watched_project import violated
 
-from mlops import artifact, files, skops_model
-from mlops.compare import Champion
+from mlops.artifact import model_folder, skops_model
 from mlops.drift import answers, check
-from mlops.params import Params
+from mlops.judgement.compare import Champion
+from mlops.project import files
+from mlops.project.params import Params
 
 FEATURES = """
 def build_features(columns):
@@ -44,8 +45,8 @@ def champion(task: str, table: pd.DataFrame, folder: Path) -> Champion:
     kind: Any = LogisticRegression if task == "multiclass" else LinearRegression
     model = kind().fit(matrix, january["outcome"])
     folder.mkdir()
-    (folder / artifact.SKOPS).write_bytes(skops_model.dump(model))
-    (folder / artifact.FEATURES).write_text(FEATURES)
+    (folder / model_folder.SKOPS).write_bytes(skops_model.dump(model))
+    (folder / model_folder.FEATURES).write_text(FEATURES)
     described = {
         "task": task,
         "runtime": "skops",
@@ -63,8 +64,10 @@ def champion(task: str, table: pd.DataFrame, folder: Path) -> Champion:
         "model_md5": "",
         "requirements_md5": "",
     }
-    (folder / artifact.FACTS).write_text(artifact.Facts.model_validate(described).model_dump_json())
-    return Champion(7, artifact.load(folder))
+    (folder / model_folder.FACTS).write_text(
+        model_folder.Facts.model_validate(described).model_dump_json()
+    )
+    return Champion(7, model_folder.load(folder))
 
 
 def watch(

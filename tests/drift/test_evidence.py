@@ -11,9 +11,9 @@ from comment import assert_harmless, plain, table, tables
 from retraining_reports import category, column, comparison, drift, question, unanswered, worse
 from workbench import Workbench
 
-from mlops import evidence, report
-from mlops.drift import summary, tuning
-from mlops.params import Drift
+from mlops.drift import evidence, summary, tuning
+from mlops.project.params import Drift
+from mlops.report import comment
 
 HEADINGS = re.compile(
     r"^### (What moved|What happens next|What retraining changes|What you decide)$"
@@ -34,7 +34,7 @@ HOSTILE = [
 
 def assert_only_text(text: str) -> None:
     """Assert that a text has no more structure than its template gives it."""
-    assert len(text) <= report.LIMIT
+    assert len(text) <= comment.LIMIT
     assert_harmless(HEADINGS.sub("", DIFF.sub("", text)))
 
 
@@ -314,13 +314,13 @@ def test_the_report_is_cut_before_what_is_decided() -> None:
     judged = comparison()
     judged["slices"] = [judged["slices"][0] | {"value": f"number {n}"} for n in range(5_000)]
     text = body(drift(), judged)
-    assert len(text) > report.LIMIT / 2
+    assert len(text) > comment.LIMIT / 2
     assert "more rows, left out to fit into a comment" in text
     assert len(cells(text, 1)) == 3
 
 
 def test_a_report_that_cannot_fit_is_left_to_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "LIMIT", len(body(drift(), comparison())) // 2)
+    monkeypatch.setattr(comment, "LIMIT", len(body(drift(), comparison())) // 2)
     text = evidence.body(drift(), comparison())
     assert "The whole report" not in text
     assert "In `reports/retraining/2013-06-30/`: `drift.json`, why it was retrained;" in text

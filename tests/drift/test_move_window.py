@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from workbench import Workbench
 
-from mlops import move_window, params
-from mlops.errors import MlopsError
-from mlops.params import Data, Growth, Window
+from mlops.pipeline import move_window
+from mlops.project import params
+from mlops.project.errors import MlopsError
+from mlops.project.params import Data, Growth, Window
 
 EXAMPLE = Path(__file__).parents[1] / "example" / "params.yaml"
 SETTINGS = """\

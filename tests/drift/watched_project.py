@@ -9,10 +9,10 @@ import msgspec
 import pandas as pd
 from workbench import Workbench
 
-from mlops import artifact
+from mlops.artifact import model_folder
+from mlops.artifact.table import to_columns
 from mlops.serving.prediction_log import PredictionLog
 from mlops.serving.predictor import Record
-from mlops.table import to_columns
 
 ROWS = 8000  # of each window: the noise of 100 destinations then stays below their threshold
 MONTHS = {"2013-03": -4, "2013-04": 0, "2013-05": 5, "2013-06": 9, "2013-07": 13}  # weeks on
@@ -43,7 +43,7 @@ class Watched(Workbench):
 
     def log(self, folder: Path, table: pd.DataFrame, version: int = 1, factor: float = 1) -> None:
         """Write the log of a service that was asked for ``table``, hour by hour, with labels."""
-        scores = artifact.load(self / "models").predict(to_columns(table)) * factor
+        scores = model_folder.load(self / "models").predict(to_columns(table)) * factor
         hours = table["time_hour"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
         inputs = table.drop(columns="late").assign(time_hour=hours).to_dict("records")
         times = table["time_hour"].dt.to_pydatetime()

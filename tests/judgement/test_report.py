@@ -10,7 +10,7 @@ import pytest
 from comment import assert_harmless, parse, table, tables
 from workbench import Workbench
 
-from mlops import words
+from mlops.project import words
 
 NUMBER = re.compile(r"(?<![\w.])[+−-]?\d[\d,]*(?:\.\d+)?%?")
 

@@ -7,8 +7,8 @@ import pytest
 from comment import assert_harmless, plain, table, tables
 from workbench import Workbench
 
-from mlops import report
-from mlops.errors import MlopsError
+from mlops.project.errors import MlopsError
+from mlops.report import comment
 
 HOSTILE = [
     "a | b || c",
@@ -35,9 +35,9 @@ def comparison(blind: Workbench) -> dict[str, Any]:
     return dict(blind.json("comparison"))
 
 
-def rendered(content: dict[str, Any], template: str = "report.md.j2") -> str:
-    text = report.render(template, content)
-    assert len(text) <= report.LIMIT
+def rendered(content: dict[str, Any], template: str = "report/report.md.j2") -> str:
+    text = comment.render(template, content)
+    assert len(text) <= comment.LIMIT
     return text
 
 
@@ -95,20 +95,20 @@ def test_the_largest_report_fits(comparison: dict[str, Any]) -> None:
     text = rendered(comparison)
     assert_harmless(text)
     for first in ("slice", "setting", "check", "week"):
-        assert len(table(text, first)) >= report.FEWEST_ROWS
+        assert len(table(text, first)) >= comment.FEWEST_ROWS
     assert text.count("left out") >= 4
 
 
 def test_a_report_that_cannot_fit_says_so(comparison: dict[str, Any]) -> None:
     with pytest.raises(MlopsError, match=r"the report has \d,\d+ characters with every table cut"):
-        report.render("report.md.j2", comparison, limit=500)
+        comment.render("report/report.md.j2", comparison, limit=500)
 
 
 @pytest.mark.parametrize("value", HOSTILE, ids=lambda value: repr(value)[:20])
 def test_hostile_data_stay_text(value: str) -> None:
     failure = {"column": value, "check": value, "bad_rows": 3, "example": {value: value}}
     data = {"passed": False, "md5": "0f", "rows": 9, "schema": {}, "failures": [failure] * 900}
-    text = rendered(data, "refused.md.j2")
+    text = rendered(data, "report/refused.md.j2")
     assert_harmless(text)
     (rows,) = tables(text)
     assert rows[1][0].text.replace("\u200b", "") == plain(value)

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops.artifact import to_matrix
-from mlops.table import to_columns
+from mlops.artifact.model_folder import to_matrix
+from mlops.artifact.table import to_columns
 from model import build_estimator, build_features, load_data
 from model.features import PASSED_ON
 

@@ -42,8 +42,9 @@ CASES: dict[str, Spoil] = {
 
 def main() -> None:
     """Spoil the raw table in every way, validate each, and print what came of it as JSON."""
-    from mlops import files, params, validate
-    from mlops.errors import MlopsError
+    from mlops.pipeline import validate
+    from mlops.project import files, params
+    from mlops.project.errors import MlopsError
 
     whole = pd.read_parquet(files.RAW)
     # Some of every day: the windows stay covered, and thirteen validations stay quick.

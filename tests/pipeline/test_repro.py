@@ -14,12 +14,15 @@ from projects import Project
 
 STAGES = ("ingest", "validate", "features", "train", "evaluate")
 
+WINGS = ("project", "artifact", "registry", "judgement", "pipeline", "store")
+
 # Modules that carry inputs and outputs about and cannot change what is computed from them.
 PLUMBING = {
     f"src/mlops/{name}.py"
     for name in (
-        *("__init__", "cli", "database", "errors", "files", "git", "params", "progress"),
-        *("store_artifacts", "tracking", "training_run"),
+        *("__init__", "cli", "project/errors", "project/files", "project/git", "project/params"),
+        *("project/progress", "registry/database", "registry/tracking", "registry/training_run"),
+        *("store/artifacts", *(f"{wing}/__init__" for wing in WINGS)),
     )
 } | {"src/model/__init__.py"}
 
@@ -158,7 +161,7 @@ def test_killed_stage_is_repaired_by_the_next_run(
     marker = tmp_path / "started"
     # Not a comment only: the stage stops where its file is half done, and is killed there.
     module = {"features": "features", "train": "train", "evaluate": "evaluate"}[stage]
-    source = project / f"src/mlops/{module}.py"
+    source = project / f"src/mlops/pipeline/{module}.py"
     whole = source.read_text()
     source.write_text(
         f"{whole}\n\nimport time as _time\n_write = files.write_atomic\n\n\n"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from projects import Project
 
-from mlops import artifact, sample
-from mlops.table import read
+from mlops.artifact import model_folder, sample
+from mlops.artifact.table import read
 
 DEPARTURE = '    departure = _minute_of_day(columns["sched_dep_time"])\n'
 # Feature code that is not the model's, by what it does to the service.
@@ -25,10 +25,10 @@ def make_export(trained: Project, folder: Path) -> Path:
     """Export the trained model as version 1."""
     model = folder / "model"
     model.mkdir(parents=True)
-    for name in (artifact.ONNX, artifact.FEATURES, artifact.FACTS):
+    for name in (model_folder.ONNX, model_folder.FEATURES, model_folder.FACTS):
         shutil.copyfile(trained / f"models/{name}", model / name)
     (model / "version.json").write_text('{"name": "flight-delays", "version": 1}')
-    content = sample.build(artifact.load(model), read(trained / "data/holdout.parquet"), seed=1)
+    content = sample.build(model_folder.load(model), read(trained / "data/holdout.parquet"), seed=1)
     (folder / "sample.json").write_text(json.dumps(content))
     return folder
 
@@ -36,7 +36,7 @@ def make_export(trained: Project, folder: Path) -> Path:
 def alter(export: Path, kind: str, folder: Path) -> Path:
     """Copy an export with other feature code around the same model."""
     shutil.copytree(export, folder)
-    code = folder / "model" / artifact.FEATURES
+    code = folder / "model" / model_folder.FEATURES
     text = code.read_text()
     assert text.count(DEPARTURE) == 1
     code.write_text(text.replace(DEPARTURE, ALTERED[kind]))

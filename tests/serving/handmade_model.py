@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from mlops import artifact
+from mlops.artifact import model_folder
 
 FEATURES = '''"""A number, and the length of a text."""
 
@@ -62,8 +62,8 @@ def write_model(folder: Path, task: str, outputs: int, softmax: bool, **facts: A
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
     content = model.SerializeToString()
-    (folder / artifact.ONNX).write_bytes(content)
-    (folder / artifact.FEATURES).write_text(FEATURES)
+    (folder / model_folder.ONNX).write_bytes(content)
+    (folder / model_folder.FEATURES).write_text(FEATURES)
     described = {
         "task": task,
         "target": "y",
@@ -81,9 +81,9 @@ def write_model(folder: Path, task: str, outputs: int, softmax: bool, **facts: A
         "model_md5": hashlib.md5(content, usedforsecurity=False).hexdigest(),
         "requirements_md5": "10cc",
     }
-    facts_read = artifact.Facts.model_validate(described | facts)
-    (folder / artifact.FACTS).write_text(facts_read.model_dump_json())
-    assert onnx.load(folder / artifact.ONNX)
+    facts_read = model_folder.Facts.model_validate(described | facts)
+    (folder / model_folder.FACTS).write_text(facts_read.model_dump_json())
+    assert onnx.load(folder / model_folder.ONNX)
     return folder
 
 

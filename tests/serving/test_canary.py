@@ -13,10 +13,12 @@ import pytest
 from altering_proxy import AlteringProxy, Asked, Reply
 from scipy.stats import ks_2samp
 
-from mlops import canary, canary_gate, cli, files
-from mlops.canary_window import Side, Window
-from mlops.errors import MlopsError
-from mlops.params import Canary, Params, load
+from mlops import cli
+from mlops.project import files
+from mlops.project.errors import MlopsError
+from mlops.project.params import Canary, Params, load
+from mlops.trial import canary, canary_gate
+from mlops.trial.canary_window import Side, Window
 
 EXAMPLE = Path(__file__).parents[1] / "example" / "params.yaml"
 PARAMS = load(EXAMPLE)

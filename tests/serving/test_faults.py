@@ -16,7 +16,7 @@ from running_service import JSON, RunningService
 from small_disk import SmallDisk
 from written_log import eventually
 
-from mlops import artifact, sample, table
+from mlops.artifact import model_folder, sample, table
 
 CLIENTS = 4
 REQUESTS_A_SECOND = 60.0  # of each client
@@ -153,7 +153,7 @@ def test_faults_under_load(
     disk: SmallDisk,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    model = artifact.load(trained / "models")
+    model = model_folder.load(trained / "models")
     content = sample.build(model, table.read(trained / "data/holdout.parquet"), 1)
     running = service(
         workers=2,

@@ -13,8 +13,9 @@ from projects import Project
 from workbench import Workbench
 from written_log import open_log
 
-from mlops import label, predictions
-from mlops.errors import MlopsError
+from mlops.predictions import label
+from mlops.predictions import log as prediction_log
+from mlops.project.errors import MlopsError
 from mlops.serving.log_file import TIME
 
 FIRST = datetime(2026, 11, 1, tzinfo=UTC)
@@ -79,7 +80,7 @@ def add(bench: Workbench, log: Path) -> Callable[..., str]:
 
 
 def labels_of(log: Path) -> dict[str, Any]:
-    records = predictions.read(str(log), *FOREVER, labelled=True).records
+    records = prediction_log.read(str(log), *FOREVER, labelled=True).records
     known = records[records["label"].notna()]
     return dict(zip(known["id"], known["label"], strict=True))
 
@@ -91,15 +92,15 @@ def test_a_span_of_time_is_read_from_the_files_that_hold_it(
     log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    parse = predictions._parse
+    parse = prediction_log._parse
 
     def noted(path: str, *rest: Any) -> Any:
         read.append(Path(path).name[12:20])
         return parse(path, *rest)
 
-    monkeypatch.setattr(predictions, "_parse", noted)
+    monkeypatch.setattr(prediction_log, "_parse", noted)
     start = FIRST + timedelta(days=1, hours=3)
-    found = predictions.read(str(log), start, start + timedelta(hours=4))
+    found = prediction_log.read(str(log), start, start + timedelta(hours=4))
     assert list(found.records["id"]) == ["1-3", "1-4", "1-5", "1-6"]
     assert list(found.records["time"]) == [start + timedelta(hours=hour) for hour in range(4)]
     assert read == ["20261102"]
@@ -110,7 +111,7 @@ def test_another_processs_file_does_not_end_this_ones(tmp_path: Path) -> None:
     late = FIRST + timedelta(days=2)
     write(tmp_path / "log", FIRST, record("a", FIRST), record("b", late), process="a" * 12)
     write(tmp_path / "log", FIRST + timedelta(days=1), process="b" * 12)
-    found = predictions.read(str(tmp_path / "log"), late, late + timedelta(hours=1))
+    found = prediction_log.read(str(tmp_path / "log"), late, late + timedelta(hours=1))
     assert list(found.records["id"]) == ["b"]
 
 
@@ -124,7 +125,7 @@ def test_features_have_the_types_of_the_schema(tmp_path: Path) -> None:
         "carrier": "string[pyarrow]; isin {}",
         "target": "int64",
     }
-    features = predictions.read(str(tmp_path / "log"), *FOREVER, dtypes=dtypes).features
+    features = prediction_log.read(str(tmp_path / "log"), *FOREVER, dtypes=dtypes).features
     assert list(features.columns) == ["wind", "seats", "when", "carrier"]
     types = ["float64", "int64", "datetime64[us, UTC]", "string"]
     assert [str(dtype) for dtype in features.dtypes] == types
@@ -134,7 +135,7 @@ def test_features_have_the_types_of_the_schema(tmp_path: Path) -> None:
 
 
 def test_without_a_schema_features_are_what_json_says(log: Path) -> None:
-    found = predictions.read(str(log), *FOREVER)
+    found = prediction_log.read(str(log), *FOREVER)
     assert set(found.features.columns) == {"when", "carrier", "seats", "wind"}
     assert found.features["seats"].dtype == "int64"
     assert found.features.index.equals(found.records.index)
@@ -147,7 +148,7 @@ def test_a_score_for_each_class(tmp_path: Path) -> None:
     lines = record("a", FIRST, scores=scores)
     del lines["score"]
     write(tmp_path / "log", FIRST, lines)
-    found = predictions.read(str(tmp_path / "log"), *FOREVER)
+    found = prediction_log.read(str(tmp_path / "log"), *FOREVER)
     assert found.scores.to_dict("records") == [scores]
 
 
@@ -157,14 +158,14 @@ def test_torn_and_damaged_lines_are_skipped_and_counted(log: Path) -> None:
         file.write(b'{"id":"torn","ti')
     lines = second.read_bytes().splitlines(keepends=True)
     second.write_bytes(b"".join([b"   \n", lines[0], b'{"id":\n', b"\0\0\n", b"[]\n", *lines[1:]]))
-    found = predictions.read(str(log), *FOREVER)
+    found = prediction_log.read(str(log), *FOREVER)
     assert len(found.records) == 30
     assert found.skipped == 4
 
 
 def test_a_record_that_is_there_twice_counts_once(log: Path) -> None:
     write(log, FIRST, record("0-0", FIRST), record("0-1", FIRST))
-    found = predictions.read(str(log), *FOREVER)
+    found = prediction_log.read(str(log), *FOREVER)
     assert len(found.records) == len(found.scores) == len(found.features) == 30
 
 
@@ -174,7 +175,7 @@ def test_what_the_service_wrote_last_is_there_while_it_writes(tmp_path: Path) ->
     running.append(json.dumps(record("a", now)).encode() + b"\n", 1)
     while not running.status().written:
         pass
-    found = predictions.read(str(tmp_path / "log"), now, now + timedelta(hours=1))
+    found = prediction_log.read(str(tmp_path / "log"), now, now + timedelta(hours=1))
     assert list(found.records["id"]) == ["a"]
     running.close(5)
 
@@ -183,20 +184,20 @@ def test_a_file_that_its_service_removes_meanwhile_is_no_error(
     add: Callable[..., str], log: Path
 ) -> None:
     (log / f"predictions-20261101T000000Z-{'f' * 12}-1.jsonl").symlink_to("removed")
-    assert len(predictions.read(str(log), *FOREVER).records) == 30
+    assert len(prediction_log.read(str(log), *FOREVER).records) == 30
     assert "id that the log does not know, such as stranger" in add("0-1,1", "stranger,1")
 
 
 def test_nothing_in_the_span_is_an_empty_table(log: Path) -> None:
     later = FOREVER[1]
-    found = predictions.read(str(log), later, later + timedelta(days=1), labelled=True)
+    found = prediction_log.read(str(log), later, later + timedelta(days=1), labelled=True)
     assert list(found.records.columns) == ["id", "time", "model_version", "label"]
     assert len(found.records) == len(found.features) == len(found.scores) == 0
 
 
 def test_no_log_is_said(tmp_path: Path) -> None:
     with pytest.raises(MlopsError, match=r"there is no prediction log in .*nowhere"):
-        predictions.read(str(tmp_path / "nowhere"), *FOREVER)
+        prediction_log.read(str(tmp_path / "nowhere"), *FOREVER)
 
 
 # Labels
@@ -207,7 +208,7 @@ def test_labels_join_by_id(add: Callable[..., str], log: Path) -> None:
     (path,) = (log / "labels").iterdir()
     assert said == f"labels.csv: 3 labels, now in labels/{path.name}\n"
     assert labels_of(log) == {"0-1": 1, "2-3": 0, "1-1": 1}
-    found = predictions.read(str(log), *FOREVER, labelled=True)
+    found = prediction_log.read(str(log), *FOREVER, labelled=True)
     assert str(found.records["label"].dtype) == "Int64"
     assert len(found.records) == 30
     assert str(pd.read_parquet(path)["label"].dtype) == "int64"

@@ -16,7 +16,7 @@ import duckdb
 import pytest
 from written_log import eventually, ids, line, open_log
 
-from mlops.errors import MlopsError
+from mlops.project.errors import MlopsError
 from mlops.serving import log_file, prediction_log
 from mlops.serving.log_file import PAGE, LogFile, fit_pages
 

@@ -14,7 +14,7 @@ import pytest
 from small_disk import SmallDisk
 from written_log import eventually, ids, line, open_log
 
-from mlops import predictions
+from mlops.predictions import log as predictions
 from mlops.serving import log_file, log_writer, prediction_log
 from mlops.serving.log_file import LogFile
 from mlops.serving.prediction_log import PredictionLog

@@ -13,7 +13,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 from written_log import eventually, ids, line, open_log
 
-from mlops import label, predictions
+from mlops.predictions import label
+from mlops.predictions import log as prediction_log
 from mlops.serving import log_upload
 
 URI = "s3://predictions/flights/log"
@@ -165,6 +166,6 @@ def test_a_log_on_s3_is_read_and_labelled(bucket: Bucket, tmp_path: Path) -> Non
     label.run(labels, URI, "binary")  # again: nothing new
     assert len([name for name in bucket.names() if name.startswith("flights/log/labels/")]) == 1
     day = datetime(2026, 11, 22, tzinfo=UTC)
-    found = predictions.read(URI, day, day + timedelta(days=1), labelled=True)
+    found = prediction_log.read(URI, day, day + timedelta(days=1), labelled=True)
     assert list(found.records["id"]) == ["a", "b"]
     assert found.records["label"].fillna(-1).tolist() == [-1, 1]

@@ -10,11 +10,13 @@ import yaml
 from pandera.pandas import Check, Column, DataFrameSchema
 from projects import Project
 
-from mlops import artifact, files, train
-from mlops.errors import MlopsError
-from mlops.params import Params
-from mlops.request_columns import describe
-from mlops.table import to_columns
+from mlops.artifact import model_folder
+from mlops.artifact.request_columns import describe
+from mlops.artifact.table import to_columns
+from mlops.pipeline import train
+from mlops.project import files
+from mlops.project.errors import MlopsError
+from mlops.project.params import Params
 
 TIMES = pd.to_datetime(["2013-01-01 00:00", "2013-01-02 12:00", "2013-01-09 00:00"], utc=True)
 
@@ -139,7 +141,7 @@ def test_missing_is_nan_in_training_whatever_pandas_called_it() -> None:
 
 
 def test_a_trained_model_describes_its_inputs_in_their_order(trained: Project) -> None:
-    facts = artifact.load(trained / "models").facts
+    facts = model_folder.load(trained / "models").facts
     assert [column.name for column in facts.columns] == facts.inputs
     columns = {column.name: column for column in facts.columns}
     assert (columns["sched_dep_time"].minimum, columns["sched_dep_time"].maximum) == (0, 2400)

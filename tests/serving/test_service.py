@@ -10,13 +10,13 @@ import pytest
 from projects import Project
 from running_service import JSON, RunningService
 
-from mlops import artifact, sample
-from mlops.table import read, to_columns
+from mlops.artifact import model_folder, sample
+from mlops.artifact.table import read, to_columns
 
 
 @pytest.fixture(scope="module")
-def model(trained: Project) -> artifact.ModelArtifact:
-    return artifact.load(trained / "models")
+def model(trained: Project) -> model_folder.ModelArtifact:
+    return model_folder.load(trained / "models")
 
 
 def wait_for(found: Any, what: str) -> Any:
@@ -46,7 +46,7 @@ def test_one_row_or_many_in_their_order(running: RunningService) -> None:
 
 
 def test_scores_are_those_of_training(
-    running: RunningService, model: artifact.ModelArtifact, trained: Project
+    running: RunningService, model: model_folder.ModelArtifact, trained: Project
 ) -> None:
     asked = sample.build(model, read(trained / "data/holdout.parquet"), seed=1)
     answered = running.predict(asked["rows"]).json()["predictions"]
@@ -55,7 +55,7 @@ def test_scores_are_those_of_training(
 
 
 def test_unknown_and_missing_are_predicted_as_training_does_and_counted(
-    running: RunningService, model: artifact.ModelArtifact, trained: Project
+    running: RunningService, model: model_folder.ModelArtifact, trained: Project
 ) -> None:
     column = to_columns(read(trained / "data/holdout.parquet").head(1))
     row = sample.build(model, read(trained / "data/holdout.parquet").head(1), seed=1)["rows"][0]
@@ -191,7 +191,7 @@ def test_every_answer_has_the_clients_request_id_or_one_of_ours(
     assert all(one.isascii() and len(one) < 40 for one in made)
 
 
-def test_health_and_model(running: RunningService, model: artifact.ModelArtifact) -> None:
+def test_health_and_model(running: RunningService, model: model_folder.ModelArtifact) -> None:
     ready = running.request("GET", "/ready")
     assert ready.status == 200
     log = ready.json().pop("prediction_log")

@@ -16,7 +16,7 @@ import pytest
 from projects import ROOT, Project
 from running_service import JSON, RunningService
 
-from mlops import artifact
+from mlops.artifact import model_folder
 
 
 def slow_request(running: RunningService, row: dict[str, Any]) -> tuple[socket.socket, bytes]:
@@ -174,7 +174,7 @@ def test_a_port_that_is_taken_is_named(trained: Project, tmp_path: Path) -> None
 
 def copy_model(trained: Project, folder: Path) -> Path:
     folder.mkdir()
-    for name in (artifact.ONNX, artifact.FEATURES, artifact.FACTS):
+    for name in (model_folder.ONNX, model_folder.FEATURES, model_folder.FACTS):
         (folder / name).write_bytes((trained / "models" / name).read_bytes())
     return folder
 
@@ -183,10 +183,10 @@ def test_a_model_that_cannot_be_served_is_refused_in_a_line(
     trained: Project, tmp_path: Path
 ) -> None:
     damaged = copy_model(trained, tmp_path / "damaged")
-    (damaged / artifact.ONNX).write_bytes((damaged / artifact.ONNX).read_bytes()[:-1])
+    (damaged / model_folder.ONNX).write_bytes((damaged / model_folder.ONNX).read_bytes()[:-1])
     old = copy_model(trained, tmp_path / "old")
-    facts = json.loads((old / artifact.FACTS).read_text())
-    (old / artifact.FACTS).write_text(json.dumps(facts | {"columns": []}))
+    facts = json.loads((old / model_folder.FACTS).read_text())
+    (old / model_folder.FACTS).write_text(json.dumps(facts | {"columns": []}))
     unread = copy_model(trained, tmp_path / "unread")
     (unread / "version.json").write_text("{")
     said = {
@@ -238,7 +238,7 @@ def test_a_person_serves_the_trained_model_with_one_command(trained: Project) ->
         except OSError:
             time.sleep(0.02)
     said = json.loads(connection.getresponse().read())
-    assert said["model_md5"] == artifact.load(trained / "models").facts.model_md5
+    assert said["model_md5"] == model_folder.load(trained / "models").facts.model_md5
     connection.close()
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from handmade_model import FEATURES, ROWS, write_model
 
-from mlops import artifact
+from mlops.artifact import model_folder
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def test_multiclass(service: Any, tmp_path: Path, columns: dict[str, Any]) -> No
         tmp_path / "model", "multiclass", 3, True, classes=classes, base_rate=base_rate
     )
     running = service(model, prediction_log_uri=tmp_path / "log", log_features=True)
-    expected = artifact.load(model).predict({name: part[:2] for name, part in columns.items()})
+    expected = model_folder.load(model).predict({name: part[:2] for name, part in columns.items()})
     answer = running.predict(ROWS).json()
     scores = [each["scores"] for each in answer["predictions"]]
     assert [list(each) for each in scores] == [["late", "on time", "7"]] * 2
@@ -84,10 +84,10 @@ def test_a_failure_of_the_users_code_is_an_error_of_ours_and_ends_nothing(
 ) -> None:
     model = write_model(tmp_path / "model", "regression", 1, False)
     broken = FEATURES.replace("    lengths", "    1 // int(max(columns['x']))\n    lengths")
-    (model / artifact.FEATURES).write_text(broken)
-    described = json.loads((model / artifact.FACTS).read_text())
+    (model / model_folder.FEATURES).write_text(broken)
+    described = json.loads((model / model_folder.FACTS).read_text())
     described["columns"][0]["example"] = 3.0
-    (model / artifact.FACTS).write_text(json.dumps(described))
+    (model / model_folder.FACTS).write_text(json.dumps(described))
     running = service(model)
     failed = running.predict(ROWS[0], **{"X-Request-ID": "unlucky"})
     assert (failed.status, failed.error["kind"]) == (500, "internal")

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from altering_proxy import AlteringProxy, Asked, Reply
 
-from mlops import cli, files, malformed, smoke, smoke_checks
-from mlops.errors import MlopsError
-from mlops.params import Params, load
-from mlops.service_client import Answer, scores
+from mlops import cli
+from mlops.project import files
+from mlops.project.errors import MlopsError
+from mlops.project.params import Params, load
+from mlops.trial import malformed, smoke, smoke_checks
+from mlops.trial.service_client import Answer, scores
 
 EXAMPLE = Path(__file__).parents[1] / "example" / "params.yaml"
 PARAMS = load(EXAMPLE)

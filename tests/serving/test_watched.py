@@ -13,7 +13,7 @@ from projects import Project
 from running_prometheus import MONITORING, Prometheus
 from running_service import RunningService
 
-from mlops import artifact
+from mlops.artifact import model_folder
 from mlops.serving.measures import Measures
 
 BOARD: dict[str, Any] = json.loads((MONITORING / "grafana/board.json").read_text(encoding="utf-8"))
@@ -41,7 +41,7 @@ def asked_for() -> set[str]:
 
 def said(running: RunningService, trained: Project) -> set[str]:
     """Return the metrics of this service, and of one on a model with several classes."""
-    loaded = artifact.load(trained / "models")
+    loaded = model_folder.load(trained / "models")
     facts = loaded.facts.model_copy(update={"task": "multiclass", "classes": ["a", "b", "c"]})
     several: Any = SimpleNamespace(facts=facts, name="several", version="1", lineage={})
     text = Measures(several, logs_predictions=False).text(None).decode()

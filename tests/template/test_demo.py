@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 from generation import ROOT
 
-from mlops import params
+from mlops.project import params
 
 
 @pytest.fixture

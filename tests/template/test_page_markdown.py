@@ -54,7 +54,7 @@ def test_both_charts_are_drawn() -> None:
 def test_charts_of_the_real_report_are_drawn() -> None:
     import mermaid
 
-    template = (ROOT / "src/mlops/report.md.j2").read_text(encoding="utf-8")
+    template = (ROOT / "src/mlops/report/report.md.j2").read_text(encoding="utf-8")
     sources = re.findall(r"```mermaid\n(.*?)```", template, re.DOTALL)
     values = [0.1, 0.2, 0.3]
     week = {"roc_auc": values}

@@ -18,7 +18,12 @@ def test_an_update_changes_the_machinery_only(tmp_path: Path) -> None:
     (project / "src" / "model" / "features.py").write_text("# mine\n")
     commit(project, "My own features")
 
-    for name in ("src/model/features.py", "src/mlops/errors.py", "params.yaml", "project.mk"):
+    for name in (
+        "src/model/features.py",
+        "src/mlops/project/errors.py",
+        "params.yaml",
+        "project.mk",
+    ):
         append(template / name, "# new in the template\n")
     (template / "src" / "mlops" / "added.py").write_text('"""New."""\n')
     commit(template, "A new version")
@@ -30,7 +35,7 @@ def test_an_update_changes_the_machinery_only(tmp_path: Path) -> None:
         ".cruft.json",
         "Makefile",
         "src/mlops/added.py",
-        "src/mlops/errors.py",
+        "src/mlops/project/errors.py",
         # The copy of the flights that the machinery is tested with.
         "tests/example/model/features.py",
         "tests/example/params.yaml",

@@ -116,13 +116,13 @@ def linked(start: Linked, tmp_path: Path) -> Linked:
 
 def both_change_the_same_line(template: Path, project: Path) -> None:
     line = '"""The one exception that is the user\'s to fix."""'
-    edit(project / "src/mlops/errors.py", line, '"""Mine."""')
+    edit(project / "src/mlops/project/errors.py", line, '"""Mine."""')
     append(project, *YOURS)
     commit(project, "My own")
-    edit(template / "src/mlops/errors.py", line, '"""The template\'s."""')
+    edit(template / "src/mlops/project/errors.py", line, '"""The template\'s."""')
     append(template, *YOURS[:3], "{{cookiecutter.project_slug}}/README.md")
-    append(template, "src/mlops/git.py", "src/mlops/added.py")
-    (template / "src/mlops/words.py").unlink()
+    append(template, "src/mlops/project/git.py", "src/mlops/added.py")
+    (template / "src/mlops/project/words.py").unlink()
     commit(template, "A new version")
 
 
@@ -165,17 +165,17 @@ def test_the_workflow_opens_a_draft_that_shows_the_conflict(tmp_path: Path, star
         assert changed == {
             ".cruft.json",
             "src/mlops/added.py",
-            "src/mlops/errors.py",
-            "src/mlops/git.py",
-            "src/mlops/words.py",
+            "src/mlops/project/errors.py",
+            "src/mlops/project/git.py",
+            "src/mlops/project/words.py",
             # The copy of the flights that the machinery is tested with.
             "tests/example/model/features.py",
             "tests/example/params.yaml",
         }
         for name in changed:
             assert f"- `{name}`" in pull["body"]
-        assert "- `src/mlops/words.py` (gone)" in pull["body"]
-        assert b"<<<<<<< ours" in theirs["src/mlops/errors.py"]
+        assert "- `src/mlops/project/words.py` (gone)" in pull["body"]
+        assert b"<<<<<<< ours" in theirs["src/mlops/project/errors.py"]
         assert json.loads(theirs[".cruft.json"])["commit"] == new
         assert here.github.refused == []
         recorded.check(here.github.requests)
@@ -184,12 +184,12 @@ def test_the_workflow_opens_a_draft_that_shows_the_conflict(tmp_path: Path, star
 def test_what_git_cannot_merge_is_shown_and_not_committed(linked: Linked) -> None:
     # Because of the file that is gone, cruft lets git merge none of the others.
     line = '"""The one exception that is the user\'s to fix."""'
-    edit(linked.project / "src/mlops/errors.py", line, "# ``` mine")
-    append(linked.project, "src/mlops/words.py", "src/mlops/added.py", "notes.txt")
+    edit(linked.project / "src/mlops/project/errors.py", line, "# ``` mine")
+    append(linked.project, "src/mlops/project/words.py", "src/mlops/added.py", "notes.txt")
     commit(linked.project, "My own")
-    edit(linked.template / "src/mlops/errors.py", line, "# ```` the template's")
-    append(linked.template, "src/mlops/git.py", "src/mlops/added.py")
-    (linked.template / "src/mlops/words.py").unlink()
+    edit(linked.template / "src/mlops/project/errors.py", line, "# ```` the template's")
+    append(linked.template, "src/mlops/project/git.py", "src/mlops/added.py")
+    (linked.template / "src/mlops/project/words.py").unlink()
     commit(linked.template, "A new version")
     append(linked.project, "notes.txt", "unfinished.py")
 
@@ -197,17 +197,20 @@ def test_what_git_cannot_merge_is_shown_and_not_committed(linked: Linked) -> Non
     assert done.code == 0
     assert done.output.startswith("title=Update from the template (")
     assert "### 3 conflicts to resolve by hand" in linked.body
-    rejected = linked.body.split("**`src/mlops/errors.py`**: not in the branch")[1]
-    assert "`````diff\ndiff a/src/mlops/errors.py b/src/mlops/errors.py\t(rejected" in rejected
+    rejected = linked.body.split("**`src/mlops/project/errors.py`**: not in the branch")[1]
+    assert (
+        "`````diff\ndiff a/src/mlops/project/errors.py b/src/mlops/project/errors.py\t(rejected"
+        in rejected
+    )
     assert f"\n-{line}\n+# ```` the template's\n" in rejected
     assert "error: src/mlops/added.py: already exists in working directory" in linked.body
-    assert "**`src/mlops/words.py`**: not in the branch" in linked.body
-    assert "error: src/mlops/words.py: patch does not apply" in linked.body
+    assert "**`src/mlops/project/words.py`**: not in the branch" in linked.body
+    assert "error: src/mlops/project/words.py: patch does not apply" in linked.body
     # It all happened in a copy.
     status = succeed("git", "status", "--porcelain", cwd=linked.project)
     assert status == " M notes.txt\n?? unfinished.py\n"
     assert "linked" not in succeed("git", "worktree", "list", cwd=linked.project).split("\n", 1)[1]
-    assert linked.apply() == [".cruft.json", "src/mlops/git.py"]
+    assert linked.apply() == [".cruft.json", "src/mlops/project/git.py"]
 
 
 def test_with_nothing_to_propose_it_says_why(linked: Linked) -> None:

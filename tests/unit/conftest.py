@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 from toy_project import ToyProject
 
-from mlops import promotion, tracking
+from mlops.registry import promotion, tracking
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,8 @@ from math import erf, sqrt
 import numpy as np
 import pytest
 
-from mlops.bootstrap import Difference, independent_difference, paired_difference
-from mlops.metrics import resolve
+from mlops.judgement.bootstrap import Difference, independent_difference, paired_difference
+from mlops.judgement.metrics import resolve
 
 SAME = {"rel": 0, "abs": 1e-9}
 

@@ -8,7 +8,8 @@ import pytest
 from comment import assert_harmless, plain, table
 from toy_project import NAME, ToyProject
 
-from mlops import card, files, promotion, registry, tracking
+from mlops.project import files
+from mlops.registry import card, promotion, tracking, versions
 
 IMAGE = f"ghcr.io/amelia/flights@sha256:{'7' * 64}"
 HOSTILE = [
@@ -68,7 +69,7 @@ def test_a_card_says_what_is_on_record(
     monkeypatch.setenv("GITHUB_REPOSITORY", "amelia/flights")
     project.hold_out()
     project.register(3)
-    registry.record_image(tracking.connect(), project.params, 3, IMAGE)
+    versions.record_image(tracking.connect(), project.params, 3, IMAGE)
     promotion.promote(tracking.connect(), project.params, 3, "the airport moved")
     text = written(project, "champion")
     assert capsys.readouterr().out == text
@@ -103,7 +104,7 @@ def test_a_card_says_what_is_on_record(
 def test_where_something_is_missing_a_sentence_says_so(project: ToyProject) -> None:
     files.COMPARISON.unlink(missing_ok=True)
     project.train(3)
-    version = registry.register(project.params, tracking.connect())
+    version = versions.register(project.params, tracking.connect())
     text = written(project, version)
     assert "It is **not in production yet** (challenger); nobody has approved it." in text
     assert "It was never compared with a champion, so the gate is closed to it." in text
@@ -120,7 +121,7 @@ def test_a_judgement_of_another_model_is_not_on_the_card(project: ToyProject) ->
     stale = files.COMPARISON.read_bytes()
     project.train(4)
     files.COMPARISON.write_bytes(stale)
-    version = registry.register(project.params, tracking.connect())
+    version = versions.register(project.params, tracking.connect())
     assert "Finding" not in written(project, version)
 
 
@@ -145,7 +146,7 @@ def test_other_tasks(project: ToyProject, task: str) -> None:
     metric = "accuracy" if classes else "mean_absolute_error"
     files.write_json(files.METRICS, {metric: 0.5, "gone_in_1.10": 0.5, "calibration": 0.1})
     project.judge("better", True, 1)
-    version = registry.register(project.params, tracking.connect())
+    version = versions.register(project.params, tracking.connect())
     text = written(project, version)
     assert f"\n| {metric.replace('_', ' ')} {'↑' if classes else '↓'} | 0.500 | – | – |\n" in text
     assert "\n| gone in 1.10  | 0.500 | – | – |\n| calibration error ↓ | 0.100 |" in text
@@ -186,7 +187,7 @@ def test_what_has_not_the_form_of_a_commit_or_image_is_no_command(
     monkeypatch.setenv("GITHUB_REPOSITORY", "amelia/flights; rm -rf /")
     client = tracking.connect()
     client.set_model_version_tag(NAME, "2", "image", f"{IMAGE}\nrm -rf /")
-    found = registry.fetch(client, NAME, 2)
+    found = versions.fetch(client, NAME, 2)
     assert found is not None
     training = files.read_json(found[1] / "training.json", "")
     files.write_json(found[1] / "training.json", training | {"commit": "main; rm -rf /"})

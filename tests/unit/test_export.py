@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 from toy_project import NAME, ToyProject
 
-from mlops import artifact, export, files, registry, sample, tracking
-from mlops.errors import MlopsError
+from mlops.artifact import model_folder, sample
+from mlops.project import files
+from mlops.project.errors import MlopsError
+from mlops.registry import export, tracking, versions
 
 TARGET = Path("build/image")
 IMAGE = f"ghcr.io/amelia/flight-delays@sha256:{'0123456789abcdef' * 4}"
@@ -50,7 +52,7 @@ def test_an_export_has_what_a_service_needs(project: ToyProject) -> None:
     for name in ("model.onnx", "features.py", "model.json"):
         assert (TARGET / "model" / name).read_bytes() == (files.MODEL / name).read_bytes()
     told = json.loads((TARGET / "model/version.json").read_text())
-    lineage = registry.lineage(tracking.connect(), project.params, 3)
+    lineage = versions.lineage(tracking.connect(), project.params, 3)
     assert lineage.pop("audit") == []
     assert told == lineage
     assert (told["version"], told["aliases"], told["runtime"]) == (3, ["challenger"], "onnx")
@@ -87,7 +89,7 @@ def test_what_is_no_export_is_not_replaced(project: ToyProject) -> None:
     assert refused(lambda: run(2, Path())).endswith("no part of an export; name another folder")
 
 
-@pytest.mark.parametrize("step", ["mlops.export.shutil.copyfile", "pathlib.Path.replace"])
+@pytest.mark.parametrize("step", ["mlops.registry.export.shutil.copyfile", "pathlib.Path.replace"])
 def test_a_killed_export_leaves_the_old_one(
     project: ToyProject, killed_at: Callable[..., None], monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -121,7 +123,7 @@ def test_an_export_killed_between_two_moves_is_put_right(
 
 
 def test_a_model_that_is_not_what_was_registered_is_not_exported(project: ToyProject) -> None:
-    found = registry.fetch(tracking.connect(), NAME, 2)
+    found = versions.fetch(tracking.connect(), NAME, 2)
     assert found is not None
     (found[1] / "model.onnx").write_bytes(b"other")
     assert "model.onnx is not what was registered as" in refused(run)
@@ -144,7 +146,7 @@ def test_the_sample_is_what_the_model_said_of_the_holdout(project: ToyProject) -
     assert made["columns"] == ["a", "b"]
     assert len(made["rows"]) == len(made["scores"]) == sample.ROWS
     assert all(list(row) == ["a", "b"] for row in made["rows"])
-    model = artifact.load(TARGET / "model")
+    model = model_folder.load(TARGET / "model")
     rows = pd.DataFrame(made["rows"]).astype(float)
     again = model.predict({"a": rows["a"].to_numpy(), "b": rows["b"].to_numpy()})
     np.testing.assert_allclose(again, made["scores"], atol=1e-6)
@@ -166,7 +168,7 @@ def test_values_are_written_as_a_client_sends_them() -> None:
 
 def test_a_sample_of_a_few_rows_has_them_all(project: ToyProject) -> None:
     table = project.hold_out(rows=3)
-    made = sample.build(artifact.load(files.MODEL), table, seed=1)
+    made = sample.build(model_folder.load(files.MODEL), table, seed=1)
     assert [row["a"] for row in made["rows"]] == table["a"].tolist()
 
 
@@ -175,15 +177,15 @@ def test_a_sample_of_a_few_rows_has_them_all(project: ToyProject) -> None:
 
 def test_an_image_goes_on_record(project: ToyProject) -> None:
     client, params = tracking.connect(), project.params
-    assert registry.lineage(client, params, 2)["image"] is None
-    assert registry.record_image(client, params, "challenger", IMAGE) == 2
-    told = registry.lineage(client, params, 2)
+    assert versions.lineage(client, params, 2)["image"] is None
+    assert versions.record_image(client, params, "challenger", IMAGE) == 2
+    told = versions.lineage(client, params, 2)
     assert told["image"] == IMAGE
-    assert registry.field(told, "image") == IMAGE
-    assert registry.field(registry.lineage(client, params, 1), "image") == ""
-    assert (registry.field(told, "version"), registry.field(told, "passed")) == ("2", "true")
-    assert json.loads(registry.field(told, "aliases")) == ["challenger"]
-    sentence = refused(lambda: registry.field(told, "digest"))
+    assert versions.field(told, "image") == IMAGE
+    assert versions.field(versions.lineage(client, params, 1), "image") == ""
+    assert (versions.field(told, "version"), versions.field(told, "passed")) == ("2", "true")
+    assert json.loads(versions.field(told, "aliases")) == ["challenger"]
+    sentence = refused(lambda: versions.field(told, "digest"))
     assert re.match(r"a version has no field 'digest'; it has name, version, .*, image, ", sentence)
 
 
@@ -207,15 +209,15 @@ def test_what_could_mean_another_image_tomorrow_is_refused(
     project: ToyProject, reference: str
 ) -> None:
     sentence = refused(
-        lambda: registry.record_image(tracking.connect(), project.params, 2, reference)
+        lambda: versions.record_image(tracking.connect(), project.params, 2, reference)
     )
     assert "expected HOST[:PORT]/PATH@sha256:DIGEST with 64 hex digits" in sentence
-    assert registry.lineage(tracking.connect(), project.params, 2)["image"] is None
+    assert versions.lineage(tracking.connect(), project.params, 2)["image"] is None
 
 
 @pytest.mark.parametrize("host", ["ghcr.io", "localhost", "localhost:5000", "127.0.0.1:5000"])
 def test_images_of_any_registry_are_known(host: str) -> None:
-    assert registry.IMAGE.fullmatch(IMAGE.replace("ghcr.io", host))
+    assert versions.IMAGE.fullmatch(IMAGE.replace("ghcr.io", host))
 
 
 def test_a_killed_registration_with_a_sample_is_never_reachable(
@@ -224,12 +226,12 @@ def test_a_killed_registration_with_a_sample_is_never_reachable(
     project.hold_out()
     project.train(3)
     killed_at(
-        lambda: registry.register(project.params, tracking.connect()),
-        lambda die: monkeypatch.setattr("mlops.sample.write", die),
+        lambda: versions.register(project.params, tracking.connect()),
+        lambda die: monkeypatch.setattr("mlops.artifact.sample.write", die),
     )
     assert project.aliases() == {"champion": 1, "challenger": 2}
-    version = registry.register(project.params, tracking.connect())
-    found = registry.fetch(tracking.connect(), NAME, version)
+    version = versions.register(project.params, tracking.connect())
+    found = versions.fetch(tracking.connect(), NAME, version)
     assert found is not None
     assert (found[1] / "sample.json").is_file()
 
@@ -237,6 +239,6 @@ def test_a_killed_registration_with_a_sample_is_never_reachable(
 def test_a_holdout_of_other_columns_registers_nothing(project: ToyProject) -> None:
     project.hold_out().drop(columns="b").to_parquet(files.HOLDOUT, index=False)
     project.train(3)
-    sentence = refused(lambda: registry.register(project.params, tracking.connect()))
+    sentence = refused(lambda: versions.register(project.params, tracking.connect()))
     assert "needs column b" in sentence
     assert project.aliases() == {"champion": 1, "challenger": 2}

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mlops import files, skops_model
+from mlops.artifact import skops_model
+from mlops.project import files
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,8 +12,8 @@ from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, TargetEncoder
 
-from mlops.errors import MlopsError
-from mlops.onnx_graph import check_agreement, to_onnx
+from mlops.artifact.onnx_graph import check_agreement, to_onnx
+from mlops.project.errors import MlopsError
 
 X = np.random.default_rng(0).integers(0, 5, (300, 2)).astype(np.float32)
 Y = np.arange(300) % 3

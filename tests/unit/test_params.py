@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from mlops.errors import MlopsError
-from mlops.params import Window, check_estimator_arguments, load
+from mlops.project.errors import MlopsError
+from mlops.project.params import Window, check_estimator_arguments, load
 
 EXAMPLE = Path(__file__).parents[1] / "example" / "params.yaml"
 

@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 from toy_project import NAME, ToyProject
 
-from mlops import artifact, audit, files, model_version, promotion, registry, tracking
-from mlops.errors import MlopsError
+from mlops.artifact import model_folder
+from mlops.project import files
+from mlops.project.errors import MlopsError
+from mlops.registry import audit, model_version, promotion, tracking, versions
 
 ROWS = np.random.default_rng(7).normal(size=(5, 2)).astype(np.float32)
 
@@ -34,8 +36,8 @@ REGISTER = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from toy_project import ToyProject
-from mlops import registry, tracking
-print("version", registry.register(ToyProject.params, tracking.connect()))
+from mlops.registry import tracking, versions
+print("version", versions.register(ToyProject.params, tracking.connect()))
 """
 
 
@@ -50,7 +52,7 @@ def refused(function: Callable[[], Any]) -> str:
 
 def champion_predicts(seed: int) -> None:
     """Assert that the champion loads and is the model trained with ``seed``."""
-    found = registry.fetch(tracking.connect(), NAME, "champion")
+    found = versions.fetch(tracking.connect(), NAME, "champion")
     assert found is not None
     record, _ = found
     assert record.tags["data_md5"] == f"da7a{seed}"
@@ -62,7 +64,7 @@ def champion_predicts(seed: int) -> None:
 
 
 def test_a_version_carries_its_files_and_its_history(project: ToyProject) -> None:
-    found = registry.fetch(tracking.connect(), NAME, "challenger")
+    found = versions.fetch(tracking.connect(), NAME, "challenger")
     assert found is not None
     record, folder = found
     assert {path.name for path in folder.iterdir()} >= {
@@ -92,7 +94,7 @@ def test_a_version_belongs_to_the_run_that_trained_it(project: ToyProject) -> No
     project.train(3)
     training = files.read_json(files.TRAINING, "")
     files.write_json(files.TRAINING, training | {"run_id": run})
-    version = registry.register(project.params, client)
+    version = versions.register(project.params, client)
     assert client.get_model_version(NAME, str(version)).run_id == run
 
 
@@ -113,12 +115,12 @@ def test_a_model_trained_in_another_job_brings_its_run_along(project: ToyProject
 def test_a_model_that_was_not_compared_does_not_pass(project: ToyProject) -> None:
     client = tracking.connect()
     project.train(3)
-    never = registry.register(project.params, client)
+    never = versions.register(project.params, client)
     project.judge("better", True, 1)
     stale = files.COMPARISON.read_text()
     project.train(4)
     files.COMPARISON.write_text(stale)
-    other = registry.register(project.params, client)
+    other = versions.register(project.params, client)
     for version in (never, other):
         tags = client.get_model_version(NAME, str(version)).tags
         assert (tags["finding"], tags["passed"]) == ("not compared", "false")
@@ -130,12 +132,12 @@ def test_a_model_that_was_not_compared_does_not_pass(project: ToyProject) -> Non
 def test_files_of_two_trainings_are_refused(project: ToyProject) -> None:
     client = tracking.connect()
     (files.MODEL / "model.onnx").write_bytes(b"half")
-    sentence = refused(lambda: registry.register(project.params, client))
+    sentence = refused(lambda: versions.register(project.params, client))
     assert sentence == "models is not what one training wrote; run `dvc repro` again"
     project.train(3)
     training = files.read_json(files.TRAINING, "")
     files.write_json(files.TRAINING, training | {"model_md5": "0"})
-    assert "is about another model" in refused(lambda: registry.register(project.params, client))
+    assert "is about another model" in refused(lambda: versions.register(project.params, client))
     assert project.aliases() == {"champion": 1, "challenger": 2}
 
 
@@ -143,7 +145,7 @@ def test_a_model_with_foreign_types_is_refused(
     project: ToyProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("skops.io.get_untrusted_types", lambda **_: ["sklearn.a", "os.system"])
-    sentence = refused(lambda: registry.register(project.params, tracking.connect()))
+    sentence = refused(lambda: versions.register(project.params, tracking.connect()))
     assert "models/model.skops needs os.system; only scikit-learn's own types" in sentence
 
 
@@ -157,7 +159,7 @@ def test_two_registrations_at_once_give_two_versions(project: ToyProject) -> Non
     assert {out.strip() for out, _ in said} == {"version 3", "version 4"}, said
     sources = set()
     for version in (3, 4):
-        found = registry.fetch(tracking.connect(), NAME, version)
+        found = versions.fetch(tracking.connect(), NAME, version)
         assert found is not None
         model_version.load(tracking.connect(), found[0])
         sources.add(found[0].source)
@@ -171,11 +173,11 @@ def test_a_killed_registration_is_never_reachable(
 ) -> None:
     project.train(3)
     killed_at(
-        lambda: registry.register(project.params, tracking.connect()),
+        lambda: versions.register(project.params, tracking.connect()),
         lambda die: monkeypatch.setattr(f"mlflow.MlflowClient.{step}", die),
     )
     assert project.aliases() == {"champion": 1, "challenger": 2}
-    assert registry.register(project.params, tracking.connect()) == 3
+    assert versions.register(project.params, tracking.connect()) == 3
     assert project.aliases()["challenger"] == 3
 
 
@@ -267,7 +269,7 @@ def test_an_override_needs_a_reason_and_goes_on_record(project: ToyProject) -> N
 
 def test_a_version_whose_files_changed_or_went_is_refused(project: ToyProject) -> None:
     client = tracking.connect()
-    found = registry.fetch(client, NAME, 2)
+    found = versions.fetch(client, NAME, 2)
     assert found is not None
     folder = found[1]
     intact = (folder / "model.onnx").read_bytes()
@@ -287,7 +289,7 @@ KILL_POINTS = [
     "mlflow.MlflowClient.set_registered_model_alias",
     "mlflow.MlflowClient.delete_registered_model_alias",
     "mlflow.MlflowClient.set_model_version_tag",
-    "mlops.audit.append",
+    "mlops.registry.audit.append",
     "mlflow.MlflowClient.delete_registered_model_tag",
 ]
 
@@ -302,7 +304,7 @@ def test_a_killed_promotion_is_finished_by_the_next(
     after: bool,
 ) -> None:
     owner, name = step.rsplit(".", 1)
-    original = getattr(audit if owner == "mlops.audit" else _client_class(), name)
+    original = getattr(audit if owner == "mlops.registry.audit" else _client_class(), name)
 
     def arm(die: Callable[..., None]) -> None:
         def do_and_die(*arguments: Any) -> None:
@@ -336,7 +338,7 @@ def test_a_killed_rollback_is_finished_and_not_undone(
     monkeypatch.chdir("../killed")
     killed_at(
         lambda: promotion.rollback(tracking.connect(), project.params),
-        lambda die: monkeypatch.setattr("mlops.audit.append", die),
+        lambda die: monkeypatch.setattr("mlops.registry.audit.append", die),
     )
     said = promotion.rollback(tracking.connect(), project.params)
     assert said == f"finished: {NAME} version 1 is now champion (was version 2)"
@@ -349,7 +351,7 @@ def test_a_rollback_first_finishes_a_killed_promotion(
 ) -> None:
     killed_at(
         lambda: promotion.promote(tracking.connect(), project.params),
-        lambda die: monkeypatch.setattr("mlops.audit.append", die),
+        lambda die: monkeypatch.setattr("mlops.registry.audit.append", die),
     )
     promotion.rollback(tracking.connect(), project.params)
     assert project.aliases() == {"champion": 1, "previous": 2}
@@ -386,7 +388,7 @@ def test_a_check_refuses_what_would_be_refused(project: ToyProject) -> None:
     assert "can become champion" in promotion.check_promotion(client, params, worse, "it snowed")
     checked = refused(lambda: promotion.check_rollback(client, params))
     assert checked == refused(lambda: promotion.rollback(client, params))
-    found = registry.fetch(client, NAME, 2)
+    found = versions.fetch(client, NAME, 2)
     assert found is not None
     (found[1] / "model.onnx").write_bytes(b"other")
     for check in (promotion.check_promotion, promotion.check_rollback):
@@ -417,7 +419,7 @@ def test_a_check_leaves_a_killed_promotion_to_the_next(
 
 def test_the_audit_record_names_the_image(project: ToyProject) -> None:
     client, image = tracking.connect(), f"ghcr.io/amelia/flights@sha256:{'7' * 64}"
-    registry.record_image(client, project.params, 2, image)
+    versions.record_image(client, project.params, 2, image)
     promotion.promote(client, project.params)
     promotion.rollback(client, project.params)
     promotion.rollback(client, project.params)
@@ -430,7 +432,7 @@ def test_the_audit_record_names_the_image(project: ToyProject) -> None:
 def test_lineage_tells_where_a_version_came_from(project: ToyProject) -> None:
     client = tracking.connect()
     promotion.promote(client, project.params)
-    told = registry.lineage(client, project.params, 2)
+    told = versions.lineage(client, project.params, 2)
     assert told["aliases"] == ["champion"]
     assert (told["commit"], told["dirty"]) == (f"{2:040x}", False)
     assert (told["data_md5"], told["window"], told["rows"]) == ("da7a2", "2013-01 to 2013-03", 200)
@@ -440,9 +442,9 @@ def test_lineage_tells_where_a_version_came_from(project: ToyProject) -> None:
     assert told["model_md5"] == files.md5(files.MODEL / "model.onnx")
     assert (told["seconds"], told["trained"]) == (1.5, "2013-04-01T00:00:00+00:00")
     assert [line["to"] for line in told["audit"]] == [2]
-    assert registry.lineage(client, project.params, "champion") == told
-    assert "has no version 9" in refused(lambda: registry.lineage(client, project.params, 9))
-    assert "the alias nobody" in refused(lambda: registry.lineage(client, project.params, "nobody"))
+    assert versions.lineage(client, project.params, "champion") == told
+    assert "has no version 9" in refused(lambda: versions.lineage(client, project.params, 9))
+    assert "the alias nobody" in refused(lambda: versions.lineage(client, project.params, "nobody"))
 
 
 def test_an_audit_line_that_was_cut_short_swallows_nothing(project: ToyProject) -> None:
@@ -485,7 +487,7 @@ def test_a_moved_store_loads_with_plain_mlflow(project: ToyProject, tmp_path: Pa
         check=False,
     )
     project.train(1)
-    expected = artifact.load(files.MODEL).predict({"a": ROWS[:, 0], "b": ROWS[:, 1]})
+    expected = model_folder.load(files.MODEL).predict({"a": ROWS[:, 0], "b": ROWS[:, 1]})
     first, second = said.stdout.splitlines()
     assert first.startswith("LogisticRegression "), said.stderr
     np.testing.assert_allclose(json.loads(first.split(" ", 1)[1]), expected, atol=1e-6)
@@ -496,7 +498,7 @@ def test_an_artifact_outside_the_store_is_not_read(project: ToyProject) -> None:
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    from mlops.store_artifacts import StoreArtifactRepository
+    from mlops.store.artifacts import StoreArtifactRepository
 
     uri = tracking.connect().tracking_uri
     with pytest.raises(MlopsError, match="would lie outside"):
@@ -553,7 +555,7 @@ def test_a_server_is_used_like_the_built_in_store(
     shutil.rmtree(files.STORE)
     monkeypatch.setenv(tracking.URI, server)
     client, params = tracking.connect(), project.params
-    assert registry.fetch(client, NAME, "champion") is None
+    assert versions.fetch(client, NAME, "champion") is None
     assert project.register(1, "first", champion=None) == 1
     promotion.promote(client, params)
     assert project.register(2) == 2
@@ -561,11 +563,11 @@ def test_a_server_is_used_like_the_built_in_store(
     promotion.rollback(client, params)
     assert project.aliases() == {"champion": 1, "previous": 2}
     champion_predicts(1)
-    found, again = (registry.fetch(client, NAME, "champion") for _ in range(2))
+    found, again = (versions.fetch(client, NAME, "champion") for _ in range(2))
     assert found is not None
     assert again is not None
     assert found[1] == again[1]
-    assert registry.lineage(client, params, 1)["aliases"] == ["champion"]
+    assert versions.lineage(client, params, 1)["aliases"] == ["champion"]
     assert [line["to"] for line in project.audit()] == [1, 2, 1]
     model = mlflow.sklearn.load_model(MODEL_URI)
     assert model.predict(ROWS).shape == (5,)

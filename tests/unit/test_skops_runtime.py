@@ -20,8 +20,10 @@ from sklearn.semi_supervised import LabelSpreading
 from toy_project import ToyProject
 from workbench import Workbench
 
-from mlops import artifact, files, registry, skops_model, tracking
-from mlops.errors import MlopsError
+from mlops.artifact import model_folder, skops_model
+from mlops.project import files
+from mlops.project.errors import MlopsError
+from mlops.registry import tracking, versions
 
 X = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
 Y = (X[:, 0] > 0).astype(int)
@@ -128,7 +130,7 @@ def test_onnx_names_the_way_out(project: Workbench) -> None:
 def test_the_model_is_the_skops_file(champion: Workbench) -> None:
     folder = champion / "models"
     assert {path.name for path in folder.iterdir()} == {"model.skops", "features.py", "model.json"}
-    model = artifact.load(folder)
+    model = model_folder.load(folder)
     assert (model.facts.runtime, model.model_path) == ("skops", folder / "model.skops")
     assert model.facts.model_md5 == files.md5(folder / "model.skops")
     assert champion.json("training")["model_md5"] == model.facts.model_md5
@@ -189,7 +191,7 @@ def test_an_export_is_what_was_trained(project: Workbench) -> None:
     names = {path.name for path in (project / "out/model").iterdir()}
     assert names == {"model.skops", "features.py", "model.json", "version.json"}
     sample = json.loads((project / "out/sample.json").read_text())
-    model = artifact.load(project / "out/model")
+    model = model_folder.load(project / "out/model")
     columns = {name: np.array([row[name] for row in sample["rows"]]) for name in ("a", "b")}
     np.testing.assert_allclose(model.predict(columns), sample["scores"], atol=1e-9)
     assert "served by scikit-learn itself (skops)" in (project / "out/model_card.md").read_text()
@@ -215,7 +217,7 @@ def test_models_from_before_there_was_a_choice_are_onnx(
     facts = json.loads((files.MODEL / "model.json").read_text())
     assert facts.pop("runtime") == "onnx"
     (files.MODEL / "model.json").write_text(json.dumps(facts))
-    assert artifact.load(files.MODEL).predict({"a": X[:, 0], "b": X[:, 1]}).shape == (60,)
+    assert model_folder.load(files.MODEL).predict({"a": X[:, 0], "b": X[:, 1]}).shape == (60,)
 
 
 # What is imported where
@@ -231,8 +233,8 @@ class NotInstalled:
 
 sys.meta_path.insert(0, NotInstalled())
 import numpy as np
-from mlops import artifact
-model = artifact.load(Path({folder!r}))
+from mlops.artifact import model_folder
+model = model_folder.load(Path({folder!r}))
 print(model.predict({{"a": np.zeros(2), "b": np.ones(2)}}).shape)
 print([name for name in ("onnxruntime", "sklearn", "skops") if name in sys.modules])
 """
@@ -252,8 +254,8 @@ def test_without_scikit_learn_it_says_what_to_install(champion: Workbench) -> No
     done = predicts(champion / "models", ["skops"])
     assert done.stdout == ""
     assert done.stderr.splitlines()[-1] == (
-        f"mlops.errors.MlopsError: {champion / 'models/model.skops'} is a model of scikit-learn "
-        "(serving.runtime: skops), but skops is not installed here; install what "
+        f"mlops.project.errors.MlopsError: {champion / 'models/model.skops'} is a model of "
+        "scikit-learn (serving.runtime: skops), but skops is not installed here; install what "
         "requirements-serve-skops.txt locks, as `make image` does for such a model"
     )
 
@@ -333,6 +335,6 @@ def test_a_champion_is_found_in_the_registry_by_its_own_file(
     project: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project.folder)
-    found = registry.fetch(tracking.connect(), "spread", "champion")
+    found = versions.fetch(tracking.connect(), "spread", "champion")
     assert found is not None
     assert found[0].tags["model_md5"] == files.md5(found[1] / "model.skops")

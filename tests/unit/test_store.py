@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from toy_project import NAME, ToyProject
 
-from mlops import audit, database, files, model_version, promotion, registry, store, tracking
-from mlops.errors import MlopsError
+from mlops.project import files
+from mlops.project.errors import MlopsError
+from mlops.registry import audit, database, model_version, promotion, tracking, versions
+from mlops.store import folder
 
-CONNECT = "from mlops import tracking; tracking.connect()"
+CONNECT = "from mlops.registry import tracking; tracking.connect()"
 
 
 def refused(function: Callable[[], Any]) -> str:
@@ -38,7 +40,7 @@ def content(folder: Path) -> dict[str, bytes]:
 def champion() -> int:
     """Return the champion's version after loading it."""
     client = tracking.connect()
-    found = registry.fetch(client, NAME, "champion")
+    found = versions.fetch(client, NAME, "champion")
     assert found is not None
     model_version.load(client, found[0])
     return int(found[0].version)
@@ -49,7 +51,7 @@ def restore(directory: Path, force: bool = False) -> None:
     from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Registry
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as Tracking
 
-    store.restore(directory, force)
+    folder.restore(directory, force)
     for engine in (*Registry._engine_map.values(), *Tracking._engine_map.values()):
         engine.dispose()
 
@@ -137,7 +139,7 @@ def test_a_saved_store_is_restored_whole(project: ToyProject, tmp_path: Path) ->
     (files.STORE / "dvc" / "object").write_bytes(b"data")
     (files.STORE / "drift.jsonl").write_bytes(b'{"id": "1"}\n')
     saved = tmp_path / "saved"
-    store.save(saved)
+    folder.save(saved)
     assert sorted(path.name for path in saved.iterdir()) == [
         *("artifacts", "audit.jsonl", "drift.jsonl", "dvc", "mlflow.db")
     ]
@@ -152,9 +154,9 @@ def test_a_saved_store_is_restored_whole(project: ToyProject, tmp_path: Path) ->
 
 
 def test_saving_again_replaces_the_copy(project: ToyProject, tmp_path: Path) -> None:
-    store.save(tmp_path / "saved")
+    folder.save(tmp_path / "saved")
     promotion.promote(tracking.connect(), project.params)
-    store.save(tmp_path / "saved")
+    folder.save(tmp_path / "saved")
     shutil.rmtree(files.STORE)
     restore(tmp_path / "saved")
     assert champion() == 2
@@ -164,7 +166,7 @@ def test_saving_again_replaces_the_copy(project: ToyProject, tmp_path: Path) -> 
 def test_a_save_during_a_write_is_of_one_moment(project: ToyProject, tmp_path: Path) -> None:
     writer = sqlite3.connect(files.STORE / database.NAME)
     writer.execute("UPDATE registered_model_aliases SET version = 2 WHERE alias = 'champion'")
-    store.save(tmp_path / "saved")
+    folder.save(tmp_path / "saved")
     writer.commit()
     writer.close()
     assert champion() == 2
@@ -173,16 +175,16 @@ def test_a_save_during_a_write_is_of_one_moment(project: ToyProject, tmp_path: P
 
 
 def test_a_damaged_store_is_not_saved(project: ToyProject, tmp_path: Path) -> None:
-    store.save(tmp_path / "saved")
+    folder.save(tmp_path / "saved")
     before = content(tmp_path / "saved")
     truncate()
-    sentence = refused(lambda: store.save(tmp_path / "saved"))
+    sentence = refused(lambda: folder.save(tmp_path / "saved"))
     assert sentence.startswith(".store/mlflow.db is damaged (")
     assert content(tmp_path / "saved") == before
 
 
 def test_a_damaged_store_is_replaced_and_kept_aside(project: ToyProject, tmp_path: Path) -> None:
-    store.save(tmp_path / "saved")
+    folder.save(tmp_path / "saved")
     left = truncate()
     restore(tmp_path / "saved")
     assert champion() == 1
@@ -192,15 +194,15 @@ def test_a_damaged_store_is_replaced_and_kept_aside(project: ToyProject, tmp_pat
 def test_a_save_goes_nowhere_else_than_to_a_store(project: ToyProject, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.tex").write_text("precious")
-    sentence = refused(lambda: store.save(tmp_path / "home"))
+    sentence = refused(lambda: folder.save(tmp_path / "home"))
     assert "holds thesis.tex, which is no part of a store" in sentence
     assert content(tmp_path / "home") == {"thesis.tex": b"precious"}
-    sentence = refused(lambda: store.save(tmp_path / "home" / "thesis.tex"))
+    sentence = refused(lambda: folder.save(tmp_path / "home" / "thesis.tex"))
     assert "is a file; name a folder" in sentence
 
 
 def test_versions_are_not_lost_without_force(project: ToyProject, tmp_path: Path) -> None:
-    store.save(tmp_path / "old")
+    folder.save(tmp_path / "old")
     project.register(3)
     before = content(files.STORE)
     sentence = refused(lambda: restore(tmp_path / "old"))
@@ -212,7 +214,7 @@ def test_versions_are_not_lost_without_force(project: ToyProject, tmp_path: Path
     restore(tmp_path / "old", force=True)
     assert set(project.aliases().values()) == {1, 2}
     shutil.copytree(".store.replaced", tmp_path / "new", ignore=lambda *_: ["lock"])
-    sentence = refused(lambda: store.save(tmp_path / "new"))
+    sentence = refused(lambda: folder.save(tmp_path / "new"))
     assert f"{tmp_path}/new has {NAME} 3, which .store lacks" in sentence
 
 
@@ -221,7 +223,7 @@ def test_a_version_number_given_twice_is_not_taken_for_the_same(
 ) -> None:
     shutil.copytree(files.STORE, tmp_path / "fork")
     project.register(3)
-    store.save(tmp_path / "third")
+    folder.save(tmp_path / "third")
     restore(tmp_path / "fork", force=True)
     project.register(4)
     assert f".store has {NAME} 3" in refused(lambda: restore(tmp_path / "third"))
@@ -232,7 +234,7 @@ def test_a_copy_that_is_not_whole_is_not_restored(
     project: ToyProject, tmp_path: Path, lost: str
 ) -> None:
     saved, before = tmp_path / "saved", content(files.STORE)
-    store.save(saved)
+    folder.save(saved)
     if lost == "artifacts":
         shutil.rmtree(saved / lost)
         expected = f"{saved} lacks the artifacts of {NAME} 1, {NAME} 2; restore from another folder"
@@ -251,7 +253,7 @@ def test_a_killed_restore_is_done_by_the_next(
     monkeypatch: pytest.MonkeyPatch,
     step: str,
 ) -> None:
-    store.save(tmp_path / "saved")
+    folder.save(tmp_path / "saved")
     before = content(files.STORE)
     killed_at(lambda: restore(tmp_path / "saved"), lambda die: monkeypatch.setattr(step, die))
     assert content(files.STORE) == before
@@ -263,7 +265,7 @@ def test_a_killed_restore_is_done_by_the_next(
 def test_a_restore_killed_between_its_two_moves_leaves_both_stores(
     project: ToyProject, tmp_path: Path, killed_at: Callable[..., None], monkeypatch: Any
 ) -> None:
-    store.save(tmp_path / "saved")
+    folder.save(tmp_path / "saved")
     before = content(files.STORE)
     _kill_at_second_move(killed_at, monkeypatch, lambda: restore(tmp_path / "saved"))
     sentence = refused(tracking.connect)
@@ -277,8 +279,8 @@ def test_a_save_killed_between_its_two_moves_loses_nothing(
     project: ToyProject, tmp_path: Path, killed_at: Callable[..., None], monkeypatch: Any
 ) -> None:
     saved = tmp_path / "saved"
-    store.save(saved)
-    _kill_at_second_move(killed_at, monkeypatch, lambda: store.save(saved))
+    folder.save(saved)
+    _kill_at_second_move(killed_at, monkeypatch, lambda: folder.save(saved))
     assert not saved.exists()
     restore(saved)
     assert champion() == 1

@@ -13,21 +13,15 @@ import yaml
 from projects import ROOT
 from toy_project import NAME, ToyProject
 
-from mlops import (
-    audit,
-    cli,
-    database,
-    files,
-    git_objects,
-    json_lines,
-    promotion,
-    registry,
-    store_branch,
-    tracking,
-)
-from mlops import store as local_store
+from mlops import cli
 from mlops.drift import history
-from mlops.errors import MlopsError
+from mlops.project import files, json_lines
+from mlops.project.errors import MlopsError
+from mlops.registry import audit, database, promotion, tracking
+from mlops.registry import versions as registry_versions
+from mlops.store import branch as store_branch
+from mlops.store import folder as local_store
+from mlops.store import git_objects
 
 ACTION = yaml.safe_load((ROOT / ".github/actions/store/action.yml").read_text(encoding="utf-8"))
 (STEP,) = ACTION["runs"]["steps"]
@@ -139,7 +133,7 @@ def test_a_pushed_store_is_pulled_whole_by_another_clone(
     assert pull() == f".store is pulled from mlops-store of origin: {message}"
     assert content() == expected
     client = tracking.connect()
-    assert registry.lineage(client, ToyProject.params, "champion")["version"] == 1
+    assert registry_versions.lineage(client, ToyProject.params, "champion")["version"] == 1
 
 
 def test_the_branch_is_one_commit_without_a_parent(here: Path) -> None:
@@ -386,7 +380,7 @@ def test_a_push_that_ended_before_the_answer_does_not_lock_us_out(
     store_branch.push()
     audit.append({"id": "1"})
     if ending == "killed":
-        step = "mlops.store_origin.remember"
+        step = "mlops.store.origin.remember"
         killed_at(store_branch.push, lambda die: monkeypatch.setattr(step, die))
         assert branch() != git("rev-parse", "refs/mlops/store")
     else:
@@ -398,7 +392,7 @@ def test_a_push_that_ended_before_the_answer_does_not_lock_us_out(
             return said
 
         with monkeypatch.context() as patch:
-            patch.setattr("mlops.store_origin.git", hang_up)
+            patch.setattr("mlops.store.origin.git", hang_up)
             assert " is saved in " in store_branch.push()
     audit.append({"id": "2"})
     store_branch.push()
@@ -406,7 +400,8 @@ def test_a_push_that_ended_before_the_answer_does_not_lock_us_out(
 
 
 @pytest.mark.parametrize(
-    "step", ["mlops.store_branch._keep_data", "mlops.store.restore", "mlops.store_origin.remember"]
+    "step",
+    ["mlops.store.branch._keep_data", "mlops.store.folder.restore", "mlops.store.origin.remember"],
 )
 def test_a_killed_pull_is_done_by_the_next(
     here: Path,

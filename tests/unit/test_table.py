@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops.artifact import load_features
-from mlops.errors import MlopsError
-from mlops.judgement import _groups
-from mlops.table import Inputs, read, to_columns
+from mlops.artifact.model_folder import load_features
+from mlops.artifact.table import Inputs, read, to_columns
+from mlops.judgement.finding import _groups
+from mlops.project.errors import MlopsError
 
 COLUMNS = {"hour": np.array([1, 2]), "carrier": np.array(["UA", None]), "late": np.array([0, 1])}
 
@@ -33,7 +33,7 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["import pandas", "from mlops.table import read", "from . import x"]
+    "line", ["import pandas", "from mlops.artifact.table import read", "from . import x"]
 )
 def test_feature_code_stands_on_its_own(tmp_path: Path, line: str) -> None:
     path = tmp_path / "features.py"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops import verdict
+from mlops.report import verdict
 
 
 def test_a_line_break_in_an_error_is_no_further_output(

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlops import artifact, files, registry, tracking
-from mlops.params import Params
+from mlops.artifact import model_folder
+from mlops.project import files
+from mlops.project.params import Params
+from mlops.registry import tracking, versions
 
 NAME = "flight-delays"
 FEATURES = '''"""Two numbers."""
@@ -49,14 +51,14 @@ class ToyProject:
         files.MODEL.mkdir()
         files.COMPARISON.unlink(missing_ok=True)
         onnx, skops_bytes = _fit(seed)
-        (files.MODEL / artifact.SKOPS).write_bytes(skops_bytes)
-        (files.MODEL / artifact.FEATURES).write_text(FEATURES)
+        (files.MODEL / model_folder.SKOPS).write_bytes(skops_bytes)
+        (files.MODEL / model_folder.FEATURES).write_text(FEATURES)
         if facts.get("runtime") == "skops":
-            model_md5 = files.md5(files.MODEL / artifact.SKOPS)
+            model_md5 = files.md5(files.MODEL / model_folder.SKOPS)
         else:
-            (files.MODEL / artifact.ONNX).write_bytes(onnx)
-            model_md5 = files.md5(files.MODEL / artifact.ONNX)
-        described = artifact.Facts.model_validate(
+            (files.MODEL / model_folder.ONNX).write_bytes(onnx)
+            model_md5 = files.md5(files.MODEL / model_folder.ONNX)
+        described = model_folder.Facts.model_validate(
             {
                 "task": "binary",
                 "target": "late",
@@ -75,7 +77,7 @@ class ToyProject:
             }
             | facts
         )
-        (files.MODEL / artifact.FACTS).write_text(described.model_dump_json())
+        (files.MODEL / model_folder.FACTS).write_text(described.model_dump_json())
         files.write_json(files.METRICS, {"rows": 90, "roc_auc": 0.7, "baseline": {"roc_auc": 0.5}})
         files.write_json(
             files.TRAINING,
@@ -97,7 +99,7 @@ class ToyProject:
     def judge(self, finding: str, passed: bool, champion: int | None) -> None:
         """Write the comparison of the trained model."""
         scores = {"metrics": {"roc_auc": 0.7}, "calibration": 0.03}
-        facts = artifact.load(files.MODEL).facts
+        facts = model_folder.load(files.MODEL).facts
         part = {"column": "b", "value": "high", "rows": 60, "verdict": "unclear"}
         groups = {"rows": [45, 45], "predicted": [0.3, 0.6], "seen": [0.25, 0.65]}
         files.write_json(
@@ -142,7 +144,7 @@ class ToyProject:
         """Train, judge and register; returns the version."""
         self.train(seed)
         self.judge(finding, passed, champion)
-        return registry.register(self.params, tracking.connect())
+        return versions.register(self.params, tracking.connect())
 
     def aliases(self) -> dict[str, int]:
         model = tracking.connect().get_registered_model(NAME)

@@ -19,7 +19,7 @@ SAME, OTHER = "changed=false\n", "changed=true\n"
         ("data/flights.csv.dvc", OTHER, SAME),
         ("dvc.lock", OTHER, SAME),
         ("requirements.txt", OTHER, OTHER),
-        ("src/mlops/gate.py", OTHER, OTHER),
+        ("src/mlops/judgement/gate.py", OTHER, OTHER),
         (".github/workflows/train.yml", SAME, OTHER),
         ("tests/unit/test_store.py", SAME, OTHER),
         ("tests/model/test_model.py", SAME, SAME),

@@ -3,10 +3,10 @@
 import statistics
 from pathlib import Path
 
-from mlops import canary, smoke
-from mlops.errors import MlopsError
-from mlops.params import Params
-from mlops.service_client import Service
+from mlops.project.errors import MlopsError
+from mlops.project.params import Params
+from mlops.trial import canary, smoke
+from mlops.trial.service_client import Service
 
 TIMES = 20
 

@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mlops.errors import MlopsError
+from mlops.project.errors import MlopsError
 
 # docker adds a line on how to get help below what was wrong.
 NO_REASONS = ("See 'docker", "Run 'docker")

@@ -12,7 +12,7 @@ from mlops.delivery.docker import PORT, PULL_SECONDS, Docker, wait_until_ready
 from mlops.delivery.proxy import COLOURS, NONE, Proxy
 from mlops.delivery.tunnel import HOST, Tunnel
 from mlops.delivery.watching import keeps_ready, watch_seconds
-from mlops.errors import MlopsError
+from mlops.project.errors import MlopsError
 
 FILE = Path("deploy/host/compose.yaml")
 

@@ -10,12 +10,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mlops import files
 from mlops.delivery import checks, summary
 from mlops.delivery.steps import Steps, reason
 from mlops.delivery.target import Target
-from mlops.errors import MlopsError
-from mlops.params import Environment, Params
+from mlops.project import files
+from mlops.project.errors import MlopsError
+from mlops.project.params import Environment, Params
 
 DIGEST = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
 

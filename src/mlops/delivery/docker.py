@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from mlops.delivery.command import Command, last_line
 from mlops.delivery.tunnel import free_port
-from mlops.errors import MlopsError
-from mlops.service_client import NoAnswerError, Service
+from mlops.project.errors import MlopsError
+from mlops.trial.service_client import NoAnswerError, Service
 
 PORT = 8000  # in the container; EXPOSE of deploy/Dockerfile
 START_SECONDS = 60.0

@@ -5,7 +5,7 @@ image long enough to check it. Nothing has to be configured.
 """
 
 from mlops.delivery.docker import Container, Docker, UnknownImageError
-from mlops.errors import MlopsError
+from mlops.project.errors import MlopsError
 
 
 class ImageTarget:

@@ -13,7 +13,7 @@ from mlops.delivery.command import Command
 from mlops.delivery.manifests import CANARY, SERVICE, Manifest
 from mlops.delivery.port_forward import PortForward
 from mlops.delivery.watching import keeps_ready, watch_seconds
-from mlops.errors import MlopsError
+from mlops.project.errors import MlopsError
 
 CONFIG, NAMESPACE = "KUBE_CONFIG", "KUBE_NAMESPACE"
 ROLLOUT_SECONDS = 300

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from mlops.delivery.command import Command
-from mlops.errors import MlopsError
+from mlops.project.errors import MlopsError
 
 OVERLAYS = Path("deploy/kubernetes/overlays")
 SERVICE, CANARY = "service", "service-canary"

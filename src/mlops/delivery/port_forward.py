@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from os import environ
 from queue import Empty, Queue
 
-from mlops.errors import MlopsError
+from mlops.project.errors import MlopsError
 
 FORWARDING = re.compile(r"Forwarding from (127\.0\.0\.1:\d+) -> ")
 SECONDS = 30.0

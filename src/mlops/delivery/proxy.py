@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from mlops.delivery.docker import Docker
-from mlops.errors import MlopsError
+from mlops.project.errors import MlopsError
 
 COLOURS = ("blue", "green")
 NONE = "none"

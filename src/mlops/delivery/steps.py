@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mlops.progress import console
+from mlops.project.progress import console
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mlops import report
+from mlops.report.comment import sentence
 
 
 def append(record: dict[str, Any]) -> None:
@@ -27,7 +27,7 @@ def table(record: dict[str, Any]) -> str:
     for step in record["steps"]:
         mark = "✅" if step["ok"] else "❌"
         lines.append(
-            f"| {step['name']} | {mark} | {step['seconds']:.1f} | {report.sentence(step['said'])} |"
+            f"| {step['name']} | {mark} | {step['seconds']:.1f} | {sentence(step['said'])} |"
         )
     lines += ["", f"Target `{record['target']}`, image `{record['image']}`", "", ""]
     return "\n".join(lines)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from mlops.errors import MlopsError
+from mlops.project.errors import MlopsError
 
 HOST, KEY, KNOWN_HOSTS, SOCKET = (
     "DEPLOY_HOST",

@@ -3,8 +3,8 @@
 import os
 import time
 
-from mlops.errors import MlopsError
-from mlops.service_client import Service
+from mlops.project.errors import MlopsError
+from mlops.trial.service_client import Service
 
 SECONDS = "DEPLOY_WATCH_SECONDS"
 DEFAULT = "30"

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
+from mlops.artifact.table import Array
 from mlops.drift.distance import between, norm
 from mlops.drift.rows import Rows
 from mlops.drift.tally import Numbers, finite
-from mlops.table import Array
 
 BINS = 2048  # with so many, the first pass mostly suffices
 HELD = 500_000  # values of a column that a pass may keep of each window: 4 MB

@@ -10,19 +10,20 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet
 
-from mlops import files, metrics
-from mlops.artifact import Facts
-from mlops.bootstrap import independent_difference
-from mlops.compare import Champion
+from mlops.artifact.model_folder import Facts
+from mlops.artifact.table import Array
 from mlops.drift import questions, scores
 from mlops.drift.columns import Judged, Wanted, judge
 from mlops.drift.decision import Question
 from mlops.drift.newest import Newest, own_holdout
 from mlops.drift.rows import Rows
-from mlops.errors import MlopsError
-from mlops.params import Params, Window
-from mlops.progress import counting
-from mlops.table import Array
+from mlops.judgement import metrics
+from mlops.judgement.bootstrap import independent_difference
+from mlops.judgement.compare import Champion
+from mlops.project import files
+from mlops.project.errors import MlopsError
+from mlops.project.params import Params, Window
+from mlops.project.progress import counting
 
 # Rows a side of the bootstrap. With more, an interval that is narrow already (ROC AUC: about 0.01)
 # takes longer than everything else.

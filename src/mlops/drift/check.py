@@ -10,14 +10,16 @@ from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
-from mlops import files, metrics, model_version, registry, tracking
-from mlops.compare import Champion
 from mlops.drift import answers, decision, export, history, newest, period, questions, summary
 from mlops.drift.answers import Known
 from mlops.drift.decision import Question
 from mlops.drift.newest import Newest, NoNewDataError
-from mlops.params import Params, Window
-from mlops.progress import working
+from mlops.judgement import metrics
+from mlops.judgement.compare import Champion
+from mlops.project import files
+from mlops.project.params import Params, Window
+from mlops.project.progress import working
+from mlops.registry import model_version, tracking, versions
 
 Read = Callable[[Window], AbstractContextManager[Newest]]
 
@@ -111,7 +113,7 @@ def load_champion(params: Params) -> Champion | None:
     """Load the champion, or None when there is none yet."""
     client = tracking.connect()
     with tracking.answers(client.tracking_uri):
-        fetched = registry.fetch(client, params.name, model_version.CHAMPION)
+        fetched = versions.fetch(client, params.name, model_version.CHAMPION)
         if fetched is None:
             return None
         return Champion(int(fetched[0].version), model_version.load(client, fetched[0]))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mlops.params import Retrain
+from mlops.project.params import Retrain
 
 Question = dict[str, Any]
 

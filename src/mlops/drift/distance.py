@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from mlops.artifact.table import Array
 from mlops.drift.tally import Numbers
-from mlops.table import Array
 
 # Evidently divides by this when the reference hardly varies (wasserstein_distance_norm.py).
 LEAST_STD = 0.001

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from mlops import files
+from mlops.project import files
 
 NUMERIC, CATEGORICAL = "wasserstein", "jensenshannon"
 

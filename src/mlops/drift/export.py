@@ -11,8 +11,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from prometheus_client import CollectorRegistry, Gauge, exposition
 
-from mlops import files
 from mlops.drift import history
+from mlops.project import files
 
 ADDRESS = "PUSHGATEWAY_URL"
 JOB = "drift"

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mlops import files, json_lines, words
+from mlops.project import files, json_lines, words
 
 if TYPE_CHECKING:
     from rich.table import Table

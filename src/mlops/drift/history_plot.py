@@ -6,7 +6,7 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
-from mlops import words
+from mlops.project import words
 
 Entries = Sequence[dict[str, Any]]
 

@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from mlops.artifact.table import Array
 from mlops.drift.categorical import NAMED, TOP, Compared
 from mlops.drift.distance import divergence
 from mlops.drift.rows import Rows
 from mlops.drift.tally import present
-from mlops.table import Array
 
 HELD = 4_000_000  # hashes of a window in memory, 16 bytes each
 ALL = 2**64

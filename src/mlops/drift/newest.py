@@ -13,13 +13,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from mlops import files, predictions
-from mlops.artifact import Facts
-from mlops.compare import Champion
+from mlops.artifact.model_folder import Facts
 from mlops.drift import period, scores
 from mlops.drift.rows import Rows
-from mlops.errors import MlopsError
-from mlops.params import Drift, Params, Window
+from mlops.judgement.compare import Champion
+from mlops.predictions import log
+from mlops.project import files
+from mlops.project.errors import MlopsError
+from mlops.project.params import Drift, Params, Window
 
 LOG = "PREDICTION_LOG_URI"
 
@@ -109,7 +110,7 @@ def from_log(champion: Champion, uri: str, window: Window) -> Iterator[Newest]:
     first, after = (
         datetime.combine(day, time(), UTC) for day in (window.first_day, window.first_day_after)
     )
-    read = predictions.read(uri, first, after, labelled=True, dtypes=facts.schema_columns)
+    read = log.read(uri, first, after, labelled=True, dtypes=facts.schema_columns)
     with tempfile.TemporaryDirectory(prefix="mlops-") as folder:
         path = Path(folder, "predictions.parquet")
         pyarrow.parquet.write_table(_table(read, facts, champion.version), path)
@@ -119,7 +120,7 @@ def from_log(champion: Champion, uri: str, window: Window) -> Iterator[Newest]:
         yield _counted(window, rows, scored, facts.target, whose)
 
 
-def _table(read: predictions.Predictions, facts: Facts, version: int) -> pa.Table:
+def _table(read: log.Predictions, facts: Facts, version: int) -> pa.Table:
     """Return inputs, target and logged scores of the predictions that ``version`` made."""
     ours = (read.records["model_version"] == str(version)).to_numpy()
     types = pyarrow.parquet.read_schema(files.RAW)

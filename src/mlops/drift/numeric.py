@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from mlops.artifact.table import Array
 from mlops.drift.all_rows import Bounds, bound
 from mlops.drift.distance import sampling_error
 from mlops.drift.evidently_report import NUMERIC
 from mlops.drift.survey import Survey
 from mlops.drift.tally import Numbers
-from mlops.table import Array
 
 
 def judge(

@@ -2,8 +2,8 @@
 
 from datetime import date, datetime, timedelta
 
-from mlops.errors import MlopsError
-from mlops.params import Period, Window
+from mlops.project.errors import MlopsError
+from mlops.project.params import Period, Window
 
 DAY = timedelta(days=1)
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mlops.bootstrap import Change
 from mlops.drift.decision import Question
 from mlops.drift.period import last_day
-from mlops.metric import ROUNDING, Metric
-from mlops.params import Drift, Gate, Task, Window
-from mlops.words import interval, label, number, percent, signed
+from mlops.judgement.bootstrap import Change
+from mlops.judgement.metric import ROUNDING, Metric
+from mlops.project.params import Drift, Gate, Task, Window
+from mlops.project.words import interval, label, number, percent, signed
 
 Column = dict[str, Any]
 

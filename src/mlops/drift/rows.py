@@ -14,9 +14,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset
 
+from mlops.artifact.table import Array, to_columns
 from mlops.drift.tally import is_text, plain
-from mlops.errors import MlopsError
-from mlops.table import Array, to_columns
+from mlops.project.errors import MlopsError
 
 BATCH_ROWS = 65_536  # half a megabyte a column: it stays in the processor's cache
 READ_AHEAD = 4  # batches
@@ -42,9 +42,10 @@ class Rows:
     present : str or None
         Only rows that have a value in this column, such as the target.
     computed : mapping of str to function
-        More columns, each a function of the file's columns as :func:`mlops.table.to_columns` gives
-        them, to an array of shape (n,). Evaluated batch by batch, only where asked for; all of them
-        get the same mapping, so that a function may keep what it has worked out for another.
+        More columns, each a function of the file's columns, as
+        :func:`~mlops.artifact.table.to_columns` gives them, to an array of shape (n,). Evaluated
+        batch by batch, only where asked for; all of them get the same mapping, so that a function
+        may keep what it has worked out for another.
 
     Raises
     ------

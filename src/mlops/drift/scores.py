@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mlops.artifact import Facts, ModelArtifact
+from mlops.artifact.model_folder import Facts, ModelArtifact
 
 Array = npt.NDArray[Any]
 Computed = Mapping[str, Callable[[dict[str, Array]], Array]]

@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from mlops import report
-from mlops.params import Window
-from mlops.words import label, number, signed
+from mlops.project.params import Window
+from mlops.project.words import label, number, signed
+from mlops.report import comment
 
 CELLS = 10  # of a bar; its middle is the threshold
 MOST = 8  # columns in the table that everybody sees; all are in a fold
@@ -32,7 +32,7 @@ def render(drift: dict[str, Any]) -> str:
     drift : dict
         What ``reports/drift.json`` holds.
     """
-    return report.render("drift/drift.md.j2", in_words(drift))
+    return comment.render("drift/drift.md.j2", in_words(drift))
 
 
 def in_words(drift: dict[str, Any]) -> dict[str, Any]:

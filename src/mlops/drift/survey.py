@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from mlops.artifact.table import Array
 from mlops.drift.rows import Places, Rows
 from mlops.drift.tally import Categories, Numbers
-from mlops.errors import MlopsError
-from mlops.table import Array
+from mlops.project.errors import MlopsError
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlops.table import Array
+from mlops.artifact.table import Array
 
 # So many are counted one by one, at some 100 bytes each; for a column with more see many.py.
 MOST_CATEGORIES = 50_000

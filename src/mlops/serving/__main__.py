@@ -2,7 +2,7 @@
 
 import sys
 
-from mlops.errors import MlopsError
+from mlops.project.errors import MlopsError
 from mlops.serving import server, settings
 
 

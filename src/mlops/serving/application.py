@@ -15,7 +15,7 @@ from pathlib import Path
 from starlette.types import Receive, Scope, Send
 from uvicorn.config import STARTUP_FAILURE
 
-from mlops.errors import MlopsError
+from mlops.project.errors import MlopsError
 from mlops.serving import json_log, pages, served_model, settings, stopping
 from mlops.serving.batching import Batching
 from mlops.serving.exchange import Exchange

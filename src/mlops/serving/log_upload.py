@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from mlops.errors import MlopsError
+from mlops.project.errors import MlopsError
 from mlops.serving import log_file
 
 SCAN_SECONDS = 60.0  # also without a rotation: another worker may have died and left files

@@ -13,7 +13,7 @@ import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from mlops.artifact import Array, Facts
+from mlops.artifact.model_folder import Array, Facts
 from mlops.serving.prediction_log import LogStatus
 from mlops.serving.predictor import Predicted
 from mlops.serving.served_model import ServedModel

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from mlops.artifact import Array
+from mlops.artifact.model_folder import Array
 from mlops.serving.refusal import Refusal
 from mlops.serving.rows import RowType, Table
 from mlops.serving.served_model import ServedModel

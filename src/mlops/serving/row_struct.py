@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from mlops.artifact import Column
+from mlops.artifact.model_folder import Column
 
 TYPES: dict[str, type] = {
     "integer": int,

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from mlops.artifact import Array, Column
+from mlops.artifact.model_folder import Array, Column
 from mlops.serving.refusal import Refusal
 from mlops.serving.row_struct import allowed_in_words, row_struct
 

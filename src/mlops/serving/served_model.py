@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 
-from mlops import artifact, files
-from mlops.artifact import Facts, ModelArtifact
-from mlops.errors import MlopsError
+from mlops.artifact import model_folder
+from mlops.artifact.model_folder import Facts, ModelArtifact
+from mlops.project import files
+from mlops.project.errors import MlopsError
 
 VERSION = "version.json"
 UNREGISTERED = "0"
@@ -56,16 +57,16 @@ def load(folder: Path) -> ServedModel:
     MlopsError
         When the folder is incomplete, damaged or from before models described their columns.
     """
-    loaded = artifact.load(folder)
+    loaded = model_folder.load(folder)
     if (md5 := files.md5(loaded.model_path)) != loaded.facts.model_md5:
         raise MlopsError(
             f"{loaded.model_path} is damaged: its MD5 is {md5}, "
-            f"{artifact.FACTS} says {loaded.facts.model_md5}"
+            f"{model_folder.FACTS} says {loaded.facts.model_md5}"
         )
     if not loaded.facts.columns:
         raise MlopsError(
-            f"{folder / artifact.FACTS} does not say what a request may hold (columns), because "
-            "the model is from before the service; train it again"
+            f"{folder / model_folder.FACTS} does not say what a request may hold (columns), "
+            "because the model is from before the service; train it again"
         )
     lineage = _lineage(folder / VERSION)
     name = str(lineage.get("name", folder.resolve().name))

@@ -13,7 +13,7 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from mlops.errors import MlopsError
+from mlops.project.errors import MlopsError
 from mlops.serving.settings import Settings
 
 METRICS = "PROMETHEUS_MULTIPROC_DIR"

@@ -1,0 +1,76 @@
+"""Rows of the holdout with their scores: what a running service has to agree with.
+
+``sample.json`` is made when a version is registered, so that years later the service can be tried
+with neither the data nor the code that trained it.
+"""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlops.artifact.model_folder import Array, ModelArtifact
+from mlops.artifact.table import read, to_columns
+from mlops.project import files
+
+NAME = "sample.json"
+ROWS = 500
+
+
+def write(path: Path, model: ModelArtifact, seed: int) -> bool:
+    """Write up to 500 rows of the holdout to ``path``; False when there is no holdout here."""
+    if not files.HOLDOUT.is_file():
+        return False
+    content = build(model, read(files.HOLDOUT), seed)
+    as_json = partial(json.dumps, ensure_ascii=False, allow_nan=False, default=str)
+    lines = {key: ",\n".join(map(as_json, values)) for key, values in content.items()}
+    parts = (f'"{key}": [\n{text}\n]' for key, text in lines.items())
+    files.write_text(path, "{" + ",\n".join(parts) + "}\n")
+    return True
+
+
+def build(model: ModelArtifact, holdout: pd.DataFrame, seed: int) -> dict[str, list[Any]]:
+    """Return rows as a client would send them, with the scores that the holdout got as a whole.
+
+    Returns
+    -------
+    dict
+        ``columns``: the model's inputs. ``rows``: an object for each row; times in ISO 8601 with
+        Z, missing values null. ``scores``: a float for each row, or a list of them (multiclass).
+    """
+    columns = to_columns(holdout)
+    scores = model.predict(columns)
+    inputs = {name: columns[name] for name in model.facts.inputs}
+    sendable = np.flatnonzero(~np.any([_infinite(values) for values in inputs.values()], axis=0))
+    some = np.random.default_rng(seed).permutation(sendable)[:ROWS]
+    some.sort()
+    values = {name: to_json(column[some]) for name, column in inputs.items()}
+    return {
+        "columns": list(inputs),
+        "rows": [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)],
+        "scores": scores[some].tolist(),
+    }
+
+
+def to_json(column: Array) -> list[Any]:
+    """Return a column's values as JSON has them."""
+    if column.dtype.kind == "M":
+        instants = np.datetime_as_string(column.astype("datetime64[us]")).tolist()
+        return [None if text == "NaT" else _shorter(text) for text in instants]
+    missing = pd.isna(column)
+    return [
+        None if gone else value
+        for value, gone in zip(column.tolist(), missing.tolist(), strict=True)
+    ]
+
+
+def _shorter(instant: str) -> str:
+    return f"{instant.removesuffix('.000000')}Z"
+
+
+def _infinite(column: Array) -> Array:
+    """Return which values JSON has no word for."""
+    return np.isinf(column) if column.dtype.kind == "f" else np.zeros(len(column), bool)

@@ -1,0 +1,86 @@
+"""The raw table: its rows by time, its columns as arrays."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow
+
+from mlops.project.errors import MlopsError
+from mlops.project.params import Window
+
+Array = npt.NDArray[Any]
+Nullable = pd.api.extensions.ExtensionDtype
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read a table that an earlier stage wrote."""
+    try:
+        return pd.read_parquet(path)
+    except FileNotFoundError:
+        raise MlopsError(f"{path} is not there; run `dvc repro`") from None
+    except pyarrow.ArrowInvalid as error:
+        raise MlopsError(f"{path} is damaged ({error}); run `dvc repro --force`") from None
+
+
+def in_window(times: "pd.Series[Any]", window: Window) -> "pd.Series[bool]":
+    """Return a mask of the rows whose time lies in ``window``; times without a zone are UTC."""
+    zone = times.dt.tz
+    after = pd.Timestamp(window.first_day_after, tz=zone)
+    return (times >= pd.Timestamp(window.first_day, tz=zone)) & (times < after)
+
+
+def to_columns(table: pd.DataFrame) -> dict[str, Array]:
+    """Split ``table`` into arrays of shape (n,): times as UTC ``datetime64``, text as ``object``.
+
+    A missing number or text is NaN, a missing time NaT; numbers of pandas' nullable types become
+    floats. This is the form that ``build_features`` gets, in training and in the service.
+    """
+    columns: dict[str, Array] = {}
+    for name, series in table.items():
+        if isinstance(series.dtype, pd.DatetimeTZDtype):
+            columns[str(name)] = series.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()
+        elif pd.api.types.is_numeric_dtype(series) and isinstance(series.dtype, Nullable):
+            columns[str(name)] = series.to_numpy(dtype=np.float64, na_value=np.nan)
+        elif pd.api.types.is_numeric_dtype(series) or series.dtype.kind == "M":
+            columns[str(name)] = series.to_numpy()
+        else:
+            columns[str(name)] = series.to_numpy(dtype=object, na_value=np.nan)
+    return columns
+
+
+class Inputs(Mapping[str, Array]):
+    """The raw columns without the target, remembering which of them ``build_features`` reads."""
+
+    def __init__(self, columns: Mapping[str, Array], target: str) -> None:
+        self._columns = {name: values for name, values in columns.items() if name != target}
+        self._target = target
+        self._read: set[str] = set()
+
+    def __getitem__(self, name: str) -> Array:
+        if name == self._target:
+            raise MlopsError(
+                f"src/model/features.py reads {name!r}, the target (params.yaml: data.target); "
+                "when a prediction is asked for, nobody knows it yet"
+            )
+        if name not in self._columns:
+            raise MlopsError(
+                f"src/model/features.py reads column {name!r}, which the raw data does not have; "
+                f"it has {', '.join(self._columns)}"
+            )
+        self._read.add(name)
+        return self._columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    @property
+    def read(self) -> list[str]:
+        """Names of the columns read so far, in the table's order."""
+        return [name for name in self._columns if name in self._read]

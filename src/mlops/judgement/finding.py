@@ -1,0 +1,194 @@
+"""The finding: what the holdout says about a candidate. What follows from it is the gate's."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from mlops.judgement.bootstrap import Difference, paired_difference
+from mlops.judgement.metric import Classes, Metric
+from mlops.project.errors import MlopsError
+from mlops.project.files import PARAMS
+from mlops.project.params import Gate
+
+Array = npt.NDArray[Any]
+Finding = Literal["first", "same", "better", "equivalent", "inconclusive", "worse"]
+
+LARGEST_COLUMN = 500  # distinct values; more is a number or a key, not a category
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Target and both models' predictions for the same ``n`` rows."""
+
+    y: Array
+    candidate: Array
+    champion: Array
+    classes: Classes
+
+    def take(self, rows: Array) -> "Pair":
+        return Pair(self.y[rows], self.candidate[rows], self.champion[rows], self.classes)
+
+    @property
+    def identical(self) -> bool:
+        return bool(np.array_equal(self.candidate, self.champion))
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One value of one column; ``verdict`` speaks of the rows that have it."""
+
+    column: str
+    value: str
+    rows: int
+    difference: Difference | None
+    verdict: Literal["better", "worse", "unclear", "too few", "no champion"]
+
+
+def gain(metric: Metric, difference: Difference) -> tuple[float, float, float]:
+    """Return the difference and its interval turned so that greater is better."""
+    if metric.greater_is_better:
+        return difference.difference, difference.low, difference.high
+    return -difference.difference, -difference.high, -difference.low
+
+
+def find(metric: Metric, pair: Pair, difference: Difference, margin: float) -> Finding:
+    """Return the finding for a candidate that has a champion to be compared with.
+
+    ``same``: identical predictions. ``better``, ``worse``: the interval of the difference excludes
+    zero. ``equivalent``: it lies within the margin. ``inconclusive``: it is too wide to say.
+    """
+    if pair.identical:
+        return "same"
+    _, low, high = gain(metric, difference)
+    if low > 0:
+        return "better"
+    if high < 0:
+        return "worse"
+    return "equivalent" if low >= -margin and high <= margin else "inconclusive"
+
+
+def rows_needed(rows: int, metric: Metric, difference: Difference) -> int | None:
+    """Return how many rows would tell a difference of this size from zero; None if none is seen.
+
+    The width of the interval falls with the square root of the rows.
+    """
+    value, low, high = gain(metric, difference)
+    if not value or not math.isfinite(low) or not math.isfinite(high):
+        return None
+    return math.ceil(rows * ((high - low) / 2 / abs(value)) ** 2)
+
+
+def difference(
+    metric: Metric,
+    pair: Pair,
+    gate: Gate,
+    seed: int,
+    *,
+    comparisons: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> Difference:
+    """Return the paired difference with its interval, widened for several comparisons.
+
+    References
+    ----------
+    Bonferroni's correction: Dunn (1961), Multiple comparisons among means.
+    """
+    if pair.identical:
+        score = metric(pair.y, pair.candidate, pair.classes)
+        return Difference(score, score, 0.0, 0.0, 0.0)
+    return paired_difference(
+        metric,
+        pair.y,
+        pair.candidate,
+        pair.champion,
+        pair.classes,
+        resamples=gate.resamples,
+        confidence=1 - (1 - gate.confidence) / comparisons,
+        seed=seed,
+        progress=progress,
+    )
+
+
+def slices(
+    metric: Metric,
+    pair: Pair,
+    table: pd.DataFrame,
+    gate: Gate,
+    seed: int,
+    progress: Callable[[float], None],
+) -> list[Slice]:
+    """Compare the models on each value of ``gate.slices.columns``, largest slices first.
+
+    A slice with fewer than ``min_rows`` rows is named and not judged. The intervals of the others
+    are widened, because among twenty slices one is worse by chance.
+    """
+    groups = _by_size(table, gate.slices.columns)
+    judged = sum(len(rows) >= gate.slices.min_rows for _, _, rows in groups)
+    found = []
+    for done, (column, value, rows) in enumerate(groups):
+        if len(rows) < gate.slices.min_rows:
+            found.append(Slice(column, value, len(rows), None, "too few"))
+        else:
+            result = difference(metric, pair.take(rows), gate, seed, comparisons=judged)
+            verdict = _verdict(*gain(metric, result)[1:])
+            found.append(Slice(column, value, len(rows), result, verdict))
+        progress((done + 1) / len(groups))
+    return found
+
+
+def slices_alone(
+    metric: Metric,
+    y: Array,
+    prediction: Array,
+    classes: Classes,
+    table: pd.DataFrame,
+    gate: Gate,
+) -> list[Slice]:
+    """Score a model that has no champion on each slice, largest first."""
+    found = []
+    for column, value, rows in _by_size(table, gate.slices.columns):
+        if len(rows) < gate.slices.min_rows:
+            found.append(Slice(column, value, len(rows), None, "too few"))
+        else:
+            score = metric(y[rows], prediction[rows], classes)
+            alone = Difference(score, math.nan, math.nan, math.nan, math.nan)
+            found.append(Slice(column, value, len(rows), alone, "no champion"))
+    return found
+
+
+def _verdict(low: float, high: float) -> Literal["better", "worse", "unclear", "too few"]:
+    if math.isnan(low):
+        return "too few"  # the metric is undefined on too many resamples
+    if low > 0:
+        return "better"
+    return "worse" if high < 0 else "unclear"
+
+
+def _by_size(table: pd.DataFrame, columns: list[str]) -> list[tuple[str, str, Array]]:
+    """Return column, value and row numbers of each slice, the largest of a column first."""
+    groups = [
+        (column, str(value), np.asarray(rows))
+        for column in columns
+        for value, rows in _groups(table, column)
+    ]
+    return sorted(groups, key=lambda group: (columns.index(group[0]), -len(group[2]), group[1]))
+
+
+def _groups(table: pd.DataFrame, column: str) -> list[tuple[Any, Any]]:
+    if column not in table:
+        raise MlopsError(
+            f"{PARAMS}: gate.slices.columns: got {column!r}; the data has no such column; "
+            f"it has {', '.join(table.columns)}"
+        )
+    groups = table.groupby(column, sort=True, dropna=False).indices
+    if len(groups) > LARGEST_COLUMN:
+        raise MlopsError(
+            f"{PARAMS}: gate.slices.columns: {column!r} has {len(groups):,} distinct values "
+            f"(at most {LARGEST_COLUMN}); slice by a category, such as a group of these values"
+        )
+    return list(groups.items())

@@ -1,0 +1,141 @@
+"""The policy: which findings and numbers let a candidate replace the champion."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from mlops.judgement.bootstrap import Difference
+from mlops.judgement.finding import Finding, Slice, gain, rows_needed
+from mlops.judgement.metric import Metric
+from mlops.project.params import Gate, Mode
+from mlops.project.words import label, number, percent, signed
+
+NAMED = 5  # slices in a sentence; the table has them all
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of the policy; ``reason`` says in a sentence how it came out."""
+
+    name: str
+    value: str
+    limit: str
+    passed: bool
+    reason: str
+
+
+def improvement(
+    mode: Mode,
+    finding: Finding,
+    metric: Metric,
+    difference: Difference | None,
+    gate: Gate,
+    rows: int,
+) -> Check:
+    """A change must be better; a retraining must not be worse than the margin."""
+    name = "against the champion"
+    if difference is None:
+        reason = "there is no champion to compare with"
+        return Check(name, "first", "first", True, reason)
+    if finding == "same":
+        reason = "its predictions are the champion's, so there is nothing to ship"
+        return Check(name, "same", "same or better", True, reason)
+    value, low, high = gain(metric, difference)
+    name_of, level = label(metric.name), percent(gate.confidence)
+    interval = f"{level} interval {signed(difference.low, 4)} to {signed(difference.high, 4)}"
+    if mode == "retrain":
+        passed = low >= -gate.margin
+        certainty = "is not" if passed else "is" if high < -gate.margin else "may be"
+        reason = f"{name_of} {certainty} worse than the champion's by more than {gate.margin:g}"
+        found, limit = f"{finding}, gain ≥ {signed(low, 4)}", f"gain ≥ {number(-gate.margin, 4)}"
+        return Check(name, found, limit, passed, f"{reason} ({interval})")
+    words = {
+        "better": f"{name_of} is better than the champion's by {value:.4f}",
+        "worse": f"{name_of} is worse than the champion's by {-value:.4f}",
+        "equivalent": f"{name_of} differs from the champion's by less than {gate.margin:g}",
+        "inconclusive": f"{rows:,} rows cannot tell {name_of} from the champion's",
+    }[finding]
+    if finding == "inconclusive" and (needed := rows_needed(rows, metric, difference)):
+        words += f"; about {needed:,} could, if the difference is as large as it looks"
+    return Check(name, finding, "better", finding == "better", f"{words} ({interval})")
+
+
+def floors(gate: Gate, resolved: dict[str, Metric], scores: dict[str, float]) -> list[Check]:
+    """Absolute limits, whoever is champion: at least, or for an error at most."""
+    checks = []
+    for key, limit in gate.floors.items():
+        metric = resolved[key]
+        value = scores[metric.name]
+        passed = value >= limit if metric.greater_is_better else value <= limit
+        sign, beyond = ("≥", "below") if metric.greater_is_better else ("≤", "above")
+        name = label(metric.name)
+        reason = f"{name} {value:.4f} is {'within' if passed else beyond} the limit {limit:g}"
+        checks.append(Check(f"floor: {name}", f"{value:.4f}", f"{sign} {limit:g}", passed, reason))
+    return checks
+
+
+def base_rate(metric: Metric, difference: Difference) -> Check:
+    """The candidate must clearly beat a model that knows only the training target."""
+    _, low, _ = gain(metric, difference)
+    passed = low > 0
+    name = label(metric.name)
+    return Check(
+        f"beats the base rate ({name})",
+        f"{difference.candidate:.4f}",
+        f"< {difference.champion:.4f}",
+        passed,
+        f"{name} {difference.candidate:.4f} is {'clearly' if passed else 'not clearly'} "
+        f"better than {difference.champion:.4f}, which the base rate alone gets",
+    )
+
+
+def no_slice_worse(metric: Metric, found: list[Slice], gate: Gate) -> Check:
+    """No slice may be clearly worse, by more than its margin."""
+    failed = [part for part in found if slice_fails(metric, part, gate)]
+    failed.sort(key=lambda part: gain(metric, part.difference)[0] if part.difference else 0)
+    named = [
+        f"{part.column} {part.value} ({signed(part.difference.difference, 4)}, {part.rows:,} rows)"
+        for part in failed[:NAMED]
+        if part.difference is not None
+    ]
+    if more := len(failed) - len(named):
+        named.append(f"{more} more")
+    judged = sum(part.verdict != "too few" for part in found)
+    margin = f"by more than {gate.slices.margin:g}"
+    reason = (
+        f"{label(metric.name)} is clearly worse, {margin}, for {'; '.join(named)}"
+        if failed
+        else f"for none of {judged} slices is {label(metric.name)} clearly worse {margin}"
+    )
+    return Check("no slice clearly worse", str(len(failed)), "0", not failed, reason)
+
+
+def slice_fails(metric: Metric, part: Slice, gate: Gate) -> bool:
+    """Whether a slice is worse for sure, and by enough to matter."""
+    if part.difference is None or part.verdict != "worse":
+        return False
+    return gain(metric, part.difference)[0] < -gate.slices.margin
+
+
+def budget(name: str, value: float, limit: float, unit: str) -> Check:
+    """A measured value that may not pass its limit."""
+    passed = value <= limit
+    said = "is within" if passed else "is over"
+    return Check(
+        name,
+        f"{value:.3g}{unit}",
+        f"≤ {limit:g}{unit}",
+        passed,
+        f"{name} {value:.3g}{unit} {said} the limit of {limit:g}{unit}",
+    )
+
+
+def reasons(checks: list[Check]) -> list[str]:
+    """Return why the gate is closed, or an empty list when it is open."""
+    return [check.reason for check in checks if not check.passed]
+
+
+def mode_of(changes: dict[str, Any]) -> Mode:
+    """Return ``retrain`` when nothing but the data or its window has moved."""
+    moved = changes["window"] is not None or changes["data"] is not None
+    others = [change for change in changes["params"] if not change["key"].startswith("gate.")]
+    return "retrain" if moved and not others and not changes["code"] else "change"

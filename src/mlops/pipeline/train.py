@@ -1,0 +1,174 @@
+"""Stage ``train``: fit, write the model as skops and ONNX, prove that they agree, log it."""
+
+import inspect
+import platform
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlops.artifact import model_folder, skops_model
+from mlops.artifact.model_folder import Array, Facts, load_features, to_matrix
+from mlops.artifact.onnx_graph import check_agreement, to_onnx
+from mlops.artifact.table import Inputs, read, to_columns
+from mlops.judgement import metrics, plots
+from mlops.pipeline import evaluate
+from mlops.pipeline.features import TARGET, source
+from mlops.project import files, git
+from mlops.project.errors import MlopsError
+from mlops.project.params import Params, Task, check_estimator_arguments
+from mlops.project.progress import working
+from mlops.registry.training_run import TrainingRun
+
+
+def run(params: Params) -> None:
+    """Train on ``data/train.parquet`` and write ``models/`` and ``reports/training.json``."""
+    unfitted = build(params)
+    training = read(files.TRAIN)
+    y = training.pop(TARGET).to_numpy()
+    x = training.to_numpy(dtype=np.float32)
+    holdout = read(files.HOLDOUT)
+    inputs = Inputs(to_columns(holdout), params.data.target)
+    matrix = to_matrix(load_features(source())(inputs))
+
+    started, commit = datetime.now(UTC), git.head()
+    with TrainingRun(params, commit) as mlflow_run:
+        clock = time.perf_counter()
+        with working(f"Training on {len(x):,} rows x {x.shape[1]} features"):
+            estimator = unfitted.fit(x, y)
+        seconds = time.perf_counter() - clock
+
+        check_probabilities(params.task, estimator)
+        graph = to_onnx(estimator, x.shape[1]) if params.serving.runtime == "onnx" else None
+        facts = describe(params, [str(name) for name in training], inputs.read, estimator, y)
+        write_model(estimator, graph, facts)
+        model = model_folder.load(files.MODEL)
+        if graph is not None:
+            check_agreement(estimator, model, matrix)
+
+        cost = {"seconds": seconds, "peak_memory_mb": peak_memory_mb()}
+        mlflow_run.log_metrics(cost)
+        mlflow_run.log_files()
+        log_holdout(mlflow_run, params, holdout)
+        files.write_json(
+            files.TRAINING,
+            {
+                "run_id": mlflow_run.id,
+                "commit": commit.sha,
+                "dirty": commit.dirty,
+                "started": started.isoformat(timespec="seconds"),
+                **{name: round(value, 2) for name, value in cost.items()},
+                "python": platform.python_version(),
+                "platform": f"{platform.system()} {platform.machine()}",
+                "requirements_md5": files.md5(files.LOCK),
+                "model_md5": model.facts.model_md5,
+            },
+        )
+
+
+def build(params: Params) -> Any:
+    """Return the project's unfitted estimator, refusing settings that it does not take."""
+    from model import build_estimator
+
+    check_estimator_arguments(params.estimator, inspect.signature(build_estimator))
+    return build_estimator(seed=params.seed, **params.estimator)
+
+
+def check_probabilities(task: Task, estimator: Any) -> None:
+    """Refuse a classifier that only names a class: it could not be calibrated, nor its AUC told."""
+    if task != "regression" and not hasattr(estimator, "predict_proba"):
+        raise MlopsError(
+            f"src/model/estimator.py: {type(estimator).__name__} gives no probabilities "
+            f"(predict_proba), which task {task} needs; wrap it in "
+            "sklearn.calibration.CalibratedClassifierCV, or choose another"
+        )
+
+
+def peak_memory_mb() -> float:
+    """Return the most memory that this process has held, in MB of 2**20 bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)  # macOS counts bytes, Linux KiB
+
+
+def log_holdout(mlflow_run: TrainingRun, params: Params, holdout: pd.DataFrame) -> None:
+    """Log the task's metrics and plots on the holdout, also as one picture."""
+    model = model_folder.load(files.MODEL)
+    y, names = holdout[params.data.target].to_numpy(), metrics.defaults(params.task)
+    prediction = model.predict(to_columns(holdout))
+    mlflow_run.log_metrics(evaluate.score(model, y, prediction, names))
+    drawn = plots.tables(
+        params.task,
+        y,
+        prediction,
+        model.facts.classes,
+        holdout[params.data.time],
+        metrics.resolve(names[0], params.task),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        evaluate.write_plots(drawn, Path(folder))
+        plots.draw(drawn, Path(folder, "plots.png"))
+        mlflow_run.log_plots(Path(folder))
+
+
+def describe(
+    params: Params, features: list[str], inputs: list[str], estimator: Any, y: Array
+) -> dict[str, Any]:
+    """Return the facts for ``model.json``, but for the hash of a model not yet written."""
+    data = files.read_json(files.DATA_REPORT, "dvc repro")
+    if params.task == "regression":
+        classes, base_rate = None, [float(np.mean(y))]
+        target_quantiles = np.quantile(y, np.arange(1, 20) / 20).tolist()
+    else:
+        classes = estimator.classes_.tolist()
+        base_rate = [float(np.mean(y == label)) for label in classes]
+        target_quantiles = []
+    columns = [column for column in data["columns"] if column["name"] in inputs]
+    if odd := sorted(set(inputs) - {column["name"] for column in columns}):
+        raise MlopsError(
+            f"src/model/features.py reads column {odd[0]!r}, whose values a request to the service "
+            "cannot hold as JSON; make it text, numbers or times in src/model/data.py"
+        )
+    code = sorted(source().parent.glob("*.py"))
+    return {
+        "task": params.task,
+        "runtime": params.serving.runtime,
+        "target": params.data.target,
+        "classes": classes,
+        "features": features,
+        "inputs": inputs,
+        "columns": columns,
+        "base_rate": base_rate,
+        "target_quantiles": target_quantiles,
+        "window": params.data.window,
+        "rows": len(y),
+        "params": params.model_dump(include={"task", "seed", "data", "estimator"}),
+        "schema_columns": data["schema"],
+        "code": {path.name: files.md5(path) for path in code},
+        "data_md5": data["md5"],
+        "requirements_md5": files.md5(files.LOCK),
+    }
+
+
+def write_model(estimator: Any, graph: bytes | None, facts: dict[str, Any]) -> None:
+    """Write the model folder, ``model.json`` last: a folder without it is not a model."""
+    (files.MODEL / model_folder.FACTS).unlink(missing_ok=True)
+    (files.MODEL / model_folder.ONNX).unlink(missing_ok=True)
+    content = {model_folder.SKOPS: skops_model.dump(estimator)}
+    if graph is not None:
+        content[model_folder.ONNX] = graph
+    for name, whole_file in content.items():
+        files.write_atomic(files.MODEL / name, partial(Path.write_bytes, data=whole_file))
+    files.write_atomic(
+        files.MODEL / model_folder.FEATURES, lambda path: shutil.copyfile(source(), path)
+    )
+    predicts = model_folder.SKOPS if graph is None else model_folder.ONNX
+    whole = Facts.model_validate({**facts, "model_md5": files.md5(files.MODEL / predicts)})
+    files.write_text(files.MODEL / model_folder.FACTS, whole.model_dump_json(indent=2) + "\n")

@@ -1,0 +1,1 @@
+"""The ground floor: settings, files, git, errors and words, which every other wing stands on."""

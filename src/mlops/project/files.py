@@ -1,0 +1,103 @@
+"""Where everything lives, and writes that are whole or not there at all."""
+
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mlops.project.errors import MlopsError
+
+PARAMS = Path("params.yaml")
+LOCK = Path("requirements.txt")
+STORE = Path(".store")
+
+RAW = Path("data/raw.parquet")
+TRAIN = Path("data/train.parquet")
+HOLDOUT = Path("data/holdout.parquet")
+
+MODEL = Path("models")
+
+REPORTS = Path("reports")
+DATA_REPORT = REPORTS / "data.json"
+METRICS = REPORTS / "metrics.json"
+TRAINING = REPORTS / "training.json"
+PLOTS = REPORTS / "plots"
+COMPARISON = REPORTS / "comparison.json"
+REPORT = REPORTS / "report.md"
+FAILURE = REPORTS / "failure.json"
+MODEL_CARD = REPORTS / "model_card.md"
+SMOKE = REPORTS / "smoke.json"
+CANARY = REPORTS / "canary.json"
+DEPLOYMENT = REPORTS / "deployment.json"
+DRIFT = REPORTS / "drift.json"
+DRIFT_PAGE = REPORTS / "drift.html"
+DRIFT_SUMMARY = REPORTS / "drift.md"
+DRIFT_METRICS = REPORTS / "drift.prom"
+DRIFT_HISTORY = REPORTS / "drift_history.svg"
+RETRAINING = REPORTS / "retraining.md"
+EVIDENCE = REPORTS / "retraining"  # a folder for each retraining, by the end of its newest window
+
+
+def find_root(start: Path) -> Path:
+    """Return the nearest folder at or above ``start`` that holds ``params.yaml``."""
+    for folder in (start, *start.parents):
+        if (folder / PARAMS).is_file():
+            return folder
+    raise MlopsError(
+        f"no {PARAMS} in {start} or above it; run mlops inside a project, or pass --project FOLDER"
+    )
+
+
+def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` fill a temporary file beside ``path``, then move it into place.
+
+    A reader sees the old file or the new one, also when the process is killed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as indented JSON; undefined (NaN) becomes null, as JSON has no NaN."""
+    text = json.dumps(_null_for_nan(value), indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+def _null_for_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _null_for_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_null_for_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def read_json(path: Path, made_by: str) -> Any:
+    """Read JSON; ``made_by`` is the command that the error tells the user to run."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MlopsError(f"{path} is not there; run `{made_by}` first") from None
+    except ValueError as error:
+        raise MlopsError(f"{path} is damaged ({error}); run `{made_by}` again") from None
+
+
+def md5(path: Path) -> str:
+    """Return the hex MD5 of a file: the same identity that ``dvc.lock`` records."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -1,0 +1,274 @@
+"""``params.yaml``: every setting a user may change, checked before anything runs."""
+
+import inspect
+import re
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from mlops.project.errors import MlopsError
+from mlops.project.files import PARAMS
+
+Task = Literal["binary", "multiclass", "regression"]
+Mode = Literal["change", "retrain"]
+Runtime = Literal["onnx", "skops"]
+Target = Literal["image", "compose", "kubernetes"]
+Environment = Literal["staging", "production"]
+Period = Literal["month", "week", "day"]
+Growth = Literal["growing", "sliding"]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+DAY_OR_MONTH = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?")
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Window(Section):
+    """A span of time, both ends included: months (``2013-03``) or days (``2013-03-15``)."""
+
+    start: str
+    end: str
+
+    @field_validator("start", "end", mode="before")
+    @classmethod
+    def _parse(cls, value: object) -> str:
+        text = str(value)  # YAML reads an unquoted 2013-03-15 as a date
+        _first_day(text)
+        return text
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Window":
+        if self.first_day >= self.first_day_after:
+            raise ValueError(f"start {self.start} is after end {self.end}")
+        return self
+
+    @property
+    def first_day(self) -> date:
+        return _first_day(self.start)
+
+    @property
+    def first_day_after(self) -> date:
+        if len(self.end) == len("2013-03-15"):
+            return _first_day(self.end) + timedelta(days=1)
+        return (_first_day(self.end) + timedelta(days=31)).replace(day=1)
+
+    def overlaps(self, other: "Window") -> bool:
+        return self.first_day < other.first_day_after and other.first_day < self.first_day_after
+
+    def __str__(self) -> str:
+        return self.start if self.start == self.end else f"{self.start} to {self.end}"
+
+
+def _first_day(text: str) -> date:
+    if match := DAY_OR_MONTH.fullmatch(text):
+        year, month, day = match.groups(default="1")
+        try:
+            return date(int(year), int(month), int(day))
+        except ValueError:
+            pass
+    raise ValueError("expected a month such as 2013-03 or a day such as 2013-03-15")
+
+
+class Data(Section):
+    target: str
+    time: str
+    window: Window
+    holdout: Window
+
+    @model_validator(mode="after")
+    def _holdout_unseen(self) -> "Data":
+        if self.window.overlaps(self.holdout):
+            raise ValueError(
+                f"window {self.window} overlaps holdout {self.holdout}; "
+                "the holdout must be rows that the model has not trained on"
+            )
+        return self
+
+
+class Slices(Section):
+    columns: list[str] = []
+    min_rows: Annotated[int, Field(ge=1)] = 500
+    margin: NotNegative = 0.03
+
+
+class Gate(Section):
+    metric: str
+    margin: NotNegative
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    resamples: Annotated[int, Field(ge=100)] = 2000
+    floors: dict[str, float] = {}
+    slices: Slices = Slices()
+    calibration: Positive
+    latency_ms: Positive
+    size_mb: Positive
+
+
+class Canary(Section):
+    """When a candidate that is served beside the champion may take its place.
+
+    ``requests``: one row each, to either of them, spread over at least ``seconds``.
+    ``error_rate``: largest share of requests that only the candidate fails. ``latency_ratio``:
+    largest latency relative to the champion's. ``shift``: largest distance of its predictions from
+    the champion's, see :mod:`mlops.trial.canary`.
+    """
+
+    requests: Annotated[int, Field(ge=100)] = 500
+    seconds: NotNegative = 0.0
+    error_rate: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    latency_ratio: Annotated[float, Field(gt=1)] = 1.5
+    shift: Positive = 0.25
+
+
+class Serving(Section):
+    runtime: Runtime = "onnx"
+    target: Target = "image"
+    latency_ms: Positive = 50.0
+    canary: Canary = Canary()
+
+
+class DriftColumns(Section):
+    """From which distance an input of the model has drifted, see :mod:`mlops.drift.columns`.
+
+    The distances are Evidently's and do not depend on the number of rows. ``numeric``: Wasserstein,
+    in standard deviations of the reference. ``categorical``: Jensen-Shannon in nats, so from 0 to
+    0.83. ``own``: thresholds of single columns. ``at_least``: so many drifted columns are data
+    drift.
+    """
+
+    numeric: Positive = 0.1
+    categorical: Positive = 0.1
+    own: dict[str, Positive] = {}
+    at_least: Annotated[int, Field(ge=1)] = 1
+
+
+class Retrain(Section):
+    """Retrain when ``violations`` of the last ``of`` windows violate, the newest included.
+
+    ``window`` says whether ``data.window`` keeps its start then, or its length.
+    """
+
+    violations: Annotated[int, Field(ge=1)] = 2
+    of: Annotated[int, Field(ge=1)] = 3
+    window: Growth = "growing"
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Retrain":
+        if self.violations > self.of:
+            raise ValueError(
+                f"violations {self.violations} of {self.of} windows can never be; "
+                "violations must be at most of"
+            )
+        return self
+
+
+class Drift(Section):
+    """What ``mlops drift`` judges, and from where on it says so; see :mod:`mlops.drift.check`.
+
+    ``predictions`` is a distance as those of ``columns.numeric``; ``concept`` is in the units of
+    ``gate.metric``; ``new_categories`` and ``missing`` are shares of rows.
+    """
+
+    replay: bool = False
+    period: Period = "month"
+    # With fewer, the distance of a hundred categories is above 0.1 by chance alone.
+    min_rows: Annotated[int, Field(ge=1)] = 2000
+    columns: DriftColumns = DriftColumns()
+    new_categories: Share = 0.01
+    missing: Share = 0.1
+    predictions: Positive = 0.1
+    concept: NotNegative = 0.02
+    stale_days: Annotated[int, Field(ge=1)] = 180
+    retrain: Retrain = Retrain()
+    sample_rows: Annotated[int, Field(ge=1000)] = 20_000
+
+
+class Params(Section):
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    task: Task
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    tracking_uri: str = ""
+    data: Data
+    estimator: dict[str, Any] = {}
+    gate: Gate
+    serving: Serving = Serving()
+    drift: Drift = Drift()
+
+
+def load(path: Path = PARAMS) -> Params:
+    """Read and check ``params.yaml``.
+
+    Raises
+    ------
+    MlopsError
+        One line for each wrong key: the key, the value and what is allowed.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MlopsError(f"{path} is not there") from None
+    except yaml.YAMLError as error:
+        raise MlopsError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        raise MlopsError(
+            "\n".join(f"{path}: {_sentence(problem)}" for problem in error.errors())
+        ) from None
+
+
+def _sentence(problem: Any) -> str:
+    """Say in one line which key is wrong, what it holds and what is allowed."""
+    location = [str(part) for part in problem["loc"]]
+    key = ".".join(location) or "the whole file"
+    value = problem["input"]
+    if problem["type"] == "extra_forbidden":
+        allowed = ", ".join(_section(location[:-1]).model_fields)
+        return f"{key}: unknown key (value {value!r}); allowed here: {allowed}"
+    if problem["type"] == "missing":
+        return f"{key}: missing; this key is required"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{key}: {message}" if isinstance(value, dict) else f"{key}: got {value!r}; {message}"
+
+
+def _section(location: list[str]) -> type[BaseModel]:
+    section: type[BaseModel] = Params
+    for part in location:
+        annotation = section.model_fields[part].annotation
+        assert inspect.isclass(annotation) and issubclass(annotation, BaseModel)
+        section = annotation
+    return section
+
+
+def check_estimator_arguments(given: dict[str, Any], signature: inspect.Signature) -> None:
+    """Refuse keys of ``params.yaml: estimator`` that ``src/model/estimator.py`` does not take.
+
+    Raises
+    ------
+    MlopsError
+        Naming the key, the value and the arguments that exist.
+    """
+    allowed = [name for name in signature.parameters if name not in ("task", "seed")]
+    for key, value in given.items():
+        if key not in allowed:
+            raise MlopsError(
+                f"{PARAMS}: estimator.{key}: unknown key (value {value!r}); "
+                f"allowed here: {', '.join(allowed) or 'none'} (src/model/estimator.py)"
+            )
+
+
+def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings as one level: ``{"gate": {"margin": 1}}`` is ``gate.margin``."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

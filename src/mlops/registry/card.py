@@ -1,0 +1,135 @@
+"""``mlops card``: a registered version on two pages, for whoever uses or audits it.
+
+References
+----------
+Mitchell et al. (2019). Model cards for model reporting. https://arxiv.org/abs/1810.03993
+"""
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlops.artifact import model_folder, sample
+from mlops.artifact.model_folder import Facts
+from mlops.judgement import metrics
+from mlops.project import files
+from mlops.project.errors import MlopsError
+from mlops.project.params import Params, Task
+from mlops.registry import model_version, tracking, versions
+from mlops.registry.model_version import CHAMPION
+from mlops.report import comment
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+DATASHEET = "data/README.md"
+COMMIT = re.compile(r"[0-9a-f]{40,64}")
+REPOSITORY = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+")
+
+
+def run(client: "MlflowClient", params: Params, version: int | str) -> None:
+    """Write ``reports/model_card.md``, and print it.
+
+    Parameters
+    ----------
+    version : int or str
+        A number, or an alias such as ``champion``.
+    """
+    text = render(collect(client, params, version) | {"beside": "../"})
+    files.write_text(files.MODEL_CARD, text)
+    print(text, end="")
+
+
+def render(content: dict[str, Any]) -> str:
+    """Render the card from what :func:`collect` found."""
+    return comment.render("registry/card.md.j2", {"beside": None, **content}) + "\n"
+
+
+def collect(client: "MlflowClient", params: Params, version: int | str) -> dict[str, Any]:
+    """Return what is on record of a version: its lineage, reports, judgement and approval.
+
+    A version that was not compared, or was registered before there were samples, has None there.
+    """
+    with tracking.answers(client.tracking_uri):
+        record = model_version.resolve(client, params.name, version)
+        folder = model_version.folder_of(client, record)
+    told = versions.lineage(client, params, record.version)
+    facts = model_folder.load_facts(folder)
+    approvals = [line for line in told["audit"] if line["to"] == told["version"]]
+    comparison = _comparison(folder, facts)
+    commit = told["commit"] or ""
+    image = told["image"] or ""
+    return {
+        "told": told,
+        "facts": facts.model_dump(),
+        "model_file": facts.model_file,
+        "description": _description(),
+        "datasheet": _address(commit) if COMMIT.fullmatch(commit) else None,
+        # In a block of commands nothing can be escaped: only what has the right form goes there.
+        "commit": commit if COMMIT.fullmatch(commit) else None,
+        "image": image if versions.IMAGE.fullmatch(image) else None,
+        "repository": _repository(),
+        "is_champion": CHAMPION in told["aliases"],
+        "approval": approvals[-1] if approvals else None,
+        "comparison": comparison,
+        "scores": _scores(folder, facts, comparison),
+        "sampled": (folder / sample.NAME).is_file(),
+    }
+
+
+def _comparison(folder: Path, facts: Facts) -> dict[str, Any] | None:
+    """Return the judgement of this very model, if there is one."""
+    path = folder / files.COMPARISON.name
+    if not path.is_file():
+        return None
+    found: dict[str, Any] = files.read_json(path, "mlops compare")
+    return found if found["candidate"]["model_md5"] == facts.model_md5 else None
+
+
+def _scores(folder: Path, facts: Facts, comparison: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Return a row for each metric: the model's value, the base rate's, and the champion's."""
+    measured = files.read_json(folder / files.METRICS.name, "dvc repro")
+    base_rate = measured.get("baseline", {})
+    champion = (comparison or {}).get("champion") or {}
+    theirs = {**champion.get("metrics", {}), "calibration": champion.get("calibration")}
+    return [
+        {
+            "name": "calibration error" if name == "calibration" else name,
+            "better": "↓" if name == "calibration" else _better(name, facts.task),
+            "value": value,
+            "base_rate": base_rate.get(name),
+            "champion": theirs.get(name),
+        }
+        for name, value in measured.items()
+        if isinstance(value, float)
+    ]
+
+
+def _better(metric: str, task: Task) -> str:
+    """Return where better is; an old version may name what scikit-learn no longer has."""
+    try:
+        return "↑" if metrics.resolve(metric, task).greater_is_better else "↓"
+    except MlopsError:
+        return ""
+
+
+def _description() -> str | None:
+    """Return what ``pyproject.toml`` says the project is."""
+    path = Path("pyproject.toml")
+    project = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    said = project.get("project", {}).get("description")
+    return said if isinstance(said, str) and said.strip() else None
+
+
+def _address(commit: str) -> str | None:
+    """Return where GitHub shows the datasheet as of a commit."""
+    server, repository = os.environ.get("GITHUB_SERVER_URL"), _repository()
+    return f"{server}/{repository}/blob/{commit}/{DATASHEET}" if server and repository else None
+
+
+def _repository() -> str | None:
+    """Return ``owner/name`` on GitHub, where a workflow says so."""
+    name = os.environ.get("GITHUB_REPOSITORY", "")
+    return name if REPOSITORY.fullmatch(name) else None

@@ -1,0 +1,80 @@
+"""``mlops export``: a registered version as a folder, with all that a service needs of it.
+
+``model/``
+    What predicts, ``features.py``, ``model.json`` and ``version.json``, the lineage.
+``sample.json``
+    Rows and the scores they must get (:mod:`mlops.artifact.sample`).
+``model_card.md``
+    What the model is for, how good it is, and how it came to be (:mod:`mlops.registry.card`).
+"""
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops.artifact import model_folder, sample
+from mlops.project import files, folders
+from mlops.project.errors import MlopsError
+from mlops.project.params import Params
+from mlops.registry import card, model_version, tracking
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+MODEL = "model"
+VERSION = "version.json"
+
+
+def run(client: "MlflowClient", params: Params, directory: Path, version: int | str) -> list[str]:
+    """Write a version to ``directory``, which is replaced as a whole or not at all.
+
+    Returns
+    -------
+    list of str
+        What was done, and what is missing, in sentences.
+
+    Raises
+    ------
+    MlopsError
+        When the version does not exist, its model is not what was registered, or ``directory``
+        holds something that no export wrote.
+    """
+    folders.finish_replacing(directory)
+    _check_target(directory)
+    with tracking.answers(client.tracking_uri):
+        record = model_version.resolve(client, params.name, version)
+        model = model_version.load(client, record)
+    on_card = card.collect(client, params, int(record.version))
+    told = {name: value for name, value in on_card["told"].items() if name != "audit"}
+
+    def fill(folder: Path) -> None:
+        (folder / MODEL).mkdir()
+        for name in (model.facts.model_file, model_folder.FEATURES, model_folder.FACTS):
+            shutil.copyfile(model.folder / name, folder / MODEL / name)
+        files.write_json(folder / MODEL / VERSION, told)
+        files.write_text(folder / files.MODEL_CARD.name, card.render(on_card))
+        if (model.folder / sample.NAME).is_file():
+            shutil.copyfile(model.folder / sample.NAME, folder / sample.NAME)
+
+    folders.replace(directory, folders.fill_beside(directory, fill))
+    shutil.rmtree(folders.aside(directory), ignore_errors=True)
+    sentences = [f"{record.name} version {record.version} is in {directory}"]
+    if not (directory / sample.NAME).is_file():
+        sentences.append(
+            f"it has no {sample.NAME}, because it was registered where {files.HOLDOUT} was not, or "
+            "before there were samples; `mlops smoke` cannot compare scores"
+        )
+    return sentences
+
+
+def _check_target(directory: Path) -> None:
+    if directory.exists() and not directory.is_dir():
+        raise MlopsError(f"{directory} is a file; name a folder to export to")
+    held = {path.name for path in directory.iterdir()} if directory.exists() else set()
+    if others := held - {MODEL, sample.NAME, files.MODEL_CARD.name}:
+        raise MlopsError(
+            f"{directory} holds {min(others)}, which is no part of an export; name another folder"
+        )
+    # A folder named model may be anything; only an export's holds the lineage.
+    if MODEL in held and not (directory / MODEL / VERSION).is_file():
+        raise MlopsError(f"{directory / MODEL} is not from an export; name another folder")

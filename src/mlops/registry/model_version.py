@@ -1,0 +1,200 @@
+"""A registered model version: how its folder is made, found and fetched."""
+
+import functools
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops.artifact import model_folder
+from mlops.artifact.skops_model import trusted_types
+from mlops.project import files
+from mlops.project.errors import MlopsError
+from mlops.registry import database
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+PREVIOUS = "previous"
+
+NONE = "none"  # tags cannot be empty
+FEATURES_DTYPE = "float32"  # as artifact.to_matrix makes them
+
+
+def build_folder(folder: Path) -> None:
+    """Fill ``folder`` with what a version consists of.
+
+    That is an MLflow model in the ``sklearn`` and ``pyfunc`` flavours, around the very
+    ``model.skops`` that training wrote, and beside it the files of
+    :mod:`mlops.artifact.model_folder` and the reports about the model.
+
+    Raises
+    ------
+    MlopsError
+        When the model needs types from outside scikit-learn, which nobody could load safely.
+    """
+    import mlflow.sklearn
+    import numpy as np
+    import skops.io
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    skops_file = files.MODEL / model_folder.SKOPS
+    trusted = trusted_types(skops_file)
+    width = len(model_folder.load(files.MODEL).facts.features)
+    inputs = Schema([TensorSpec(np.dtype(FEATURES_DTYPE), (-1, width))])
+    mlflow.sklearn.save_model(
+        skops.io.load(skops_file, trusted=trusted),
+        str(folder),
+        serialization_format="skops",
+        skops_trusted_types=trusted,
+        signature=ModelSignature(inputs=inputs),
+        # Given, because MLflow would start a process to find them out.
+        pip_requirements=mlflow.sklearn.get_default_pip_requirements(include_skops=True),
+    )
+    for path in files.MODEL.iterdir():
+        if path.is_file():
+            shutil.copyfile(path, folder / path.name)
+    for report in (files.METRICS, files.TRAINING, files.COMPARISON):
+        if report.is_file():
+            shutil.copyfile(report, folder / report.name)
+
+
+def aliases(client: "MlflowClient", name: str) -> dict[str, int]:
+    """Return version by alias; empty when the model is not registered."""
+    model = registered(client, name)
+    return {alias: int(version) for alias, version in model.aliases.items()} if model else {}
+
+
+def registered(client: "MlflowClient", name: str) -> "RegisteredModel | None":
+    """Return the registered model with its aliases and tags."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+
+
+def find(client: "MlflowClient", name: str, version: int) -> "ModelVersion":
+    """Return a version's record.
+
+    Raises
+    ------
+    MlopsError
+        When it does not exist, naming those that do.
+    """
+    if record := _get(client, name, version):
+        return record
+    existing = sorted(int(one.version) for one in client.search_model_versions(f"name='{name}'"))
+    listed = ", ".join(map(str, existing)) or "none; run `mlops register` first"
+    raise MlopsError(f"{name} has no version {version}; registered: {listed}")
+
+
+def resolve(client: "MlflowClient", name: str, alias_or_version: str | int) -> "ModelVersion":
+    """Return the record of a version by its number or alias, refusing what does not exist."""
+    given = str(alias_or_version)
+    if given.isdecimal():
+        return find(client, name, int(given))
+    known = aliases(client, name)
+    if given not in known:
+        listed = ", ".join(f"{alias} ({number})" for alias, number in sorted(known.items()))
+        raise MlopsError(
+            f"{name} has no version with the alias {given}; "
+            f"aliases: {listed or 'none; run `mlops register` first'}"
+        )
+    return find(client, name, known[given])
+
+
+def fetch(
+    client: "MlflowClient", name: str, alias_or_version: str | int
+) -> "tuple[ModelVersion, Path] | None":
+    """Return a version and a folder with its files, or None when there is no such version.
+
+    The built-in store's own folder is returned, which must not be written to; from a server the
+    files are downloaded once for each process.
+
+    Raises
+    ------
+    MlopsError
+        When the version exists and its files do not.
+    """
+    if str(alias_or_version).isdigit():
+        number: int | None = int(alias_or_version)
+    else:
+        number = aliases(client, name).get(str(alias_or_version))
+    record = None if number is None else _get(client, name, number)
+    return None if record is None else (record, folder_of(client, record))
+
+
+def load(client: "MlflowClient", version: "ModelVersion") -> model_folder.ModelArtifact:
+    """Load a version's model after checking that its bytes are those that were registered."""
+    folder = folder_of(client, version)
+    loaded = model_folder.load(folder)
+    if files.md5(loaded.model_path) != version.tags.get("model_md5"):
+        raise MlopsError(
+            f"{loaded.model_path} is not what was registered as {version.name} version "
+            f"{version.version}; restore the store with `mlops store restore DIR`"
+        )
+    return loaded
+
+
+def _get(client: "MlflowClient", name: str, version: int) -> "ModelVersion | None":
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_model_version(name, str(version))
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+
+
+def folder_of(client: "MlflowClient", version: "ModelVersion") -> Path:
+    """Return a folder with a version's files, as :func:`fetch` does."""
+    source = version.source or ""
+    if source.startswith("store:"):
+        folder = database.artifact_path(database.to_path(client.tracking_uri), source)
+    else:
+        folder = _download(client.tracking_uri, source)
+    known = (folder / model_folder.FACTS).is_file()
+    predicts = model_folder.load_facts(folder).model_file if known else model_folder.ONNX
+    needed = ("MLmodel", predicts, model_folder.FEATURES, model_folder.FACTS)
+    if missing := [file for file in needed if not (folder / file).is_file()]:
+        raise MlopsError(
+            f"{version.name} version {version.version} lacks {', '.join(missing)} in "
+            f"{folder if source.startswith('store:') else source}; restore the artifacts "
+            "(built-in store: `mlops store restore DIR`), or use another version"
+        )
+    return folder
+
+
+@functools.cache
+def _download(tracking_uri: str, source: str) -> Path:
+    import mlflow.artifacts
+    from mlflow.exceptions import MlflowException
+
+    target = tempfile.mkdtemp(dir=_downloads().name)
+    try:
+        return Path(
+            mlflow.artifacts.download_artifacts(
+                artifact_uri=source, dst_path=target, tracking_uri=tracking_uri
+            )
+        )
+    except (MlflowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise MlopsError(
+            f"the artifacts in {source} cannot be downloaded ({reason}); "
+            "restore them on the server, or use another version"
+        ) from None
+
+
+@functools.cache
+def _downloads() -> "tempfile.TemporaryDirectory[str]":
+    """Return a folder that goes when the process ends."""
+    return tempfile.TemporaryDirectory(prefix="mlops-")

@@ -1,0 +1,125 @@
+"""The MLflow run of a training: opened before the fit, so that a failed one leaves a trace too."""
+
+import math
+import platform
+import socket
+import time
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from mlops.project import files
+from mlops.project.git import Commit
+from mlops.project.params import Params, flatten
+from mlops.registry import tracking
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+class TrainingRun:
+    """A context in which the run is open; leaving it by an exception marks the run as failed."""
+
+    def __init__(self, params: Params, commit: Commit) -> None:
+        self._client = tracking.connect()
+        data = files.read_json(files.DATA_REPORT, "dvc repro")
+        run = self._client.create_run(
+            tracking.experiment_id(self._client, params.name),
+            run_name=_run_name(params, commit.sha),
+            tags={
+                "mlflow.source.git.commit": commit.sha or "",
+                "git_dirty": str(commit.dirty).lower(),
+                "data_md5": data["md5"],
+                "holdout_md5": files.md5(files.HOLDOUT),
+                "requirements_md5": files.md5(files.LOCK),
+                "python": platform.python_version(),
+                "platform": platform.platform(),
+                "host": socket.gethostname(),
+            },
+        )
+        self.id: str = run.info.run_id
+        _log_params(self._client, self.id, params)
+
+    def __enter__(self) -> "TrainingRun":
+        return self
+
+    def log_metrics(self, metrics: dict[str, float]) -> None:
+        """Log metrics by name; an undefined one (NaN) is left out."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        defined = {name: value for name, value in metrics.items() if not math.isnan(value)}
+        batch = [Metric(name, value, now, 0) for name, value in defined.items()]
+        self._client.log_batch(self.id, metrics=batch)
+
+    def log_files(self) -> None:
+        """Log the files that reproduce the training."""
+        for path in (files.PARAMS, files.LOCK, files.DATA_REPORT):
+            self._client.log_artifact(self.id, str(path), "reproduce")
+
+    def log_plots(self, folder: Path) -> None:
+        """Log what lies in ``folder``."""
+        self._client.log_artifacts(self.id, str(folder), "plots")
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        status = "FINISHED" if kind is None else "FAILED"
+        self._client.set_terminated(self.id, "KILLED" if kind is KeyboardInterrupt else status)
+
+
+def resume(client: "MlflowClient", params: Params, training: dict[str, Any]) -> str:
+    """Return the run of a training, or a copy of it when this registry does not have that run.
+
+    A model that DVC or a workflow's artifact brought was trained elsewhere; the copy is tagged
+    with the original's id.
+
+    Parameters
+    ----------
+    training : dict
+        What ``reports/training.json`` says.
+    """
+    from mlflow.entities import Metric
+    from mlflow.exceptions import MlflowException
+
+    try:
+        if client.get_run(training["run_id"]).info.lifecycle_stage == "active":
+            return str(training["run_id"])
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+    experiment = tracking.experiment_id(client, params.name)
+    tags = {
+        "trained_in_run": training["run_id"],
+        "mlflow.source.git.commit": training["commit"] or "",
+        "git_dirty": str(training["dirty"]).lower(),
+        "requirements_md5": training["requirements_md5"],
+        "python": training["python"],
+        "platform": training["platform"],
+    }
+    run = client.create_run(experiment, run_name=_run_name(params, training["commit"]), tags=tags)
+    run_id = str(run.info.run_id)
+    _log_params(client, run_id, params)
+    measured = {**files.read_json(files.METRICS, "dvc repro"), **training}
+    numbers = {name: value for name, value in measured.items() if isinstance(value, float)}
+    started = int(datetime.fromisoformat(training["started"]).timestamp() * 1000)
+    client.log_batch(run_id, [Metric(name, value, started, 0) for name, value in numbers.items()])
+    if files.PLOTS.is_dir():
+        client.log_artifacts(run_id, str(files.PLOTS), "plots")
+    client.set_terminated(run_id)
+    return run_id
+
+
+def _run_name(params: Params, commit: str | None) -> str:
+    return f"{params.data.window} {(commit or 'no commit')[:8]}"
+
+
+def _log_params(client: "MlflowClient", run_id: str, params: Params) -> None:
+    from mlflow.entities import Param
+
+    batch = [Param(key, str(value)) for key, value in flatten(params.model_dump()).items()]
+    client.log_batch(run_id, params=batch)

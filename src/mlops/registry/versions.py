@@ -1,0 +1,203 @@
+"""The model registry: versions go in here, and are told about; ``promotion`` picks the champion."""
+
+import json
+import re
+import tempfile
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlops.artifact import model_folder, sample
+from mlops.artifact.model_folder import Facts, ModelArtifact
+from mlops.project import files
+from mlops.project.errors import MlopsError
+from mlops.project.params import Params
+from mlops.registry import audit, model_version, tracking, training_run
+from mlops.registry.model_version import CHALLENGER, NONE, fetch
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["fetch", "field", "lineage", "record_image", "register"]
+
+NOT_COMPARED: dict[str, Any] = {"finding": "not compared", "passed": False, "champion": None}
+TRAIN = "dvc repro"
+
+# The references that name the same image for ever, as `docker push` takes and prints them:
+# https://github.com/distribution/reference/blob/main/reference.go
+_HOST = r"(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=:))(?::\d+)?"
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+IMAGE = re.compile(rf"{_HOST}(?:/{_PART})+@sha256:[0-9a-f]{{64}}")
+
+
+def register(params: Params, client: "MlflowClient") -> int:
+    """Make the trained model a new version, with alias ``challenger``.
+
+    The version appears with its files uploaded and its tags set, or not at all. Where the holdout
+    is missing, as on a laptop without data, it has no sample of scored rows.
+
+    Returns
+    -------
+    int
+        The version's number.
+
+    Raises
+    ------
+    MlopsError
+        When there is no trained model, or its files and reports are not of one training.
+    """
+    model = _trained()
+    facts = model.facts
+    training = files.read_json(files.TRAINING, TRAIN)
+    metrics = _metrics()
+    if training["model_md5"] != facts.model_md5:
+        raise MlopsError(
+            f"{files.TRAINING} is about another model than {files.MODEL}; run `{TRAIN}` again"
+        )
+    tags = _tags(facts, training, metrics, _comparison(facts))
+    with tracking.answers(client.tracking_uri):
+        run = training_run.resume(client, params, training)
+        # A folder of its own: the next registration from this run must not change this one.
+        folder = f"versions/{uuid.uuid4().hex}"
+        with tempfile.TemporaryDirectory(prefix="mlops-") as temporary:
+            built = Path(temporary) / "model"
+            model_version.build_folder(built)
+            sample.write(built / sample.NAME, model, params.seed)
+            client.log_artifacts(run, str(built), folder)
+        source = f"{client.get_run(run).info.artifact_uri}/{folder}"
+        with tracking.store_lock():
+            _ensure_model(client, params.name)
+            version = int(client.create_model_version(params.name, source, run, tags).version)
+            client.set_registered_model_alias(params.name, CHALLENGER, str(version))
+    return version
+
+
+def lineage(client: "MlflowClient", params: Params, version: int | str) -> dict[str, Any]:
+    """Return where a version came from and what became of it, ready for JSON.
+
+    Parameters
+    ----------
+    version : int or str
+        A number, or an alias such as ``champion``.
+    """
+    with tracking.answers(client.tracking_uri):
+        record = model_version.resolve(client, params.name, version)
+        folder = model_version.folder_of(client, record)
+        aliases = model_version.aliases(client, params.name)
+    facts = model_folder.load(folder).facts
+    training = files.read_json(folder / files.TRAINING.name, TRAIN)
+    number = int(record.version)
+    return {
+        "name": params.name,
+        "version": number,
+        "aliases": sorted(alias for alias, target in aliases.items() if target == number),
+        "commit": training["commit"],
+        "dirty": training["dirty"],
+        "data_md5": facts.data_md5,
+        "window": str(facts.window),
+        "rows": facts.rows,
+        "runtime": facts.runtime,
+        "features": facts.features,
+        "params": facts.params,
+        "metrics": {
+            key.removeprefix("metric."): float(value)
+            for key, value in sorted(record.tags.items())
+            if key.startswith("metric.")
+        },
+        "finding": record.tags["finding"],
+        "passed": record.tags["passed"] == "true",
+        "compared_with": record.tags["compared_with"],
+        "model_md5": facts.model_md5,
+        "requirements_md5": facts.requirements_md5,
+        "run_id": record.run_id,
+        "trained": training["started"],
+        "seconds": training["seconds"],
+        "peak_memory_mb": training["peak_memory_mb"],
+        "registered_by": record.tags["registered_by"],
+        "approved_by": record.tags.get("approved_by"),
+        "image": record.tags.get("image"),
+        "audit": [
+            line
+            for line in audit.read()
+            if line["model"] == params.name and number in (line["from"], line["to"])
+        ],
+    }
+
+
+def field(told: dict[str, Any], name: str) -> str:
+    """Return one field of :func:`lineage` as text, empty when its value is unknown."""
+    if name not in told:
+        raise MlopsError(f"a version has no field {name!r}; it has {', '.join(told)}")
+    value = told[name]
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value)
+
+
+def record_image(client: "MlflowClient", params: Params, version: int | str, image: str) -> int:
+    """Note on a version which container image serves it, and return the version's number.
+
+    Parameters
+    ----------
+    image : str
+        ``host/path@sha256:...``: a tag would mean another image tomorrow.
+    """
+    if not IMAGE.fullmatch(image):
+        raise MlopsError(
+            f"{image!r} does not name an image for ever; expected HOST[:PORT]/PATH@sha256:DIGEST "
+            "with 64 hex digits, such as ghcr.io/owner/name@sha256:0123..., as `docker push` prints"
+        )
+    with tracking.answers(client.tracking_uri), tracking.store_lock():
+        record = model_version.resolve(client, params.name, version)
+        client.set_model_version_tag(record.name, record.version, "image", image)
+    return int(record.version)
+
+
+def _trained() -> ModelArtifact:
+    """Return the trained model, after checking that its files are of one training."""
+    model = model_folder.load(files.MODEL)
+    whole = (files.MODEL / model_folder.SKOPS).is_file()
+    if not whole or files.md5(model.model_path) != model.facts.model_md5:
+        raise MlopsError(f"{files.MODEL} is not what one training wrote; run `{TRAIN}` again")
+    return model
+
+
+def _metrics() -> dict[str, float]:
+    metrics = files.read_json(files.METRICS, TRAIN)
+    return {name: value for name, value in metrics.items() if isinstance(value, float)}
+
+
+def _comparison(facts: Facts) -> dict[str, Any]:
+    """Return the judgement of this very model, if there is one."""
+    if not files.COMPARISON.is_file():
+        return NOT_COMPARED
+    comparison: dict[str, Any] = files.read_json(files.COMPARISON, "mlops compare")
+    judged = comparison["candidate"]["model_md5"]
+    return comparison if judged == facts.model_md5 else NOT_COMPARED
+
+
+def _tags(
+    facts: Facts, training: dict[str, Any], metrics: dict[str, float], comparison: dict[str, Any]
+) -> dict[str, str]:
+    champion = comparison["champion"]
+    return {
+        "git_commit": training["commit"] or NONE,
+        "git_dirty": str(training["dirty"]).lower(),
+        "data_md5": facts.data_md5,
+        "model_md5": facts.model_md5,
+        "window": str(facts.window),
+        "rows": str(facts.rows),
+        "finding": comparison["finding"],
+        "passed": str(comparison["passed"]).lower(),
+        "compared_with": str(champion["version"]) if champion else NONE,
+        "registered_by": audit.who(),
+        **{f"metric.{name}": str(value) for name, value in metrics.items()},
+    }
+
+
+def _ensure_model(client: "MlflowClient", name: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise

@@ -1,0 +1,168 @@
+"""``mlops canary``: may the candidate that runs at one address replace the champion at another?"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mlops.judgement import gate
+from mlops.judgement.gate import Check
+from mlops.project import files
+from mlops.project.errors import MlopsError
+from mlops.project.params import Params
+from mlops.project.progress import counting
+from mlops.registry import exported
+from mlops.registry.exported import Exported
+from mlops.trial import canary_gate
+from mlops.trial.canary_window import Party, Window, watch
+from mlops.trial.service_client import Service
+
+# A machine that has other work slows one of two processes for a second or so, which no interval of
+# that second shows. A service whose p99 is bad is bad whenever it is looked at.
+LOOKS = 3
+PAUSE = 1.0  # seconds
+
+
+def run(params: Params, champion_url: str, candidate_url: str, directory: Path) -> dict[str, Any]:
+    """Compare two running services, print how, and write ``reports/canary.json``.
+
+    Parameters
+    ----------
+    params : Params
+    champion_url, candidate_url : str
+    directory : Path
+        An export of the version that the candidate serves; its sample is what both are asked.
+
+    Returns
+    -------
+    dict
+        What was written: ``finding``, ``findings``, ``passed``, ``reasons``, ``notes``, ``checks``,
+        ``measured`` and who was compared.
+
+    Raises
+    ------
+    MlopsError
+        When the two cannot be compared, which says nothing about the candidate.
+    """
+    files.CANARY.unlink(missing_ok=True)
+    expected = exported.read(directory)
+    if expected.sample is None:
+        raise MlopsError(
+            f"{directory / exported.SAMPLE} is not there, so there is nothing to ask the services; "
+            "register the model anew, or deploy it with --no-canary"
+        )
+    limits, started = params.serving.canary, time.monotonic()
+    with Service(champion_url) as one, Service(candidate_url) as other:
+        known = {"champion": _champion(one, expected), "candidate": _candidate(other, expected)}
+        parties = (
+            Party(one, _defaults(known["champion"]), expected.classes),
+            Party(other, _defaults(known["candidate"]), expected.classes),
+        )
+        unknown = [name for name in parties[0].defaults if name not in expected.sample.rows[0]]
+        for look in range(1, LOOKS + 1):
+            with counting(f"Asking both {limits.requests} times", limits.requests) as progress:
+                window = watch(parties, expected.sample, limits, params.seed + look, progress)
+            measures = canary_gate.measure(window, params.seed, comparable=not unknown)
+            checks = canary_gate.checks(window, measures, limits)
+            if look == LOOKS or not _may_be_a_stall(checks):
+                break
+            time.sleep(PAUSE)
+    found = canary_gate.findings(measures, limits)
+    reasons = gate.reasons(checks)
+    if measures.p50 is None and not reasons:
+        raise _too_few(champion_url, window)
+    report = {
+        "finding": found[0],
+        "findings": found,
+        "passed": not reasons,
+        "reasons": reasons,
+        "notes": _notes(window, unknown),
+        "checks": [asdict(check) for check in checks],
+        "measured": asdict(measures),
+        "limits": limits.model_dump(),
+        "requests": window.requests,
+        "looks": look,
+        "seconds": round(time.monotonic() - started, 1),
+        "champion": {"url": champion_url, "version": known["champion"].get("version")},
+        "candidate": {"url": candidate_url, "version": known["candidate"].get("version")},
+    }
+    files.write_json(files.CANARY, report)
+    _say(report)
+    return report
+
+
+def _may_be_a_stall(checks: list[Check]) -> bool:
+    """Return whether only the slowest answers are too slow, of a service that does answer."""
+    failed = {check.name for check in checks if not check.passed}
+    return canary_gate.P99 in failed and not failed & {canary_gate.P50, canary_gate.ERRORS}
+
+
+def _champion(service: Service, expected: Exported) -> dict[str, Any]:
+    try:
+        facts = service.about()
+    except MlopsError as error:
+        raise MlopsError(
+            f"the champion cannot be asked: {error}; that is not the candidate's fault: repair the "
+            "champion, or deploy with --no-canary"
+        ) from None
+    ours = expected.facts
+    classes = None if ours.classes is None else [str(name) for name in ours.classes]
+    for name, own in (("task", ours.task), ("classes", classes)):
+        if facts.get(name) != own:
+            raise MlopsError(
+                f"the champion at {service.url} has {name} {facts.get(name)!r} and the candidate "
+                f"{own!r}: they cannot be compared; deploy with --no-canary"
+            )
+    return facts
+
+
+def _candidate(service: Service, expected: Exported) -> dict[str, Any]:
+    try:
+        facts = service.about()
+    except MlopsError as error:
+        raise MlopsError(f"the candidate cannot be asked: {error}; see its log") from None
+    if facts.get("model_md5") != expected.facts.model_md5:
+        raise MlopsError(
+            f"the candidate at {service.url} serves version {facts.get('version')}, which is not "
+            f"the one in {expected.folder} (version {expected.version}); are the addresses swapped?"
+        )
+    return facts
+
+
+def _defaults(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a value for each input column, for rows that lack it."""
+    return {column["name"]: column.get("example") for column in facts["columns"]}
+
+
+def _too_few(champion_url: str, window: Window) -> MlopsError:
+    return MlopsError(
+        f"the champion at {champion_url} failed {window.champion.failed} of {window.requests} "
+        f"requests ({window.champion.most_often}) and the candidate {window.candidate.failed}: too "
+        "few were answered by both to compare them; that is not the candidate's fault: repair the "
+        "champion, or deploy with --no-canary"
+    )
+
+
+def _notes(window: Window, unknown: list[str]) -> list[str]:
+    notes = []
+    if failed := window.champion.failed:
+        notes.append(
+            f"the champion itself fails {failed} of {window.requests} requests "
+            f"({window.champion.most_often}), which is not the candidate's fault"
+        )
+    if unknown:
+        notes.append(
+            f"the champion needs {', '.join(unknown)}, which the candidate's sample does not have: "
+            "it was asked with a typical value, and the predictions are not compared"
+        )
+    return notes
+
+
+def _say(report: dict[str, Any]) -> None:
+    passed = "passed" if report["passed"] else "stopped"
+    print(f"finding: {report['finding']}, canary {passed} after {report['requests']} requests each")
+    for check in report["checks"]:
+        print(f"{'-' if check['passed'] else '!'} {check['reason']}")
+    for note in report["notes"]:
+        print(f"- {note}")
