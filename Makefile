@@ -1,10 +1,21 @@
 # What every project has, and what only the template needs.
 include project.mk
-.PHONY: demo replay bench
+LOCKS := requirements.txt template/requirements.txt
+TYPED := src
+TESTS := -n 2 --dist loadscope --no-loadscope-reorder --cov --cov-config template/coverage.ini
+.venv/setup: template/requirements.txt
+.PHONY: imports size demo replay bench
 
-# The machinery is tested where it is used: a test generates a project and runs `make test` in it.
-# Such a project has the files of one target to deploy to; those of the others are tested here.
-TESTS := tests/template $(wildcard tests/delivery/test_host_*.py tests/delivery/test_kubernetes_*.py)
+lint: imports
+imports: .venv/setup ## Check that a wing of src/mlops imports only the wings before it
+	lint-imports template/importlinter.ini
+
+size: .venv/setup ## Count what a project consists of, beside one from before (template/size.py)
+	python template/size.py
+
+lock: template/requirements.txt
+template/requirements.txt: template/requirements.in requirements.txt
+	$(LOCK) $(UPGRADE) $< -o $@
 
 demo: .venv/setup ## Generate a project in build/demo and take it through the loop on a local GitHub
 	PYTHONPATH=tests/workflows/github python template/demo.py

@@ -4,9 +4,12 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup lint lock format test repro report pull-repro serve image changed changed-machinery merge-lock clean
+.PHONY: help setup lint lock format test repro report pull-repro serve image changed merge-lock clean
 
-TESTS := --cov
+# What the environment is made of, what has types to check, and how pytest is called.
+LOCKS := requirements.txt
+TYPED :=
+TESTS :=
 
 # Which version of the model `make image` puts in an image, and with what: behind a proxy, or with
 # Podman, BUILD='docker build --network host' or BUILD='podman build --format docker'.
@@ -15,9 +18,6 @@ BUILD := docker build
 
 # What a model is made of, as git's pathspecs; prose does not decide it.
 DECIDES := src data '*.dvc' dvc.yaml dvc.lock params.yaml requirements.txt .python-version ':!*.md'
-# What is not yours to change: only then can what its tests say have changed.
-MACHINERY := . ':!src/model' ':!data' ':!reports' ':!params.yaml' ':!dvc.lock' ':!tests/data' \
-    ':!tests/model' ':!*.md'
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
@@ -50,7 +50,7 @@ setup: .venv/setup ## Make the environment in .venv, exactly as requirements.txt
 lint: .venv/setup ## Check format, lint, types and workflows; change nothing
 	ruff format --check
 	ruff check
-	mypy
+	mypy $(TYPED)
 	actionlint
 	zizmor --quiet --offline --persona auditor --strict-collection .github
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
@@ -69,8 +69,8 @@ format: .venv/setup ## Format the code and fix what can be fixed without thought
 	ruff check --fix-only
 	ruff format
 
-test: .venv/setup lint ## Check the code, run all tests, and measure what they cover
-	pytest -n 2 --dist loadscope --no-loadscope-reorder $(TESTS)
+test: .venv/setup lint ## Check the code, test data and model, and take a sample of the data around the loop
+	pytest $(TESTS)
 
 repro: .venv/setup ## Run the stages of the pipeline that have something new to do
 	dvc repro
@@ -95,19 +95,10 @@ image: .venv/setup ## Build the image of a version of the model: make image VERS
 	$(BUILD) --file deploy/Dockerfile --build-arg VERSION="$${tag#*:}" \
 	    --build-arg REVISION="$$(git rev-parse HEAD)" --tag "$$tag" .
 
-changed: PATHS = $(DECIDES)
 changed: ## Say whether what decides the model has changed since the commit SINCE (no such commit: yes)
-	$(SAY_CHANGED)
-
-changed-machinery: PATHS = $(MACHINERY)
-changed-machinery: ## The same of what is not yours: src/mlops, workflows, locks, tests
-	$(SAY_CHANGED)
-
-define SAY_CHANGED
-@if git cat-file -e "$$SINCE^{commit}" 2>/dev/null && \
-    git diff --stat --exit-code "$$SINCE" HEAD -- $(PATHS) >&2; then echo changed=false; \
-else echo changed=true; fi
-endef
+	@if git cat-file -e "$$SINCE^{commit}" 2>/dev/null && \
+	    git diff --stat --exit-code "$$SINCE" HEAD -- $(DECIDES) >&2; then echo changed=false; \
+	else echo changed=true; fi
 
 merge-lock: .venv/setup ## Resolve a merge conflict in dvc.lock (resolve params.yaml first)
 	git checkout --ours -- dvc.lock
@@ -118,9 +109,9 @@ clean: ## Delete the environment and caches; keep data, models and the registry
 	rm -rf .venv build .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.*
 	find src tests -name __pycache__ -prune -exec rm -rf {} +
 
-.venv/setup: requirements.txt pyproject.toml .venv/bin/uv
+.venv/setup: $(LOCKS) pyproject.toml .venv/bin/uv
 	@echo "Installing what requirements.txt locks (a minute the first time, seconds later)"
-	@uv pip sync --quiet --require-hashes requirements.txt
+	@uv pip sync --quiet --require-hashes $(LOCKS)
 	@uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 

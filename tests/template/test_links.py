@@ -16,8 +16,8 @@ TEMPLATE_ONLY = [
     "cookiecutter.json",
     "hooks",
     "template",
-    "tests/template",
     "Makefile",
+    "pytest.ini",
     "README.md",
     "LICENSE",
     "dvc.lock",
@@ -42,11 +42,20 @@ def under(file: str, folders: list[str]) -> bool:
 
 def test_every_living_file_is_linked_or_listed_as_template_only() -> None:
     linked = [str(target.relative_to(ROOT)) for target in links().values()]
-    forgotten = [name for name in tracked(ROOT) if not under(name, TEMPLATE_ONLY + linked)]
+    forgotten = [
+        name
+        for name in tracked(ROOT)
+        if not under(name, TEMPLATE_ONLY + linked) and not name.startswith("tests/")
+    ]
     assert not forgotten, (
         f"link these into {TEMPLATE}/ and list them under _copy_without_render in "
         f"cookiecutter.json, or list them as TEMPLATE_ONLY here: {forgotten}"
     )
+
+
+def test_only_the_tests_of_the_problem_go_into_a_project() -> None:
+    tests = {name for name in links() if name.startswith("tests/")}
+    assert tests == {"tests/data", "tests/loop", "tests/model"}
 
 
 def test_every_link_leads_to_the_living_file_of_the_same_name() -> None:

@@ -151,7 +151,6 @@ def make_hosted(folder: Path) -> Hosted:
             "canary": {"requests": 100, "latency_ratio": 1000.0, "shift": 0.3},
         },
     )
-    project.replace("pyproject.toml", 'files = ["src"]', 'files = ["src/mlops/project/errors.py"]')
     (project / "README.md").write_text("# Flights\n")
     project.run("git", "remote", "add", "origin", f"https://github.com/{LocalGitHub.repository}")
     hosted = Hosted(folder)

@@ -1,1 +1,0 @@
-../../tests/running_prometheus.py
