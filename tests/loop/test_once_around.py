@@ -1,0 +1,256 @@
+"""A sample of this project's own rows goes once around the loop, in a folder of its own.
+
+Whatever the problem is, its stations must fit together. How good the model is does not matter:
+floors, budgets and slices are generous here. Data, models and registry of the project stay as they
+are; so do its stores and servers, which nothing here knows.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from pandera.errors import SchemaError, SchemaErrors
+
+from mlops.artifact import model_folder, skops_model
+from mlops.artifact.onnx_graph import TOLERANCE
+from mlops.artifact.table import in_window, read, to_columns
+from mlops.project import files, params
+from mlops.project.params import Params
+
+ROOT = Path(__file__).parents[2]
+TRAINS, JUDGES = 1400, 600  # rows
+FEW = 20  # rows of a class or month that are taken before any other row, where it has them
+PATIENCE = 120  # seconds until the service must listen, on a machine that is busy
+SHOWN = 25  # lines of what a broken station said
+
+WHAT_TO_DO = {
+    "sample": "run `dvc pull` (or `make repro`) for what src/model/data.py reads, and `mlops "
+    "validate` to see whether params.yaml: data names what the table has.",
+    "bad row": "say in src/model/schema.py what must not be: nullable=False, checks, dtypes.",
+    "ingest": "load_data() must return a table that Parquet can hold (src/model/data.py).",
+    "validate": "if `dvc repro validate` passes, the schema demands of the whole table what a "
+    "sample of it cannot have (a number of rows, a mean): such a check belongs in tests/data.",
+    "features": "build_features() (src/model/features.py) must turn columns of n raw values into "
+    "columns of n numbers.",
+    "train": "build_estimator() (src/model/estimator.py) must fit 1,400 rows, and ONNX express it "
+    "(or params.yaml: serving.runtime: skops).",
+    "ONNX = model": "a step of src/model/estimator.py is not what its conversion to ONNX is; "
+    "choose another, or params.yaml: serving.runtime: skops.",
+    "evaluate": "the model cannot be scored: see gate.metric in params.yaml.",
+    "compare": "see gate.metric and gate.slices in params.yaml; where they are right and the "
+    "first judgement is not `first` or a model is not the `same` as itself, the machinery errs.",
+    "report": "reports/*.json of the stations before cannot be shown; the machinery errs, or was "
+    "changed in part: compare src/mlops with the template (`cruft diff`).",
+    "verdict": "as for `report`.",
+    "register": "MLflow cannot keep the model: only scikit-learn's own types can be loaded safely "
+    "(src/model/estimator.py).",
+    "promote": "the registered model cannot be loaded again; see `register`.",
+    "export": "the registered version lacks a file; see `register`.",
+    "serve": "features.py may import only NumPy and the standard library, and needs no file.",
+    "smoke": "the service answers otherwise than the model did offline: build_features() must give "
+    "one row what it gives among many, and take a missing value and an unknown category.",
+}
+
+# In one process, because the imports take longer than the work. As `mlops ...`, one by one.
+RUN = """
+import shlex, sys
+from mlops import cli
+for command in sys.argv[1:]:
+    print(f"> mlops {command}", flush=True)
+    sys.argv = ["mlops", *shlex.split(command)]
+    try:
+        cli.main()
+    except SystemExit as stopped:
+        if stopped.code:
+            raise
+"""
+
+LOAD_DATA = """
+
+def load_data():
+    import pandas
+
+    return pandas.read_parquet({rows!r})
+"""
+
+
+def broke(station: str, said: object) -> NoReturn:
+    last = "\n".join(str(said).strip().splitlines()[-SHOWN:])
+    pytest.fail(
+        f"station {station!r} broke:\n{last}\nWhat to do: {WHAT_TO_DO[station]}", pytrace=False
+    )
+
+
+class Loop:
+    """A project in a folder of its own: the settings, other than this one's where they judge."""
+
+    def __init__(self, folder: Path, settings: Params) -> None:
+        self.folder = folder / "project"
+        self.rows = folder / "rows.parquet"  # what its load_data returns
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / "src/model", self.folder / "src/model", ignore=ignored)
+        with (self.folder / "src/model/__init__.py").open("a", encoding="utf-8") as package:
+            package.write(LOAD_DATA.format(rows=str(self.rows)))
+        for name in (files.LOCK, ".gitignore"):
+            shutil.copyfile(ROOT / name, self.folder / name)
+        changed = settings.model_dump()
+        changed["tracking_uri"] = ""
+        changed["gate"] |= {"floors": {}, "resamples": 100}
+        changed["gate"] |= {"calibration": 1e9, "latency_ms": 1e9, "size_mb": 1e9}
+        changed["gate"]["slices"]["min_rows"] = 50
+        changed["serving"]["latency_ms"] = 1e9
+        text = yaml.safe_dump(changed, sort_keys=False, allow_unicode=True)
+        (self.folder / files.PARAMS).write_text(text, encoding="utf-8")
+        # Nothing else: a variable may name the project's tracking server or prediction log.
+        kept = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")
+        self.environment = {name: os.environ[name] for name in kept if name in os.environ} | {
+            "PYTHONPATH": str(ROOT / "src"),
+            "PYTHONUNBUFFERED": "1",
+            "COLUMNS": "200",
+            "OMP_NUM_THREADS": "1",  # for a small sample, more of them only wait for each other
+            "PORT": "0",  # a free one
+            "DRAIN_SECONDS": "0",
+        }
+        me = ["-c", "user.name=Loop", "-c", "user.email=loop@localhost"]
+        for git in (
+            ["init", "--quiet"],
+            ["add", "--all"],
+            [*me, "-c", "commit.gpgsign=false", "commit", "--quiet", "--no-verify", "-m", "Loop"],
+        ):
+            subprocess.run(["git", *git], cwd=self.folder, env=self.environment, check=True)
+
+    def start(self, log: Path, *arguments: str) -> "subprocess.Popen[bytes]":
+        with log.open("wb") as said:
+            return subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=self.folder,
+                env=self.environment,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+            )
+
+    def run(self, *commands: str) -> tuple[str, str]:
+        """Run ``mlops`` commands; returns which of them failed, if any, and what all said."""
+        log = self.folder.with_name("commands.log")
+        failed = self.start(log, "-c", RUN, *commands).wait()
+        said = log.read_text(encoding="utf-8")
+        station = said.rpartition("> mlops ")[2].split()[0] if failed else ""
+        return station, said
+
+    def go(self, *commands: str) -> str:
+        """Run ``mlops`` commands that must succeed; returns what they said."""
+        station, said = self.run(*commands)
+        if station:
+            broke(station, said)
+        return said
+
+
+def test_own_rows_go_once_around_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    try:
+        settings = params.load()
+        rows = sample(raw_table(), settings)
+    except Exception as error:
+        broke("sample", f"{type(error).__name__}: {error}")
+    loop = Loop(tmp_path, settings)
+
+    column, bad = spoil(rows, settings.data.target)
+    bad.to_parquet(loop.rows, index=False)
+    station, said = loop.run("ingest", "validate")
+    if station == "ingest":
+        broke("ingest", said)
+    if "data/raw.parquet is refused" not in said or column not in said:
+        broke("bad row", f"{said}\n`mlops validate` must refuse what was done to {column}")
+
+    rows.to_parquet(loop.rows, index=False)
+    pipeline = ("ingest", "validate", "features", "train", "evaluate")
+    said = loop.go(*pipeline, "compare", "report", "verdict")
+    check_model(loop.folder)
+    if "\nfinding=first\n" not in said:
+        broke("compare", f"{said}\nthere is no champion yet, so the finding must be `first`")
+    report = (loop.folder / files.REPORT).read_text(encoding="utf-8")
+    if not report.startswith("## "):
+        broke("report", f"{report}\nthe report must begin with its verdict")
+
+    promote = "promote --override 'the loop is tested, not the model'"
+    said = loop.go("register", promote, "compare", "verdict", "export export champion")
+    if "\nfinding=same\n" not in said:
+        broke("compare", f"{said}\nthe champion is this very model: the finding must be `same`")
+
+    log = tmp_path / "service.log"
+    service = loop.start(log, "-m", "mlops.cli", "serve", "--export", "export")
+    try:
+        loop.go(f"smoke {address(service, log)} export --wait {PATIENCE}")
+    finally:
+        service.terminate()
+        service.wait()
+
+
+def raw_table() -> pd.DataFrame:
+    if (ROOT / files.RAW).is_file():
+        return pd.read_parquet(ROOT / files.RAW)
+    from model import load_data
+
+    return load_data().reset_index(drop=True)
+
+
+def sample(table: pd.DataFrame, settings: Params) -> pd.DataFrame:
+    """Return at most 2,000 rows in their order: on either side of the split each class and month.
+
+    The first rows of every class and month are drawn before the others, which are as frequent as
+    they are in the table.
+    """
+    data, drawn = settings.data, []
+    for window, size in ((data.window, TRAINS), (data.holdout, JUDGES)):
+        side = table[in_window(table[data.time], window)].sample(frac=1, random_state=0)
+        turn = side.groupby(12 * side[data.time].dt.year + side[data.time].dt.month).cumcount()
+        if settings.task != "regression":
+            turn = np.minimum(turn, side.groupby(data.target, dropna=False).cumcount())
+        drawn += turn.clip(upper=FEW).sort_values(kind="stable").index[:size].tolist()
+    return table.loc[sorted(drawn)].reset_index(drop=True)
+
+
+def spoil(table: pd.DataFrame, target: str) -> tuple[str, pd.DataFrame]:
+    """Return a column, and the rows spoilt so that the schema must refuse them and name it."""
+    from model import SCHEMA
+
+    for column in [target, *table.columns]:
+        emptied = table.copy()
+        emptied[column] = emptied[column].where(emptied.index != len(emptied) // 2)
+        for bad in (emptied, table.drop(columns=column)):
+            try:
+                SCHEMA.validate(bad, lazy=True)
+            except (SchemaError, SchemaErrors):
+                return column, bad
+    broke("bad row", "SCHEMA refuses nothing: no missing value, and no missing column")
+
+
+def check_model(folder: Path) -> None:
+    """The model that was written predicts the holdout as the estimator does that was fitted."""
+    model = model_folder.load(folder / files.MODEL)
+    columns = to_columns(read(folder / files.HOLDOUT))
+    inputs = {name: columns[name] for name in model.facts.inputs}
+    fitted = skops_model.predictor(model.folder / model_folder.SKOPS, model.facts.task)
+    expected = fitted(model_folder.to_matrix(model.build_features(inputs)))
+    gap = np.abs(model.predict(columns) - expected).max() / max(1.0, np.abs(expected).max())
+    if not gap <= TOLERANCE:
+        broke("ONNX = model", f"on the holdout they differ by {gap:.2g} (allowed {TOLERANCE})")
+
+
+def address(service: "subprocess.Popen[bytes]", log: Path) -> str:
+    """Return where the service listens."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and service.poll() is None:
+        if found := re.search(r"listening at (http://[\d.:]+)", log.read_text(encoding="utf-8")):
+            return found[1]
+        time.sleep(0.05)
+    broke("serve", log.read_text(encoding="utf-8"))
