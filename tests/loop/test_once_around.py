@@ -102,8 +102,8 @@ class Loop:
             shutil.copyfile(ROOT / name, self.folder / name)
         changed = settings.model_dump()
         changed["tracking_uri"] = ""
-        changed["gate"] |= {"floors": {}, "resamples": 100}
-        changed["gate"] |= {"calibration": 1e9, "latency_ms": 1e9, "size_mb": 1e9}
+        budgets = dict.fromkeys(("calibration", "latency_ms", "size_mb"), 1e9)
+        changed["gate"] |= {"floors": {}, "resamples": 100, **budgets}
         changed["gate"]["slices"]["min_rows"] = 50
         changed["serving"]["latency_ms"] = 1e9
         text = yaml.safe_dump(changed, sort_keys=False, allow_unicode=True)
@@ -233,9 +233,8 @@ def check_model(folder: Path) -> None:
     """The model that was written predicts the holdout as the estimator does that was fitted."""
     model = model_folder.load(folder / files.MODEL)
     columns = to_columns(read(folder / files.HOLDOUT))
-    inputs = {name: columns[name] for name in model.facts.inputs}
     fitted = skops_model.predictor(model.folder / model_folder.SKOPS, model.facts.task)
-    expected = fitted(model_folder.to_matrix(model.build_features(inputs)))
+    expected = fitted(model_folder.to_matrix(model.build_features(columns)))
     gap = np.abs(model.predict(columns) - expected).max() / max(1.0, np.abs(expected).max())
     if not gap <= TOLERANCE:
         broke("ONNX = model", f"on the holdout they differ by {gap:.2g} (allowed {TOLERANCE})")
