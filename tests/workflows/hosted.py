@@ -21,7 +21,7 @@ JUNE = {"start": "2013-06", "end": "2013-06"}
 # In each folder that ci.yml tests, one test stands for all, and of what is type-checked one module:
 # all of them have just been checked by themselves.
 FOLDERS = (
-    *("unit", "pipeline", "judgement", "workflows", "data", "model"),
+    *("unit", "pipeline", "judgement", "workflows", "data", "model", "loop"),
     *("serving", "delivery", "drift"),
 )
 SMOKE = '''"""Stands for all tests of this folder."""
