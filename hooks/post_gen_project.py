@@ -20,7 +20,7 @@ def main() -> None:
     delete_other_targets(ANSWERS["deploy_target"])
     if not Path(".git").exists():
         make_repository()
-    print(f"\nMade {Path.cwd()}\nNext: cd {ANSWERS['project_slug']} && make setup test repro")
+    print(f"\nMade {Path.cwd()}\nNext: cd {ANSWERS['project_slug']} && make setup repro")
 
 
 def refuse_checkout_without_links() -> None:
