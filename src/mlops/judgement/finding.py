@@ -1,8 +1,9 @@
 """The finding: what the holdout says about a candidate. What follows from it is the gate's."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -13,10 +14,11 @@ from mlops.judgement.bootstrap import Difference, paired_difference
 from mlops.judgement.metric import Classes, Metric
 from mlops.project.errors import MlopsError
 from mlops.project.files import PARAMS
-from mlops.project.params import Gate
 
 Array = npt.NDArray[Any]
 Finding = Literal["first", "same", "better", "equivalent", "inconclusive", "worse"]
+
+Group = tuple[str, str, Array]  # column, value and row numbers of a slice
 
 LARGEST_COLUMN = 500  # distinct values; more is a number or a key, not a category
 
@@ -39,6 +41,15 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Resampling:
+    """How often rows are drawn, from which seed on, for intervals of which confidence."""
+
+    resamples: int
+    confidence: float
+    seed: int
+
+
+@dataclass(frozen=True)
 class Slice:
     """One value of one column; ``verdict`` speaks of the rows that have it."""
 
@@ -47,6 +58,19 @@ class Slice:
     rows: int
     difference: Difference | None
     verdict: Literal["better", "worse", "unclear", "too few", "no champion"]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that was found of a candidate on the holdout; without a champion, no ``differences``.
+
+    ``base_rate`` is its difference from a model that knows only the training target.
+    """
+
+    finding: Finding
+    differences: dict[str, Difference]
+    slices: list[Slice]
+    base_rate: Difference
 
 
 def gain(metric: Metric, difference: Difference) -> tuple[float, float, float]:
@@ -86,8 +110,7 @@ def rows_needed(rows: int, metric: Metric, difference: Difference) -> int | None
 def difference(
     metric: Metric,
     pair: Pair,
-    gate: Gate,
-    seed: int,
+    resampling: Resampling,
     *,
     comparisons: int = 1,
     progress: Callable[[int], None] | None = None,
@@ -107,34 +130,53 @@ def difference(
         pair.candidate,
         pair.champion,
         pair.classes,
-        resamples=gate.resamples,
-        confidence=1 - (1 - gate.confidence) / comparisons,
-        seed=seed,
+        resamples=resampling.resamples,
+        confidence=1 - (1 - resampling.confidence) / comparisons,
+        seed=resampling.seed,
         progress=progress,
     )
+
+
+def differences(
+    metrics: Iterable[Metric],
+    pair: Pair,
+    resampling: Resampling,
+    progress: Callable[[int], None],
+) -> dict[str, Difference]:
+    """Return the difference in each metric, by its name."""
+    found: dict[str, Difference] = {}
+    for metric in metrics:
+        before = resampling.resamples * len(found)
+        found[metric.name] = difference(
+            metric, pair, resampling, progress=partial(_add, progress, before)
+        )
+    return found
+
+
+def _add(progress: Callable[[int], None], before: int, done: int) -> None:
+    progress(before + done)
 
 
 def slices(
     metric: Metric,
     pair: Pair,
-    table: pd.DataFrame,
-    gate: Gate,
-    seed: int,
+    groups: Sequence[Group],
+    min_rows: int,
+    resampling: Resampling,
     progress: Callable[[float], None],
 ) -> list[Slice]:
-    """Compare the models on each value of ``gate.slices.columns``, largest slices first.
+    """Compare the models on each of ``groups``, see :func:`by_size`.
 
     A slice with fewer than ``min_rows`` rows is named and not judged. The intervals of the others
     are widened, because among twenty slices one is worse by chance.
     """
-    groups = _by_size(table, gate.slices.columns)
-    judged = sum(len(rows) >= gate.slices.min_rows for _, _, rows in groups)
+    judged = sum(len(rows) >= min_rows for _, _, rows in groups)
     found = []
     for done, (column, value, rows) in enumerate(groups):
-        if len(rows) < gate.slices.min_rows:
+        if len(rows) < min_rows:
             found.append(Slice(column, value, len(rows), None, "too few"))
         else:
-            result = difference(metric, pair.take(rows), gate, seed, comparisons=judged)
+            result = difference(metric, pair.take(rows), resampling, comparisons=judged)
             verdict = _verdict(*gain(metric, result)[1:])
             found.append(Slice(column, value, len(rows), result, verdict))
         progress((done + 1) / len(groups))
@@ -146,13 +188,13 @@ def slices_alone(
     y: Array,
     prediction: Array,
     classes: Classes,
-    table: pd.DataFrame,
-    gate: Gate,
+    groups: Sequence[Group],
+    min_rows: int,
 ) -> list[Slice]:
-    """Score a model that has no champion on each slice, largest first."""
+    """Score a model that has no champion on each of ``groups``."""
     found = []
-    for column, value, rows in _by_size(table, gate.slices.columns):
-        if len(rows) < gate.slices.min_rows:
+    for column, value, rows in groups:
+        if len(rows) < min_rows:
             found.append(Slice(column, value, len(rows), None, "too few"))
         else:
             score = metric(y[rows], prediction[rows], classes)
@@ -169,8 +211,8 @@ def _verdict(low: float, high: float) -> Literal["better", "worse", "unclear", "
     return "worse" if high < 0 else "unclear"
 
 
-def _by_size(table: pd.DataFrame, columns: list[str]) -> list[tuple[str, str, Array]]:
-    """Return column, value and row numbers of each slice, the largest of a column first."""
+def by_size(table: pd.DataFrame, columns: list[str]) -> list[Group]:
+    """Return the slices by each value of ``columns``, the largest of a column first."""
     groups = [
         (column, str(value), np.asarray(rows))
         for column in columns
