@@ -1,27 +1,26 @@
 """``mlops compare``: candidate and champion on the same holdout rows, judged and written down."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
 from mlops.artifact import model_folder
-from mlops.artifact.model_folder import ModelArtifact
+from mlops.artifact.model_folder import Array, ModelArtifact
 from mlops.artifact.table import read, to_columns
 from mlops.judgement import comparison, finding, metric
 from mlops.judgement import gate as policy
-from mlops.judgement.bootstrap import Difference
-from mlops.judgement.finding import Findings, Group, Pair, Resampling
+from mlops.judgement.finding import Findings, Pair, Resampling
 from mlops.judgement.metric import Metrics
 from mlops.judgement.scorecard import mean_outcome, scorecard, training_facts
 from mlops.project import files
 from mlops.project.errors import MlopsError
-from mlops.project.params import Gate, Mode, Params
+from mlops.project.params import Mode, Params
 from mlops.project.progress import counting
 from mlops.project.words import interval, label, number, signed
 from mlops.registry import model_version, tracking, versions
@@ -64,7 +63,6 @@ def judge(
     """Ask both models for the same rows, find what these show, and hold it against the gate."""
     gate, classes = params.gate, candidate.facts.classes
     metrics = metric.choose(params.task, gate)
-    resampling = Resampling(gate.resamples, gate.confidence, params.seed)
     table = read(files.HOLDOUT)
     columns, y = to_columns(table), table[params.data.target].to_numpy()
     described = partial(
@@ -74,24 +72,17 @@ def judge(
     prediction = candidate.predict(columns)
     ours = described(candidate, prediction) | training_facts(files.TRAINING)
     refuse_undefined(params, metrics, ours["metrics"], len(y))
-    base = Pair(y, prediction, candidate.predict_base_rate(len(y)), classes)
-    base_rate = finding.difference(metrics.proper, base, resampling)
-    groups = finding.by_size(table, gate.slices.columns)
-    if champion is None:
-        theirs, changed = None, None
-        slices = finding.slices_alone(
-            metrics.slices, y, prediction, classes, groups, gate.slices.min_rows
-        )
-        found = Findings("first", {}, slices, base_rate)
-    else:
+    theirs, champions, changed = None, None, None
+    if champion is not None:
         model = champion.model
-        pair = Pair(y, prediction, model.predict(columns), classes)
-        theirs = described(model, pair.champion)
-        theirs |= training_facts(model.folder / files.TRAINING.name)
+        champions = model.predict(columns)
+        theirs = described(model, champions) | training_facts(model.folder / files.TRAINING.name)
         theirs["version"] = champion.version
-        found = find(metrics, pair, groups, gate, resampling, base_rate)
         before, now = _gate_of(model.folder), gate.model_dump()
         changed = comparison.changes(model.facts, candidate.facts, before, now)
+
+    pair = Pair(y, prediction, champions, classes)
+    found = find(params, metrics, pair, candidate.predict_base_rate(len(y)), table)
     mode = mode or (comparison.mode_of(changed) if changed else "change")
     return comparison.content(
         params,
@@ -111,23 +102,24 @@ def judge(
 
 
 def find(
-    metrics: Metrics,
-    pair: Pair,
-    groups: Sequence[Group],
-    gate: Gate,
-    resampling: Resampling,
-    base_rate: Difference,
+    params: Params, metrics: Metrics, pair: Pair, base_rate: Array, table: pd.DataFrame
 ) -> Findings:
-    """Compare the two models on all rows of the holdout and slice by slice, and say so."""
-    fast = metrics.resampled
+    """Compare the candidate with the base rate and, overall and by slices, with the champion."""
+    gate, fast = params.gate, metrics.resampled
+    resampling = Resampling(gate.resamples, gate.confidence, params.seed)
+    base = finding.difference(metrics.proper, replace(pair, champion=base_rate), resampling)
+    groups = finding.by_size(table, gate.slices.columns)
+    in_groups = partial(
+        finding.slices, metrics.slices, pair, groups, gate.slices.min_rows, resampling
+    )
+    if pair.champion is None:
+        return Findings("first", {}, in_groups(), base)
     with counting("Resampling the holdout", total=gate.resamples * len(fast)) as progress:
         differences = finding.differences(fast, pair, resampling, progress)
     with counting("Comparing slice by slice", total=1) as progress:
-        slices = finding.slices(
-            metrics.slices, pair, groups, gate.slices.min_rows, resampling, progress
-        )
+        slices = in_groups(progress)
     overall = finding.find(metrics.gate, pair, differences[metrics.gate.name], gate.margin)
-    return Findings(overall, differences, slices, base_rate)
+    return Findings(overall, differences, slices, base)
 
 
 def refuse_undefined(params: Params, metrics: Metrics, scores: dict[str, float], rows: int) -> None:

@@ -17,6 +17,7 @@ from mlops.project.files import PARAMS
 
 Array = npt.NDArray[Any]
 Finding = Literal["first", "same", "better", "equivalent", "inconclusive", "worse"]
+Verdict = Literal["better", "worse", "unclear", "too few", "no champion"]
 
 Group = tuple[str, str, Array]  # column, value and row numbers of a slice
 
@@ -25,19 +26,20 @@ LARGEST_COLUMN = 500  # distinct values; more is a number or a key, not a catego
 
 @dataclass(frozen=True)
 class Pair:
-    """Target and both models' predictions for the same ``n`` rows."""
+    """Target and both models' predictions for the same ``n`` rows; the champion may be missing."""
 
     y: Array
     candidate: Array
-    champion: Array
+    champion: Array | None
     classes: Classes
 
     def take(self, rows: Array) -> "Pair":
-        return Pair(self.y[rows], self.candidate[rows], self.champion[rows], self.classes)
+        champion = None if self.champion is None else self.champion[rows]
+        return Pair(self.y[rows], self.candidate[rows], champion, self.classes)
 
     @property
     def identical(self) -> bool:
-        return bool(np.array_equal(self.candidate, self.champion))
+        return self.champion is not None and np.array_equal(self.candidate, self.champion)
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Slice:
     value: str
     rows: int
     difference: Difference | None
-    verdict: Literal["better", "worse", "unclear", "too few", "no champion"]
+    verdict: Verdict
 
 
 @dataclass(frozen=True)
@@ -117,13 +119,16 @@ def difference(
 ) -> Difference:
     """Return the paired difference with its interval, widened for several comparisons.
 
+    Without a champion it is all NaN but for the candidate's score.
+
     References
     ----------
     Bonferroni's correction: Dunn (1961), Multiple comparisons among means.
     """
-    if pair.identical:
+    if pair.champion is None or pair.identical:
         score = metric(pair.y, pair.candidate, pair.classes)
-        return Difference(score, score, 0.0, 0.0, 0.0)
+        none = (math.nan,) * 4 if pair.champion is None else (score, 0.0, 0.0, 0.0)
+        return Difference(score, *none)
     return paired_difference(
         metric,
         pair.y,
@@ -163,7 +168,7 @@ def slices(
     groups: Sequence[Group],
     min_rows: int,
     resampling: Resampling,
-    progress: Callable[[float], None],
+    progress: Callable[[float], None] = lambda done: None,
 ) -> list[Slice]:
     """Compare the models on each of ``groups``, see :func:`by_size`.
 
@@ -177,33 +182,14 @@ def slices(
             found.append(Slice(column, value, len(rows), None, "too few"))
         else:
             result = difference(metric, pair.take(rows), resampling, comparisons=judged)
-            verdict = _verdict(*gain(metric, result)[1:])
+            low, high = gain(metric, result)[1:]
+            verdict = "no champion" if pair.champion is None else _verdict(low, high)
             found.append(Slice(column, value, len(rows), result, verdict))
         progress((done + 1) / len(groups))
     return found
 
 
-def slices_alone(
-    metric: Metric,
-    y: Array,
-    prediction: Array,
-    classes: Classes,
-    groups: Sequence[Group],
-    min_rows: int,
-) -> list[Slice]:
-    """Score a model that has no champion on each of ``groups``."""
-    found = []
-    for column, value, rows in groups:
-        if len(rows) < min_rows:
-            found.append(Slice(column, value, len(rows), None, "too few"))
-        else:
-            score = metric(y[rows], prediction[rows], classes)
-            alone = Difference(score, math.nan, math.nan, math.nan, math.nan)
-            found.append(Slice(column, value, len(rows), alone, "no champion"))
-    return found
-
-
-def _verdict(low: float, high: float) -> Literal["better", "worse", "unclear", "too few"]:
+def _verdict(low: float, high: float) -> Verdict:
     if math.isnan(low):
         return "too few"  # the metric is undefined on too many resamples
     if low > 0:
