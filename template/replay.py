@@ -99,7 +99,7 @@ def scored() -> list[Month]:
 
     from mlops.artifact.table import in_window, to_columns
     from mlops.drift import history
-    from mlops.judgement import metrics
+    from mlops.judgement.metric import resolve
     from mlops.pipeline import ingest
     from mlops.project import params
     from mlops.project.files import RAW
@@ -108,7 +108,7 @@ def scored() -> list[Month]:
     settings = params.load()
     ingest.run()
     table = pd.read_parquet(RAW)
-    metric = metrics.resolve(settings.gate.metric, settings.task)
+    metric = resolve(settings.gate.metric, settings.task)
     client = tracking.connect()
     months = []
     for entry in history.read():

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from mlops.judgement.bootstrap import paired_difference
-from mlops.judgement.metrics import resolve
+from mlops.judgement.metric import resolve
 
 Array = npt.NDArray[Any]
 

@@ -18,7 +18,7 @@ from mlops.drift import questions
 from mlops.drift.columns import Wanted, judge
 from mlops.drift.rows import Rows
 from mlops.judgement.bootstrap import independent_difference
-from mlops.judgement.metrics import resolve
+from mlops.judgement.metric import resolve
 from mlops.project import params
 
 SIZES = (1_000, 10_000, 100_000)

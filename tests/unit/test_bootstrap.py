@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mlops.judgement.bootstrap import Difference, independent_difference, paired_difference
-from mlops.judgement.metrics import resolve
+from mlops.judgement.metric import resolve
 
 SAME = {"rel": 0, "abs": 1e-9}
 

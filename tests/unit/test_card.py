@@ -125,6 +125,16 @@ def test_a_judgement_of_another_model_is_not_on_the_card(project: ToyProject) ->
     assert "Finding" not in written(project, version)
 
 
+def test_a_judgement_that_does_not_say_where_better_is(project: ToyProject) -> None:
+    project.train(3)
+    project.judge("better", True, 1)
+    old = files.read_json(files.COMPARISON, "")
+    del old["differences"]
+    files.write_json(files.COMPARISON, old)
+    version = versions.register(project.params, tracking.connect())
+    assert "| ROC AUC  | 0.700 | 0.500 | 0.700 |" in written(project, version)
+
+
 def test_a_version_that_was_champion_before(project: ToyProject) -> None:
     promotion.promote(tracking.connect(), project.params)
     assert "It **was in production** until the present champion" in written(project, 1)

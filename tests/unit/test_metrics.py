@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from mlops.judgement.metric import Metric, encode
-from mlops.judgement.metrics import defaults, proper, resolve
+from mlops.judgement.metric import Metric, defaults, encode, proper, resolve
 from mlops.project.errors import MlopsError
 
 WORDS = ["late", "early", "on time"]  # not sorted: the order is the model's, not the alphabet's
@@ -229,7 +228,7 @@ def names_that_fit(task):
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_everything_in_scikit_learn_either_judges_the_task_or_is_refused(task, monkeypatch):
     monkeypatch.setattr(
-        "mlops.judgement.metrics._fitting", lambda task: []
+        "mlops.judgement.metric._fitting", lambda task: []
     )  # slow, and only for the hint
     fitting = set(names_that_fit(task))
     numbers = {"r2", "mean_squared_error", "max_error", "mean_poisson_deviance"}

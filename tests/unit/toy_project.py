@@ -100,6 +100,7 @@ class ToyProject:
         """Write the comparison of the trained model."""
         scores = {"metrics": {"roc_auc": 0.7}, "calibration": 0.03}
         facts = model_folder.load(files.MODEL).facts
+        greater_is_better = {"roc_auc": True, "accuracy": True, "mean_absolute_error": False}
         part = {"column": "b", "value": "high", "rows": 60, "verdict": "unclear"}
         groups = {"rows": [45, 45], "predicted": [0.3, 0.6], "seen": [0.25, 0.65]}
         files.write_json(
@@ -115,6 +116,10 @@ class ToyProject:
                 | {"model_md5": facts.model_md5, "predicted": 0.44}
                 | {"cost": {"latency_ms": 0.1, "size_mb": 0.2}, "plots": {"calibration": groups}},
                 "champion": None if champion is None else {**scores, "version": champion},
+                "differences": [
+                    {"metric": name, "greater_is_better": better}
+                    for name, better in greater_is_better.items()
+                ],
                 "slice_metric": "roc_auc",
                 "slices": [part | {"candidate": 0.71, "champion": 0.70}],
                 "checks": [

@@ -17,9 +17,9 @@ from mlops.drift.columns import Judged, Wanted, judge
 from mlops.drift.decision import Question
 from mlops.drift.newest import Newest, own_holdout
 from mlops.drift.rows import Rows
-from mlops.judgement import metrics
 from mlops.judgement.bootstrap import independent_difference
 from mlops.judgement.compare import Champion
+from mlops.judgement.metric import resolve
 from mlops.project import files
 from mlops.project.errors import MlopsError
 from mlops.project.params import Params, Window
@@ -108,7 +108,7 @@ def concept(params: Params, known: Known, new: Newest) -> Question:
     Large windows are sampled, seeded; the interval is that of the rows that were drawn.
     """
     facts, gate, settings = known.champion.model.facts, params.gate, params.drift
-    metric = metrics.resolve(gate.metric, facts.task)
+    metric = resolve(gate.metric, facts.task)
     unanswered = partial(questions.concept_unanswered, metric, gate, settings, new.labelled)
     if new.labelled < settings.min_rows:
         return unanswered(

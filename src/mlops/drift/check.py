@@ -14,8 +14,8 @@ from mlops.drift import answers, decision, export, history, newest, period, ques
 from mlops.drift.answers import Known
 from mlops.drift.decision import Question
 from mlops.drift.newest import Newest, NoNewDataError
-from mlops.judgement import metrics
 from mlops.judgement.compare import Champion
+from mlops.judgement.metric import resolve
 from mlops.project import files
 from mlops.project.params import Params, Window
 from mlops.project.progress import working
@@ -152,7 +152,7 @@ def _judged(
         "new_data": True,
     }
     if compared is None:
-        metric = metrics.resolve(params.gate.metric, facts.task)
+        metric = resolve(params.gate.metric, facts.task)
         sentence = (
             f"Only {new.count:,} rows in {new.window}: too few to judge "
             f"(drift.min_rows is {settings.min_rows:,})"

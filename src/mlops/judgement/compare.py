@@ -1,16 +1,27 @@
 """``mlops compare``: candidate and champion on the same holdout rows, judged and written down."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
 from mlops.artifact import model_folder
-from mlops.artifact.model_folder import ModelArtifact
+from mlops.artifact.model_folder import Array, ModelArtifact
+from mlops.artifact.table import read, to_columns
+from mlops.judgement import comparison, finding, metric
+from mlops.judgement import gate as policy
+from mlops.judgement.finding import Findings, Pair, Resampling
+from mlops.judgement.metric import Metrics
+from mlops.judgement.scorecard import mean_outcome, scorecard, training_facts
 from mlops.project import files
 from mlops.project.errors import MlopsError
 from mlops.project.params import Mode, Params
+from mlops.project.progress import counting
 from mlops.project.words import interval, label, number, signed
 from mlops.registry import model_version, tracking, versions
 
@@ -37,15 +48,96 @@ def run(params: Params, mode: Mode | None) -> None:
     MlopsError
         When the two cannot be compared fairly. No older comparison is left behind then.
     """
-    from mlops.judgement import comparison
-
     for path in (files.COMPARISON, files.REPORT, files.FAILURE):
         path.unlink(missing_ok=True)
     candidate = load_candidate(params)
     champion = load_champion(params, candidate)
-    written = comparison.build(params, candidate, champion, mode)
+    written = judge(params, candidate, champion, mode)
     files.write_json(files.COMPARISON, written)
     print_table(written)
+
+
+def judge(
+    params: Params, candidate: ModelArtifact, champion: Champion | None, mode: Mode | None
+) -> dict[str, Any]:
+    """Ask both models for the same rows, find what these show, and hold it against the gate."""
+    gate, classes = params.gate, candidate.facts.classes
+    metrics = metric.choose(params.task, gate)
+    table = read(files.HOLDOUT)
+    columns, y = to_columns(table), table[params.data.target].to_numpy()
+    described = partial(
+        scorecard, columns=columns, y=y, times=table[params.data.time], metrics=metrics
+    )
+
+    prediction = candidate.predict(columns)
+    ours = described(candidate, prediction) | training_facts(files.TRAINING)
+    refuse_undefined(params, metrics, ours["metrics"], len(y))
+    theirs, champions, changed = None, None, None
+    if champion is not None:
+        model = champion.model
+        champions = model.predict(columns)
+        theirs = described(model, champions) | training_facts(model.folder / files.TRAINING.name)
+        theirs["version"] = champion.version
+        before, now = _gate_of(model.folder), gate.model_dump()
+        changed = comparison.changes(model.facts, candidate.facts, before, now)
+
+    pair = Pair(y, prediction, champions, classes)
+    found = find(params, metrics, pair, candidate.predict_base_rate(len(y)), table)
+    mode = mode or (comparison.mode_of(changed) if changed else "change")
+    return comparison.content(
+        params,
+        mode,
+        metrics,
+        found,
+        policy.judge(gate, mode, metrics, ours, found, len(y)),
+        holdout={
+            "rows": len(y),
+            "md5": files.md5(files.HOLDOUT),
+            "seen": mean_outcome(y, classes, params.task),
+        },
+        candidate=ours,
+        champion=theirs,
+        changed=changed,
+    )
+
+
+def find(
+    params: Params, metrics: Metrics, pair: Pair, base_rate: Array, table: pd.DataFrame
+) -> Findings:
+    """Compare the candidate with the base rate and, overall and by slices, with the champion."""
+    gate, fast = params.gate, metrics.resampled
+    resampling = Resampling(gate.resamples, gate.confidence, params.seed)
+    base = finding.difference(metrics.proper, replace(pair, champion=base_rate), resampling)
+    groups = finding.by_size(table, gate.slices.columns)
+    in_groups = partial(
+        finding.slices, metrics.slices, pair, groups, gate.slices.min_rows, resampling
+    )
+    if pair.champion is None:
+        return Findings("first", {}, in_groups(), base)
+    with counting("Resampling the holdout", total=gate.resamples * len(fast)) as progress:
+        differences = finding.differences(fast, pair, resampling, progress)
+    with counting("Comparing slice by slice", total=1) as progress:
+        slices = in_groups(progress)
+    overall = finding.find(metrics.gate, pair, differences[metrics.gate.name], gate.margin)
+    return Findings(overall, differences, slices, base)
+
+
+def refuse_undefined(params: Params, metrics: Metrics, scores: dict[str, float], rows: int) -> None:
+    """Refuse to judge by a metric that the holdout leaves undefined."""
+    floors = {f"gate.floors.{key}": one.name for key, one in metrics.floors.items()}
+    for where, name in {"gate.metric": metrics.gate.name, **floors}.items():
+        if math.isnan(scores[name]):
+            raise MlopsError(
+                f"{files.PARAMS}: {where}: {name} is undefined on the {rows:,} rows of the "
+                f"holdout {params.data.holdout}, as when they lack a class; "
+                "choose a longer holdout or another metric"
+            )
+
+
+def _gate_of(folder: Path) -> dict[str, Any] | None:
+    """Return the gate that a registered model had to pass, when it was compared at all."""
+    path = folder / files.COMPARISON.name
+    return files.read_json(path, "mlops compare")["gate"] if path.is_file() else None
 
 
 def load_candidate(params: Params) -> ModelArtifact:
@@ -109,24 +201,24 @@ def load_champion(params: Params, candidate: ModelArtifact) -> Champion | None:
     return Champion(version, champion)
 
 
-def print_table(comparison: dict[str, Any]) -> None:
+def print_table(written: dict[str, Any]) -> None:
     """Print finding, metrics and failed checks, short enough for a terminal."""
     console = Console(width=100, highlight=False)
-    champion = comparison["champion"]
+    champion = written["champion"]
     against = f"champion v{champion['version']}" if champion else "no champion"
     table = Table("", "candidate", against, "difference", "interval", title_justify="left")
-    for row in comparison["differences"]:
+    for row in written["differences"]:
         width = "" if row["low"] is None else interval(row, 4)
         name = f"{label(row['metric'])} {'↑' if row['greater_is_better'] else '↓'}"
         table.add_row(
-            f"[bold]{name}[/]" if row["metric"] == comparison["metric"] else name,
+            f"[bold]{name}[/]" if row["metric"] == written["metric"] else name,
             number(row["candidate"], 4),
             number(row["champion"], 4) if champion else "",
             signed(row["difference"], 4) if champion else "",
             width,
         )
     console.print(table)
-    gate = "gate passed" if comparison["passed"] else "gate failed"
-    console.print(f"finding: {comparison['finding']}, {gate} ({comparison['mode']})")
-    for reason in comparison["reasons"]:
+    gate = "gate passed" if written["passed"] else "gate failed"
+    console.print(f"finding: {written['finding']}, {gate} ({written['mode']})")
+    for reason in written["reasons"]:
         console.print(f"- {reason}", markup=False)

@@ -1,8 +1,9 @@
 """The finding: what the holdout says about a candidate. What follows from it is the gate's."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -13,29 +14,41 @@ from mlops.judgement.bootstrap import Difference, paired_difference
 from mlops.judgement.metric import Classes, Metric
 from mlops.project.errors import MlopsError
 from mlops.project.files import PARAMS
-from mlops.project.params import Gate
 
 Array = npt.NDArray[Any]
 Finding = Literal["first", "same", "better", "equivalent", "inconclusive", "worse"]
+Verdict = Literal["better", "worse", "unclear", "too few", "no champion"]
+
+Group = tuple[str, str, Array]  # column, value and row numbers of a slice
 
 LARGEST_COLUMN = 500  # distinct values; more is a number or a key, not a category
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Target and both models' predictions for the same ``n`` rows."""
+    """Target and both models' predictions for the same ``n`` rows; the champion may be missing."""
 
     y: Array
     candidate: Array
-    champion: Array
+    champion: Array | None
     classes: Classes
 
     def take(self, rows: Array) -> "Pair":
-        return Pair(self.y[rows], self.candidate[rows], self.champion[rows], self.classes)
+        champion = None if self.champion is None else self.champion[rows]
+        return Pair(self.y[rows], self.candidate[rows], champion, self.classes)
 
     @property
     def identical(self) -> bool:
-        return bool(np.array_equal(self.candidate, self.champion))
+        return self.champion is not None and np.array_equal(self.candidate, self.champion)
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How often rows are drawn, from which seed on, for intervals of which confidence."""
+
+    resamples: int
+    confidence: float
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -46,7 +59,20 @@ class Slice:
     value: str
     rows: int
     difference: Difference | None
-    verdict: Literal["better", "worse", "unclear", "too few", "no champion"]
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that was found of a candidate on the holdout; without a champion, no ``differences``.
+
+    ``base_rate`` is its difference from a model that knows only the training target.
+    """
+
+    finding: Finding
+    differences: dict[str, Difference]
+    slices: list[Slice]
+    base_rate: Difference
 
 
 def gain(metric: Metric, difference: Difference) -> tuple[float, float, float]:
@@ -86,82 +112,84 @@ def rows_needed(rows: int, metric: Metric, difference: Difference) -> int | None
 def difference(
     metric: Metric,
     pair: Pair,
-    gate: Gate,
-    seed: int,
+    resampling: Resampling,
     *,
     comparisons: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> Difference:
     """Return the paired difference with its interval, widened for several comparisons.
 
+    Without a champion it is all NaN but for the candidate's score.
+
     References
     ----------
     Bonferroni's correction: Dunn (1961), Multiple comparisons among means.
     """
-    if pair.identical:
+    if pair.champion is None or pair.identical:
         score = metric(pair.y, pair.candidate, pair.classes)
-        return Difference(score, score, 0.0, 0.0, 0.0)
+        none = (math.nan,) * 4 if pair.champion is None else (score, 0.0, 0.0, 0.0)
+        return Difference(score, *none)
     return paired_difference(
         metric,
         pair.y,
         pair.candidate,
         pair.champion,
         pair.classes,
-        resamples=gate.resamples,
-        confidence=1 - (1 - gate.confidence) / comparisons,
-        seed=seed,
+        resamples=resampling.resamples,
+        confidence=1 - (1 - resampling.confidence) / comparisons,
+        seed=resampling.seed,
         progress=progress,
     )
+
+
+def differences(
+    metrics: Iterable[Metric],
+    pair: Pair,
+    resampling: Resampling,
+    progress: Callable[[int], None],
+) -> dict[str, Difference]:
+    """Return the difference in each metric, by its name."""
+    found: dict[str, Difference] = {}
+    for metric in metrics:
+        before = resampling.resamples * len(found)
+        found[metric.name] = difference(
+            metric, pair, resampling, progress=partial(_add, progress, before)
+        )
+    return found
+
+
+def _add(progress: Callable[[int], None], before: int, done: int) -> None:
+    progress(before + done)
 
 
 def slices(
     metric: Metric,
     pair: Pair,
-    table: pd.DataFrame,
-    gate: Gate,
-    seed: int,
-    progress: Callable[[float], None],
+    groups: Sequence[Group],
+    min_rows: int,
+    resampling: Resampling,
+    progress: Callable[[float], None] = lambda done: None,
 ) -> list[Slice]:
-    """Compare the models on each value of ``gate.slices.columns``, largest slices first.
+    """Compare the models on each of ``groups``, see :func:`by_size`.
 
     A slice with fewer than ``min_rows`` rows is named and not judged. The intervals of the others
     are widened, because among twenty slices one is worse by chance.
     """
-    groups = _by_size(table, gate.slices.columns)
-    judged = sum(len(rows) >= gate.slices.min_rows for _, _, rows in groups)
+    judged = sum(len(rows) >= min_rows for _, _, rows in groups)
     found = []
     for done, (column, value, rows) in enumerate(groups):
-        if len(rows) < gate.slices.min_rows:
+        if len(rows) < min_rows:
             found.append(Slice(column, value, len(rows), None, "too few"))
         else:
-            result = difference(metric, pair.take(rows), gate, seed, comparisons=judged)
-            verdict = _verdict(*gain(metric, result)[1:])
+            result = difference(metric, pair.take(rows), resampling, comparisons=judged)
+            low, high = gain(metric, result)[1:]
+            verdict = "no champion" if pair.champion is None else _verdict(low, high)
             found.append(Slice(column, value, len(rows), result, verdict))
         progress((done + 1) / len(groups))
     return found
 
 
-def slices_alone(
-    metric: Metric,
-    y: Array,
-    prediction: Array,
-    classes: Classes,
-    table: pd.DataFrame,
-    gate: Gate,
-) -> list[Slice]:
-    """Score a model that has no champion on each slice, largest first."""
-    found = []
-    for column, value, rows in _by_size(table, gate.slices.columns):
-        if len(rows) < gate.slices.min_rows:
-            found.append(Slice(column, value, len(rows), None, "too few"))
-        else:
-            score = metric(y[rows], prediction[rows], classes)
-            alone = Difference(score, math.nan, math.nan, math.nan, math.nan)
-            found.append(Slice(column, value, len(rows), alone, "no champion"))
-    return found
-
-
-def _verdict(low: float, high: float) -> Literal["better", "worse", "unclear", "too few"]:
+def _verdict(low: float, high: float) -> Verdict:
     if math.isnan(low):
         return "too few"  # the metric is undefined on too many resamples
     if low > 0:
@@ -169,8 +197,8 @@ def _verdict(low: float, high: float) -> Literal["better", "worse", "unclear", "
     return "worse" if high < 0 else "unclear"
 
 
-def _by_size(table: pd.DataFrame, columns: list[str]) -> list[tuple[str, str, Array]]:
-    """Return column, value and row numbers of each slice, the largest of a column first."""
+def by_size(table: pd.DataFrame, columns: list[str]) -> list[Group]:
+    """Return the slices by each value of ``columns``, the largest of a column first."""
     groups = [
         (column, str(value), np.asarray(rows))
         for column in columns

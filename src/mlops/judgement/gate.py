@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlops.judgement.bootstrap import Difference
-from mlops.judgement.finding import Finding, Slice, gain, rows_needed
-from mlops.judgement.metric import Metric
+from mlops.judgement.finding import Finding, Findings, Slice, gain, rows_needed
+from mlops.judgement.metric import Metric, Metrics
 from mlops.project.params import Gate, Mode
 from mlops.project.words import label, number, percent, signed
 
@@ -23,13 +23,37 @@ class Check:
     reason: str
 
 
+def judge(
+    gate: Gate,
+    mode: Mode,
+    metrics: Metrics,
+    candidate: dict[str, Any],
+    found: Findings,
+    rows: int,
+) -> list[Check]:
+    """Hold the candidate's scorecard, and what was found on ``rows`` rows, against the policy."""
+    cost, difference = candidate["cost"], found.differences.get(metrics.gate.name)
+    return [
+        improvement(
+            mode, found.finding, metrics.gate, difference, rows, gate.margin, gate.confidence
+        ),
+        *floors(gate.floors, metrics.floors, candidate["metrics"]),
+        base_rate(metrics.proper, found.base_rate),
+        no_slice_worse(metrics.slices, found.slices, gate.slices.margin),
+        budget("calibration error", candidate["calibration"], gate.calibration, ""),
+        budget("one prediction", cost["latency_ms"], gate.latency_ms, " ms"),
+        budget("model size", cost["size_mb"], gate.size_mb, " MB"),
+    ]
+
+
 def improvement(
     mode: Mode,
     finding: Finding,
     metric: Metric,
     difference: Difference | None,
-    gate: Gate,
     rows: int,
+    margin: float,
+    confidence: float,
 ) -> Check:
     """A change must be better; a retraining must not be worse than the margin."""
     name = "against the champion"
@@ -40,18 +64,18 @@ def improvement(
         reason = "its predictions are the champion's, so there is nothing to ship"
         return Check(name, "same", "same or better", True, reason)
     value, low, high = gain(metric, difference)
-    name_of, level = label(metric.name), percent(gate.confidence)
+    name_of, level = label(metric.name), percent(confidence)
     interval = f"{level} interval {signed(difference.low, 4)} to {signed(difference.high, 4)}"
     if mode == "retrain":
-        passed = low >= -gate.margin
-        certainty = "is not" if passed else "is" if high < -gate.margin else "may be"
-        reason = f"{name_of} {certainty} worse than the champion's by more than {gate.margin:g}"
-        found, limit = f"{finding}, gain ≥ {signed(low, 4)}", f"gain ≥ {number(-gate.margin, 4)}"
+        passed = low >= -margin
+        certainty = "is not" if passed else "is" if high < -margin else "may be"
+        reason = f"{name_of} {certainty} worse than the champion's by more than {margin:g}"
+        found, limit = f"{finding}, gain ≥ {signed(low, 4)}", f"gain ≥ {number(-margin, 4)}"
         return Check(name, found, limit, passed, f"{reason} ({interval})")
     words = {
         "better": f"{name_of} is better than the champion's by {value:.4f}",
         "worse": f"{name_of} is worse than the champion's by {-value:.4f}",
-        "equivalent": f"{name_of} differs from the champion's by less than {gate.margin:g}",
+        "equivalent": f"{name_of} differs from the champion's by less than {margin:g}",
         "inconclusive": f"{rows:,} rows cannot tell {name_of} from the champion's",
     }[finding]
     if finding == "inconclusive" and (needed := rows_needed(rows, metric, difference)):
@@ -59,11 +83,13 @@ def improvement(
     return Check(name, finding, "better", finding == "better", f"{words} ({interval})")
 
 
-def floors(gate: Gate, resolved: dict[str, Metric], scores: dict[str, float]) -> list[Check]:
+def floors(
+    limits: dict[str, float], metrics: dict[str, Metric], scores: dict[str, float]
+) -> list[Check]:
     """Absolute limits, whoever is champion: at least, or for an error at most."""
     checks = []
-    for key, limit in gate.floors.items():
-        metric = resolved[key]
+    for key, limit in limits.items():
+        metric = metrics[key]
         value = scores[metric.name]
         passed = value >= limit if metric.greater_is_better else value <= limit
         sign, beyond = ("≥", "below") if metric.greater_is_better else ("≤", "above")
@@ -88,9 +114,9 @@ def base_rate(metric: Metric, difference: Difference) -> Check:
     )
 
 
-def no_slice_worse(metric: Metric, found: list[Slice], gate: Gate) -> Check:
+def no_slice_worse(metric: Metric, found: list[Slice], margin: float) -> Check:
     """No slice may be clearly worse, by more than its margin."""
-    failed = [part for part in found if slice_fails(metric, part, gate)]
+    failed = [part for part in found if slice_fails(metric, part, margin)]
     failed.sort(key=lambda part: gain(metric, part.difference)[0] if part.difference else 0)
     named = [
         f"{part.column} {part.value} ({signed(part.difference.difference, 4)}, {part.rows:,} rows)"
@@ -99,21 +125,21 @@ def no_slice_worse(metric: Metric, found: list[Slice], gate: Gate) -> Check:
     ]
     if more := len(failed) - len(named):
         named.append(f"{more} more")
-    judged = sum(part.verdict != "too few" for part in found)
-    margin = f"by more than {gate.slices.margin:g}"
+    judged = sum(part.verdict not in ("too few", "no champion") for part in found)
+    more_than = f"by more than {margin:g}"
     reason = (
-        f"{label(metric.name)} is clearly worse, {margin}, for {'; '.join(named)}"
+        f"{label(metric.name)} is clearly worse, {more_than}, for {'; '.join(named)}"
         if failed
-        else f"for none of {judged} slices is {label(metric.name)} clearly worse {margin}"
+        else f"for none of {judged} slices is {label(metric.name)} clearly worse {more_than}"
     )
     return Check("no slice clearly worse", str(len(failed)), "0", not failed, reason)
 
 
-def slice_fails(metric: Metric, part: Slice, gate: Gate) -> bool:
+def slice_fails(metric: Metric, part: Slice, margin: float) -> bool:
     """Whether a slice is worse for sure, and by enough to matter."""
     if part.difference is None or part.verdict != "worse":
         return False
-    return gain(metric, part.difference)[0] < -gate.slices.margin
+    return gain(metric, part.difference)[0] < -margin
 
 
 def budget(name: str, value: float, limit: float, unit: str) -> Check:
@@ -132,10 +158,3 @@ def budget(name: str, value: float, limit: float, unit: str) -> Check:
 def reasons(checks: list[Check]) -> list[str]:
     """Return why the gate is closed, or an empty list when it is open."""
     return [check.reason for check in checks if not check.passed]
-
-
-def mode_of(changes: dict[str, Any]) -> Mode:
-    """Return ``retrain`` when nothing but the data or its window has moved."""
-    moved = changes["window"] is not None or changes["data"] is not None
-    others = [change for change in changes["params"] if not change["key"].startswith("gate.")]
-    return "retrain" if moved and not others and not changes["code"] else "change"

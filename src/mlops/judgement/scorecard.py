@@ -1,35 +1,53 @@
-"""What is said of one model in a comparison: its numbers on the holdout, its cost, its origin."""
+"""The scorecard of one model: its numbers and plots on the holdout, its cost, its origin."""
 
+import shutil
 import time
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mlops.artifact.model_folder import Array, ModelArtifact
-from mlops.artifact.table import to_columns
-from mlops.judgement import metrics, plots
-from mlops.pipeline import evaluate
+from mlops.artifact.model_folder import Columns, ModelArtifact
+from mlops.judgement.metric import Array, Classes, Metric, Metrics
 from mlops.project import files
-from mlops.project.params import Params
+from mlops.project.params import Task
 
+BINS = 10
 LATENCY_CALLS = 300
+POINTS = 50  # of a curve: enough for the eye, few enough for a chart in a comment
 
 
 def scorecard(
-    params: Params, model: ModelArtifact, holdout: pd.DataFrame, y: Array, prediction: Array
+    model: ModelArtifact,
+    prediction: Array,
+    *,
+    columns: Columns,
+    y: Array,
+    times: "pd.Series[Any]",
+    metrics: Metrics,
 ) -> dict[str, Any]:
-    """Return one model's numbers on the holdout, its cost and where it came from."""
+    """Return one model's numbers on the holdout, its cost and where it came from.
+
+    Parameters
+    ----------
+    model : ModelArtifact
+    prediction : array of shape (n,) or (n, k)
+        Of this model for ``columns``, the raw columns of the holdout.
+    y : array of shape (n,)
+        Raw target values.
+    times : Series of shape (n,)
+        When each row happened.
+    metrics : Metrics
+    """
     facts = model.facts
-    scores = evaluate.evaluate(params, model, y, prediction)
-    metric = metrics.resolve(params.gate.metric, params.task)
-    tables = plots.tables(
-        params.task, y, prediction, facts.classes, holdout[params.data.time], metric
-    )
+    scored = scores(metrics.shown, y, prediction, facts.classes)
+    drawn = tables(metrics.gate, y, prediction, facts.classes, times)
     return {
-        "calibration": scores.pop("calibration"),
-        "metrics": scores,
+        "calibration": scored.pop("calibration"),
+        "metrics": scored,
         "predicted": np.mean(prediction, axis=0).tolist(),
         "window": str(facts.window),
         "rows": facts.rows,
@@ -37,33 +55,20 @@ def scorecard(
         "data_md5": facts.data_md5,
         "model_md5": facts.model_md5,
         "requirements_md5": facts.requirements_md5,
-        "plots": {name: table.to_dict("list") for name, table in tables.items()},
+        "plots": {name: table.to_dict("list") for name, table in drawn.items()},
         "cost": {
-            "latency_ms": single_row_ms(model, holdout),
+            "latency_ms": single_row_ms(model, columns, min(LATENCY_CALLS, len(y))),
             "size_mb": model.model_path.stat().st_size / 1e6,
         },
     }
 
 
-def single_row_ms(model: ModelArtifact, holdout: pd.DataFrame) -> float:
-    """Return the median time, in milliseconds, of a prediction for one raw row."""
-    columns = to_columns(holdout.head(LATENCY_CALLS))
-    seconds = []
-    for at in range(min(LATENCY_CALLS, len(holdout))):
-        row = {name: values[at : at + 1] for name, values in columns.items()}
-        started = time.perf_counter()
-        model.predict(row)
-        seconds.append(time.perf_counter() - started)
-    return float(np.median(seconds)) * 1000
-
-
-def mean_outcome(model: ModelArtifact, y: Array) -> Any:
+def mean_outcome(y: Array, classes: Classes, task: Task) -> Any:
     """Return the share of the second class, of each class, or the mean target, as predicted is."""
-    classes = model.facts.classes
     if classes is None:
         return float(np.mean(y))
     shares = [float(np.mean(y == label)) for label in classes]
-    return shares[1] if model.facts.task == "binary" else shares
+    return shares[1] if task == "binary" else shares
 
 
 def training_facts(path: Path) -> dict[str, Any]:
@@ -71,3 +76,144 @@ def training_facts(path: Path) -> dict[str, Any]:
     written = files.read_json(path, "dvc repro")
     kept = ("commit", "dirty", "run_id", "started", "seconds", "peak_memory_mb", "python")
     return {name: written.get(name) for name in kept}
+
+
+def single_row_ms(model: ModelArtifact, columns: Columns, calls: int) -> float:
+    """Return the median time, in milliseconds, of a prediction for one raw row."""
+    seconds = []
+    for at in range(calls):
+        row = {name: values[at : at + 1] for name, values in columns.items()}
+        started = time.perf_counter()
+        model.predict(row)
+        seconds.append(time.perf_counter() - started)
+    return float(np.median(seconds)) * 1000
+
+
+def scores(
+    metrics: Iterable[Metric], y: Array, prediction: Array, classes: Classes
+) -> dict[str, float]:
+    """Return each metric under its name, and the calibration error."""
+    scored = {metric.name: metric(y, prediction, classes) for metric in metrics}
+    return {**scored, "calibration": calibration_error(y, prediction, classes)}
+
+
+def calibration_error(y: Array, prediction: Array, classes: Classes) -> float:
+    """Return the expected calibration error; 0 is perfect.
+
+    Classification: the mean gap between predicted and seen share over groups of equal size (Guo et
+    al. 2017, https://arxiv.org/abs/1706.04599, with equal-count bins), the worst class deciding.
+    Regression: the same gap in units of the target's standard deviation.
+    """
+    if classes is None:
+        spread = float(np.std(y))
+        return _gap(prediction, y) / spread if spread else _gap(prediction, y)
+    if prediction.ndim == 1:
+        return _gap(prediction, (y == classes[1]).astype(float))
+    return max(
+        _gap(prediction[:, column], (y == label).astype(float))
+        for column, label in enumerate(classes)
+    )
+
+
+def _gap(predicted: Array, seen: Array) -> float:
+    mean_predicted, mean_seen, rows = reliability(predicted, seen)
+    return float(np.average(np.abs(mean_predicted - mean_seen), weights=rows))
+
+
+def reliability(predicted: Array, seen: Array) -> tuple[Array, Array, Array]:
+    """Group rows by prediction and compare the means: do predictions mean what they say?
+
+    Parameters
+    ----------
+    predicted, seen : array of shape (n,)
+        Probability and 0/1 outcome, or predicted and true value.
+
+    Returns
+    -------
+    predicted, seen, rows : arrays of shape (m,)
+        Means and row counts of up to 10 groups of equal size, by rising prediction.
+    """
+    order = np.argsort(predicted, kind="stable")
+    groups = [group for group in np.array_split(order, BINS) if len(group)]
+    return (
+        np.array([predicted[group].mean() for group in groups]),
+        np.array([seen[group].mean() for group in groups]),
+        np.array([len(group) for group in groups]),
+    )
+
+
+def tables(
+    metric: Metric, y: Array, prediction: Array, classes: Classes, times: "pd.Series[Any]"
+) -> dict[str, pd.DataFrame]:
+    """Return the plots of one model by file name, as tables for DVC, MLflow and the report to draw.
+
+    ``calibration``: predicted and seen, for every task (multiclass: of the most frequent class).
+    ``over_time``: ``metric`` by week of the holdout. ``curve``: the task's own picture
+    (binary: ROC; multiclass: confusion; regression: quantiles of the error).
+    """
+    return {
+        "calibration": _calibration(y, prediction, classes),
+        "over_time": _over_time(metric, y, prediction, classes, times),
+        "curve": _curve(y, prediction, classes),
+    }
+
+
+def _calibration(y: Array, prediction: Array, classes: Classes) -> pd.DataFrame:
+    if classes is None:
+        columns = reliability(prediction, y)
+    elif prediction.ndim == 1:
+        columns = reliability(prediction, (y == classes[1]).astype(float))
+    else:
+        shown = int(np.argmax([np.sum(y == label) for label in classes]))
+        columns = reliability(prediction[:, shown], (y == classes[shown]).astype(float))
+    return pd.DataFrame(dict(zip(("predicted", "seen", "rows"), columns, strict=True)))
+
+
+def _over_time(
+    metric: Metric, y: Array, prediction: Array, classes: Classes, times: "pd.Series[Any]"
+) -> pd.DataFrame:
+    weeks = times.dt.tz_localize(None).dt.to_period("W")
+    rows = []
+    for week, at in weeks.groupby(weeks).indices.items():
+        if len(np.unique(y[at])) > 1:  # most metrics are undefined on a single class
+            rows.append(
+                (f"{week.start_time:%Y-%m-%d}", metric(y[at], prediction[at], classes), len(at))
+            )
+    return pd.DataFrame(rows, columns=["week", metric.name, "rows"])
+
+
+def _curve(y: Array, prediction: Array, classes: Classes) -> pd.DataFrame:
+    if classes is None:
+        share = np.linspace(0.01, 0.99, POINTS)
+        return pd.DataFrame({"share_of_rows": share, "error": np.quantile(prediction - y, share)})
+    if prediction.ndim == 1:
+        from sklearn.metrics import roc_curve
+
+        false_positive, true_positive, _ = roc_curve(y == classes[1], prediction)
+        grid = np.linspace(0, 1, POINTS)
+        curve = np.interp(grid, false_positive, true_positive)
+        return pd.DataFrame({"false_positive_rate": grid, "true_positive_rate": curve})
+    guessed = np.asarray(classes, dtype=object)[prediction.argmax(axis=1)]
+    counts = pd.crosstab(pd.Series(y, name="actual"), pd.Series(guessed, name="predicted"))
+    return counts.stack().reset_index().rename(columns={0: "rows"})
+
+
+def write_tables(drawn: dict[str, pd.DataFrame], folder: Path) -> None:
+    """Write each table of a plot into ``folder``, which holds nothing else afterwards."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, table in drawn.items():
+        files.write_atomic(folder / f"{name}.csv", partial(table.to_csv, index=False))
+
+
+def draw(drawn: dict[str, pd.DataFrame], path: Path) -> None:
+    """Draw the tables side by side into one PNG, for MLflow."""
+    from matplotlib.figure import Figure  # without pyplot, which looks for a screen
+
+    figure = Figure(figsize=(5 * len(drawn), 4), layout="constrained")
+    axes = figure.subplots(1, len(drawn))
+    for axis, (name, table) in zip(axes, drawn.items(), strict=True):
+        horizontal, vertical = table.columns[:2]
+        axis.plot(table[horizontal], table[vertical], marker=".")
+        axis.set(title=name.replace("_", " "), xlabel=horizontal, ylabel=vertical)
+        axis.tick_params(axis="x", labelrotation=30)
+    figure.savefig(path, format="png", dpi=100)

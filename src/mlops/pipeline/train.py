@@ -16,15 +16,14 @@ import numpy as np
 import pandas as pd
 
 from mlops.artifact import model_folder, skops_model
-from mlops.artifact.model_folder import Array, Facts, load_features, to_matrix
+from mlops.artifact.model_folder import Array, Facts, ModelArtifact, load_features, to_matrix
 from mlops.artifact.onnx_graph import check_agreement, to_onnx
 from mlops.artifact.table import Inputs, read, to_columns
-from mlops.judgement import metrics, plots
-from mlops.pipeline import evaluate
+from mlops.judgement import metric, scorecard
 from mlops.pipeline.features import TARGET, source
 from mlops.project import files, git
 from mlops.project.errors import MlopsError
-from mlops.project.params import Params, Task, check_estimator_arguments
+from mlops.project.params import Data, Params, Task, check_estimator_arguments
 from mlops.project.progress import working
 from mlops.registry.training_run import TrainingRun
 
@@ -57,7 +56,7 @@ def run(params: Params) -> None:
         cost = {"seconds": seconds, "peak_memory_mb": peak_memory_mb()}
         mlflow_run.log_metrics(cost)
         mlflow_run.log_files()
-        log_holdout(mlflow_run, params, holdout)
+        log_holdout(mlflow_run, params.data, model, holdout)
         files.write_json(
             files.TRAINING,
             {
@@ -98,23 +97,19 @@ def peak_memory_mb() -> float:
     return peak / (2**20 if sys.platform == "darwin" else 2**10)  # macOS counts bytes, Linux KiB
 
 
-def log_holdout(mlflow_run: TrainingRun, params: Params, holdout: pd.DataFrame) -> None:
+def log_holdout(
+    mlflow_run: TrainingRun, data: Data, model: ModelArtifact, holdout: pd.DataFrame
+) -> None:
     """Log the task's metrics and plots on the holdout, also as one picture."""
-    model = model_folder.load(files.MODEL)
-    y, names = holdout[params.data.target].to_numpy(), metrics.defaults(params.task)
+    task, classes = model.facts.task, model.facts.classes
+    metrics = [metric.resolve(name, task) for name in metric.defaults(task)]
+    y, times = holdout[data.target].to_numpy(), holdout[data.time]
     prediction = model.predict(to_columns(holdout))
-    mlflow_run.log_metrics(evaluate.score(model, y, prediction, names))
-    drawn = plots.tables(
-        params.task,
-        y,
-        prediction,
-        model.facts.classes,
-        holdout[params.data.time],
-        metrics.resolve(names[0], params.task),
-    )
+    mlflow_run.log_metrics(scorecard.scores(metrics, y, prediction, classes))
+    drawn = scorecard.tables(metrics[0], y, prediction, classes, times)
     with tempfile.TemporaryDirectory() as folder:
-        evaluate.write_plots(drawn, Path(folder))
-        plots.draw(drawn, Path(folder, "plots.png"))
+        scorecard.write_tables(drawn, Path(folder))
+        scorecard.draw(drawn, Path(folder, "plots.png"))
         mlflow_run.log_plots(Path(folder))
 
 

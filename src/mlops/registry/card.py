@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from mlops.artifact import model_folder, sample
 from mlops.artifact.model_folder import Facts
-from mlops.judgement import metrics
 from mlops.project import files
-from mlops.project.errors import MlopsError
-from mlops.project.params import Params, Task
+from mlops.project.params import Params
 from mlops.registry import model_version, tracking, versions
 from mlops.registry.model_version import CHAMPION
 from mlops.report import comment
@@ -74,7 +72,7 @@ def collect(client: "MlflowClient", params: Params, version: int | str) -> dict[
         "is_champion": CHAMPION in told["aliases"],
         "approval": approvals[-1] if approvals else None,
         "comparison": comparison,
-        "scores": _scores(folder, facts, comparison),
+        "scores": _scores(folder, comparison or {}),
         "sampled": (folder / sample.NAME).is_file(),
     }
 
@@ -88,16 +86,23 @@ def _comparison(folder: Path, facts: Facts) -> dict[str, Any] | None:
     return found if found["candidate"]["model_md5"] == facts.model_md5 else None
 
 
-def _scores(folder: Path, facts: Facts, comparison: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """Return a row for each metric: the model's value, the base rate's, and the champion's."""
+def _scores(folder: Path, comparison: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a row for each metric: the model's value, the base rate's, and the champion's.
+
+    Only a comparison says where better is.
+    """
     measured = files.read_json(folder / files.METRICS.name, "dvc repro")
     base_rate = measured.get("baseline", {})
-    champion = (comparison or {}).get("champion") or {}
+    champion = comparison.get("champion") or {}
     theirs = {**champion.get("metrics", {}), "calibration": champion.get("calibration")}
+    better = {
+        row["metric"]: "↑" if row["greater_is_better"] else "↓"
+        for row in comparison.get("differences", [])
+    }
     return [
         {
             "name": "calibration error" if name == "calibration" else name,
-            "better": "↓" if name == "calibration" else _better(name, facts.task),
+            "better": "↓" if name == "calibration" else better.get(name, ""),
             "value": value,
             "base_rate": base_rate.get(name),
             "champion": theirs.get(name),
@@ -105,14 +110,6 @@ def _scores(folder: Path, facts: Facts, comparison: dict[str, Any] | None) -> li
         for name, value in measured.items()
         if isinstance(value, float)
     ]
-
-
-def _better(metric: str, task: Task) -> str:
-    """Return where better is; an old version may name what scikit-learn no longer has."""
-    try:
-        return "↑" if metrics.resolve(metric, task).greater_is_better else "↓"
-    except MlopsError:
-        return ""
 
 
 def _description() -> str | None:
