@@ -15,7 +15,6 @@ from written_log import eventually, ids, line, open_log
 
 from mlops.predictions import label
 from mlops.predictions import log as prediction_log
-from mlops.serving import log_upload
 
 URI = "s3://predictions/flights/log"
 
@@ -120,7 +119,7 @@ def test_what_a_crash_left_is_uploaded_at_the_next_start(bucket: Bucket, tmp_pat
 def test_s3_that_is_down_is_tried_again(
     bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_upload, "LONGEST_PAUSE", 0.1)
+    monkeypatch.setattr("mlops.serving.prediction_log.LONGEST_PAUSE", 0.1)
     appended = 0
 
     def predict() -> bool:
