@@ -188,7 +188,7 @@ def _drain(seconds: float, begin: Callable[[], None]) -> None:
 def _open_log(settings: Settings) -> PredictionLog | None:
     if not settings.prediction_log_uri:
         return None
-    return PredictionLog.open(
+    return PredictionLog(
         settings.prediction_log_uri,
         fsync=settings.prediction_log_fsync,
         flush_seconds=settings.prediction_log_flush_seconds,

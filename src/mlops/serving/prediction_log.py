@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 import msgspec
 
@@ -47,18 +47,40 @@ class PredictionLog:
 
     With ``fsync``, what :meth:`sync` confirmed outlives kill -9 and a power cut. Without, what
     :meth:`append` took outlives kill -9 ``flush_seconds`` later.
+
+    A folder that cannot be written to is a state, not an error.
+
+    Parameters
+    ----------
+    uri : str
+        A folder (``log`` or ``file:///log``), or what fsspec can write to (``s3://bucket/log``).
+    fsync : bool
+        Whether records go to the disk before :meth:`sync` returns.
+    flush_seconds : float
+        Without ``fsync``: the longest time that a record is in memory only.
+    rotate_mb, rotate_seconds : float
+        A file that is this large or old is closed, and the next one begun.
+    spool : pathlib.Path
+        Where files lie until they are uploaded; not used when ``uri`` is a folder.
+
+    Raises
+    ------
+    MlopsError
+        When no installed package can write to ``uri``.
     """
 
     def __init__(
         self,
-        folder: Path,
-        uploader: "Uploader | None",
+        uri: str,
         *,
         fsync: bool,
         flush_seconds: float,
-        rotate_bytes: int,
+        rotate_mb: float,
         rotate_seconds: float,
+        spool: Path,
     ) -> None:
+        folder = log_file.folder_of(uri)
+        uploader = None if folder else Uploader(uri, spool)
         self._uploader = uploader
         self._fsync = fsync
         # A record waits for the tick and then for the disk: together not longer than promised.
@@ -72,55 +94,13 @@ class PredictionLog:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiters: deque[tuple[int, asyncio.Future[bool]]] = deque()
         self._writer = Writer(
-            folder,
+            folder or spool,
             fsync=fsync,
             tick=tick,
-            rotate_bytes=rotate_bytes,
+            rotate_bytes=int(rotate_mb * 1024**2),
             rotate_seconds=rotate_seconds,
             after_round=self._wake_waiters,
             after_rotation=uploader.poke if uploader else lambda: None,
-        )
-
-    @classmethod
-    def open(
-        cls,
-        uri: str,
-        *,
-        fsync: bool,
-        flush_seconds: float,
-        rotate_mb: float,
-        rotate_seconds: float,
-        spool: Path,
-    ) -> Self:
-        """Start the log; a folder that cannot be written to is a state, not an error.
-
-        Parameters
-        ----------
-        uri : str
-            A folder (``log`` or ``file:///log``), or what fsspec can write to (``s3://bucket/log``).
-        fsync : bool
-            Whether records go to the disk before :meth:`sync` returns.
-        flush_seconds : float
-            Without ``fsync``: the longest time that a record is in memory only.
-        rotate_mb, rotate_seconds : float
-            A file that is this large or old is closed, and the next one begun.
-        spool : pathlib.Path
-            Where files lie until they are uploaded; not used when ``uri`` is a folder.
-
-        Raises
-        ------
-        MlopsError
-            When no installed package can write to ``uri``.
-        """
-        folder = log_file.folder_of(uri)
-        uploader = None if folder else Uploader(uri, spool)
-        return cls(
-            folder or spool,
-            uploader,
-            fsync=fsync,
-            flush_seconds=flush_seconds,
-            rotate_bytes=int(rotate_mb * 1024**2),
-            rotate_seconds=rotate_seconds,
         )
 
     def append(self, lines: bytes, count: int) -> bool:
