@@ -20,7 +20,7 @@ from mlops.delivery import checks, deploy
 from mlops.delivery.tunnel import free_port
 from mlops.project import params
 from mlops.project.errors import MlopsError
-from mlops.trial import smoke_checks
+from mlops.trial import smoke
 from mlops.trial.service_client import NoAnswerError, Service
 
 DOUBLES = ROOT / "tests" / "doubles"
@@ -127,7 +127,7 @@ class Place:
             patch.chdir(self.folder)
             for name, value in {**self.environment, **environment}.items():
                 patch.setenv(name, value)
-            patch.setattr(smoke_checks, "TIMED", 20)
+            patch.setattr(smoke, "TIMED", 20)
             if quick:
                 patch.setattr(checks, "smoke_test", version_is_right)
             for state in ("DOCKER_DOUBLE", "KUBECTL_DOUBLE"):

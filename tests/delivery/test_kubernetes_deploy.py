@@ -14,7 +14,7 @@ from places import BROKEN, CANDIDATE, CHAMPION, DOUBLES, SHIFTED, Images, Place,
 from projects import ROOT
 
 from mlops.delivery import kubernetes
-from mlops.delivery.port_forward import PortForward
+from mlops.delivery.kubernetes import PortForward
 
 NAMESPACE = "flight-delays-production"
 SERVICE, CANARY = f"k8s_{NAMESPACE}_service_", f"k8s_{NAMESPACE}_service-canary_"

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from projects import ROOT
 
-from mlops.delivery import manifests
+from mlops.delivery import kubernetes
 from mlops.project.errors import MlopsError
 
 pytestmark = [
@@ -35,7 +35,7 @@ ENVIRONMENTS = ("staging", "production")
 def rendered(environment: str) -> list[dict[str, Any]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        return manifests.render(environment, f"flight-delays-{environment}", IMAGE, "7")
+        return kubernetes.render(environment, f"flight-delays-{environment}", IMAGE, "7")
 
 
 @pytest.fixture(params=ENVIRONMENTS)
@@ -90,7 +90,7 @@ def test_image_version_and_namespace_are_put_in_by_name(objects: list[dict[str, 
 
 def test_pods_satisfy_the_restricted_standard(objects: list[dict[str, Any]]) -> None:
     """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted"""
-    (namespace,) = manifests.namespace_of(objects)
+    (namespace,) = kubernetes.namespace_of(objects)
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     for spec in pod_specs(objects):
         assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
@@ -178,13 +178,13 @@ def test_production_has_a_pod_to_spare() -> None:
 
 def test_before_the_switch_nothing_is_applied_that_users_could_notice() -> None:
     objects = rendered("production")
-    first = manifests.for_canary(objects)
+    first = kubernetes.for_canary(objects)
     kinds = [it["kind"] for it in first]
     assert kinds == ["ServiceAccount", "ConfigMap", "Service", "Deployment"]
     assert {it["metadata"]["name"] for it in first[2:]} == {"service-canary"}
     assert one(first, "Deployment", "service-canary")["spec"]["replicas"] == 1
     assert one(objects, "Deployment", "service-canary")["spec"]["replicas"] == 0
-    later = {(it["kind"], it["metadata"]["name"]) for it in manifests.for_users(objects)}
+    later = {(it["kind"], it["metadata"]["name"]) for it in kubernetes.for_users(objects)}
     assert ("Deployment", "service") in later
     assert ("Deployment", "service-canary") not in later
 
@@ -198,10 +198,10 @@ def test_before_the_switch_nothing_is_applied_that_users_could_notice() -> None:
     ],
 )
 def test_a_model_s_name_becomes_one_that_kubernetes_takes(name: str, namespace: str) -> None:
-    assert manifests.namespace_name(name, "staging") == namespace
+    assert kubernetes.namespace_name(name, "staging") == namespace
     assert len(namespace) <= 63
 
 
 def test_a_name_of_signs_only_is_refused() -> None:
     with pytest.raises(MlopsError, match="leaves nothing"):
-        manifests.namespace_name("...", "staging")
+        kubernetes.namespace_name("...", "staging")

@@ -51,7 +51,7 @@ class Watched(Workbench):
         lines = map(Record, ids, times, [str(version)] * len(table), scores.tolist(), inputs)
         settings = {"flush_seconds": 0.1, "rotate_mb": 64, "rotate_seconds": 3600}
         before = set(folder.glob("predictions-*"))
-        log = PredictionLog.open(str(folder), fsync=False, spool=folder / "spool", **settings)
+        log = PredictionLog(str(folder), fsync=False, spool=folder / "spool", **settings)
         assert log.append(msgspec.json.Encoder().encode_lines(list(lines)), len(table))
         log.close(30)
         # The service names a file by its own clock; these are records of back then.

@@ -8,9 +8,8 @@ import pytest
 from handmade_model import ROWS, write_model
 
 from mlops.serving import served_model
-from mlops.serving.batching import SMALL, Batching
-from mlops.serving.predictor import Predicted, Predictor
-from mlops.serving.refusal import Refusal
+from mlops.serving.predictor import SMALL, Batching, Predicted, Predictor
+from mlops.serving.request import Refusal
 
 INFINITE = {"x": 1e300, "a text": "ab", "seen": True}  # no float32 holds it
 

@@ -18,7 +18,7 @@ from mlops.project import files
 from mlops.project.errors import MlopsError
 from mlops.project.params import Canary, Params, load
 from mlops.trial import canary, canary_gate
-from mlops.trial.canary_window import Side, Window
+from mlops.trial.canary_gate import Side, Window
 
 EXAMPLE = Path(__file__).parents[1] / "example" / "params.yaml"
 PARAMS = load(EXAMPLE)

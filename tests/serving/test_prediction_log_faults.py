@@ -15,7 +15,7 @@ from small_disk import SmallDisk
 from written_log import eventually, ids, line, open_log
 
 from mlops.predictions import log as predictions
-from mlops.serving import log_file, log_writer, prediction_log
+from mlops.serving import log_file, prediction_log
 from mlops.serving.log_file import LogFile
 from mlops.serving.prediction_log import PredictionLog
 
@@ -29,8 +29,7 @@ def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Small
 
 @pytest.fixture(autouse=True)
 def _quick_retry(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (log_writer, prediction_log):
-        monkeypatch.setattr(module, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(prediction_log, "RETRY_SECONDS", 0.05)
 
 
 class Client:

@@ -13,7 +13,7 @@ from mlops import cli
 from mlops.project import files
 from mlops.project.errors import MlopsError
 from mlops.project.params import Params, load
-from mlops.trial import malformed, smoke, smoke_checks
+from mlops.trial import malformed, smoke
 from mlops.trial.service_client import Answer, scores
 
 EXAMPLE = Path(__file__).parents[1] / "example" / "params.yaml"
@@ -28,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("API_KEY", raising=False)
     shutil.copyfile(EXAMPLE, tmp_path / "params.yaml")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(smoke_checks, "TIMED", 50)
+    monkeypatch.setattr(smoke, "TIMED", 50)
     return tmp_path
 
 

@@ -15,6 +15,7 @@ from running_service import RunningService
 
 from mlops.artifact import model_folder
 from mlops.serving.measures import Measures
+from mlops.serving.prediction_log import LogState
 
 BOARD: dict[str, Any] = json.loads((MONITORING / "grafana/board.json").read_text(encoding="utf-8"))
 # Below a heading of its own is what drift checks say: tests/drift/test_drift_export.py.
@@ -44,7 +45,7 @@ def said(running: RunningService, trained: Project) -> set[str]:
     loaded = model_folder.load(trained / "models")
     facts = loaded.facts.model_copy(update={"task": "multiclass", "classes": ["a", "b", "c"]})
     several: Any = SimpleNamespace(facts=facts, name="several", version="1", lineage={})
-    text = Measures(several, logs_predictions=False).text(None).decode()
+    text = Measures(several, logs_predictions=False).text(LogState()).decode()
     text += running.request("GET", "/metrics").body.decode()
     return {
         name

@@ -17,7 +17,7 @@ def open_log(uri: Path | str, **settings: Any) -> PredictionLog:
         "rotate_seconds": 3600,
         "spool": Path("never-used"),
     }
-    return PredictionLog.open(str(uri), **(defaults | settings))
+    return PredictionLog(str(uri), **(defaults | settings))
 
 
 def line(name: object, size: int = 0) -> bytes:

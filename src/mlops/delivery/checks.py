@@ -1,6 +1,8 @@
-"""Smoke test and canary, as steps of a deployment."""
+"""The checks of a deployment: smoke test, canary, and whether a new version keeps serving."""
 
+import os
 import statistics
+import time
 from pathlib import Path
 
 from mlops.project.errors import MlopsError
@@ -9,6 +11,9 @@ from mlops.trial import canary, smoke
 from mlops.trial.service_client import Service
 
 TIMES = 20
+WATCH_SECONDS = "DEPLOY_WATCH_SECONDS"
+WATCH_DEFAULT = "30"
+PAUSE = 0.5
 
 
 def smoke_test(url: str, export: Path, params: Params) -> str:
@@ -41,3 +46,31 @@ def compare(champion: str, candidate: str, export: Path, params: Params) -> str:
     if not report["passed"]:
         raise MlopsError(f"finding {report['finding']!r}: {'; '.join(report['reasons'])}")
     return f"finding {report['finding']!r}, as good as the champion"
+
+
+def watch_seconds() -> float:
+    """Return how long to watch, from the environment."""
+    text = os.environ.get(WATCH_SECONDS) or WATCH_DEFAULT
+    try:
+        return float(text)
+    except ValueError:
+        raise MlopsError(f"{WATCH_SECONDS} is {text!r}; expected a number of seconds") from None
+
+
+def keeps_ready(url: str, until: float) -> str:
+    """Ask until the moment ``until`` (of ``time.monotonic``) whether the service is ready.
+
+    Raises
+    ------
+    MlopsError
+        At the first answer that is none, or another than 200.
+    """
+    asked = 0
+    with Service(url) as service:
+        while not asked or time.monotonic() < until:
+            answer = service.get("/ready")
+            asked += 1
+            if answer.status != 200:
+                raise MlopsError(f"it stopped being ready: GET /ready answers {answer.error}")
+            time.sleep(PAUSE)
+    return f"ready all {asked} times that it was asked"

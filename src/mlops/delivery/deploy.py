@@ -4,20 +4,109 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from mlops.delivery import checks, summary
-from mlops.delivery.steps import Steps, reason
-from mlops.delivery.target import Target
+from mlops.delivery import checks
 from mlops.project import files
 from mlops.project.errors import MlopsError
 from mlops.project.params import Environment, Params
+from mlops.project.progress import console
+from mlops.report.comment import sentence
 
 DIGEST = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
+
+
+class Target(Protocol):
+    """A place where one version serves, and another can be started beside it.
+
+    Every method but ``close`` returns a sentence for the record, and raises `MlopsError` with a
+    reason. Until ``switch`` is called, nothing that the users of the service can see may change.
+    """
+
+    current: str | None
+    """Image that serves now; known after ``look``. None before the first deployment."""
+    candidate_url: str
+    """Where the new version answers, after ``start``."""
+    champion_url: str
+    """Where the current version answers, after ``start_champion``."""
+    url: str
+    """Where the users' requests go, as far as this machine can ask there; empty: nowhere."""
+
+    def look(self) -> str:
+        """Find out what serves now, and whether the place is ready for a deployment."""
+
+    def start(self) -> str:
+        """Start the new version beside the current one, and wait until it answers."""
+
+    def start_champion(self) -> str:
+        """Make the current version answer at ``champion_url``, for comparison."""
+
+    def switch(self) -> str:
+        """Let the new version serve."""
+
+    def confirm(self) -> str:
+        """Check from outside that what serves is the new version."""
+
+    def watch(self) -> str:
+        """Look for a while whether the new version keeps serving; only where ``url`` is known."""
+
+    def settle(self) -> str:
+        """End what served before, after the new version has proved itself."""
+
+    def undo(self) -> str:
+        """Let what served before serve again, whatever happened; end the new version."""
+
+    def close(self) -> None:
+        """Let go of what only this deployment needed. Never raises."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step; ``said`` is a sentence: what it found, or why it failed."""
+
+    name: str
+    seconds: float
+    ok: bool
+    said: str
+
+
+@dataclass
+class Steps:
+    """Steps in the order in which they were taken."""
+
+    done: list[Step] = field(default_factory=list)
+
+    def take(self, name: str, action: Callable[[], str]) -> None:
+        """Do ``action``, which returns a sentence; what it raises is recorded and goes on."""
+        started = time.perf_counter()
+        try:
+            console.print(f"{name} ...", markup=False)
+            said, ok = action(), True
+        except BaseException as error:
+            said, ok = reason(error), False
+            raise
+        finally:
+            step = Step(name, round(time.perf_counter() - started, 2), ok, said)
+            self.done.append(step)
+            outcome = said if ok else f"FAILED: {said}"
+            console.print(f"{name}: {outcome} ({step.seconds:.1f} s)", markup=False)
+
+    @property
+    def failed(self) -> Step | None:
+        return next((step for step in self.done if not step.ok), None)
+
+
+def reason(error: BaseException) -> str:
+    """Say an error in one line."""
+    text = " ".join(str(error).split())
+    if isinstance(error, KeyboardInterrupt):
+        return text or "interrupted"
+    return text or type(error).__name__
 
 
 def run(
@@ -80,14 +169,14 @@ def run(
         record["failed"] = failed = steps.failed.name if steps.failed else "deploy"
         back = put_back(steps, target)
         expected = isinstance(error, MlopsError | OSError | KeyboardInterrupt)
-        sentence = f"{environment}: step {failed!r} failed: {reason(error)}; {back}"
-        raise MlopsError(sentence) from (None if expected else error)
+        why = f"{environment}: step {failed!r} failed: {reason(error)}; {back}"
+        raise MlopsError(why) from (None if expected else error)
     finally:
         target.close()
         record["before"] = target.current
         record["steps"] = [asdict(step) for step in steps.done]
         files.write_json(files.DEPLOYMENT, record)
-        summary.append(record)
+        append_summary(record)
 
 
 def open_target(
@@ -164,3 +253,29 @@ def signals(handler: Any, *numbers: signal.Signals) -> Iterator[None]:
     finally:
         for number, was in before.items():
             signal.signal(number, was)
+
+
+def append_summary(record: dict[str, Any]) -> None:
+    """Append the steps to the file that ``GITHUB_STEP_SUMMARY`` names, if it does."""
+    if not (path := os.environ.get("GITHUB_STEP_SUMMARY")):
+        return
+    with Path(path).open("a", encoding="utf-8") as file:
+        file.write(summary(record))
+
+
+def summary(record: dict[str, Any]) -> str:
+    """Return the steps as Markdown."""
+    outcome = "serves" if record["passed"] else f"was not deployed: step `{record['failed']}`"
+    lines = [
+        f"### {record['environment']}: version {record['version']} {outcome}",
+        "",
+        "| step | | seconds | |",
+        "|---|---|---:|---|",
+    ]
+    for step in record["steps"]:
+        mark = "✅" if step["ok"] else "❌"
+        lines.append(
+            f"| {step['name']} | {mark} | {step['seconds']:.1f} | {sentence(step['said'])} |"
+        )
+    lines += ["", f"Target `{record['target']}`, image `{record['image']}`", "", ""]
+    return "\n".join(lines)

@@ -1,23 +1,39 @@
-"""Target ``kubernetes``: a Deployment that rolls, and a canary beside it that no user reaches."""
+"""Target ``kubernetes``: a Deployment that rolls, and a canary beside it that no user reaches.
+
+What is applied is an overlay of deploy/kubernetes, with one version put in by name.
+"""
 
 import json
 import os
+import re
 import shutil
+import subprocess
 import tempfile
+import threading
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from queue import Empty, Queue
 from typing import Any
 
-from mlops.delivery import manifests
+import yaml
+
+from mlops.delivery.checks import keeps_ready, watch_seconds
 from mlops.delivery.command import Command
-from mlops.delivery.manifests import CANARY, SERVICE, Manifest
-from mlops.delivery.port_forward import PortForward
-from mlops.delivery.watching import keeps_ready, watch_seconds
 from mlops.project.errors import MlopsError
 
 CONFIG, NAMESPACE = "KUBE_CONFIG", "KUBE_NAMESPACE"
 ROLLOUT_SECONDS = 300
 REVISION = "deployment.kubernetes.io/revision"
+FORWARDING = re.compile(r"Forwarding from (127\.0\.0\.1:\d+) -> ")
+FORWARD_SECONDS = 30.0
+OVERLAYS = Path("deploy/kubernetes/overlays")
+SERVICE, CANARY = "service", "service-canary"
+CONTAINER = "service"
+# What the canary needs; the rest is applied with the switch.
+FIRST_KINDS = ("ServiceAccount", "ConfigMap")
+
+Manifest = dict[str, Any]
 
 
 class KubernetesTarget:
@@ -25,7 +41,7 @@ class KubernetesTarget:
 
     def __init__(self, name: str, environment: str, image: str, version: str) -> None:
         self.environment, self.image, self.version = environment, image, version
-        self.namespace = os.environ.get(NAMESPACE) or manifests.namespace_name(name, environment)
+        self.namespace = os.environ.get(NAMESPACE) or namespace_name(name, environment)
         self.current: str | None = None
         self.candidate_url = self.champion_url = self.url = ""
         self.objects: list[Manifest] = []
@@ -46,7 +62,7 @@ class KubernetesTarget:
         return {"KUBECONFIG": str(path)}
 
     def look(self) -> str:
-        self.objects = manifests.render(self.environment, self.namespace, self.image, self.version)
+        self.objects = render(self.environment, self.namespace, self.image, self.version)
         if (now := self.deployment()) is None:
             return f"no Deployment {SERVICE} in namespace {self.namespace} yet"
         self.revision = now["metadata"].get("annotations", {}).get(REVISION, "")
@@ -60,8 +76,8 @@ class KubernetesTarget:
         self.started = True
         # Who deploys may not be allowed to make namespaces; then it has to be there.
         if not self.kubectl("get", "namespace", self.namespace, "--ignore-not-found"):
-            self.apply(manifests.namespace_of(self.objects))
-        self.apply(manifests.for_canary(self.objects))
+            self.apply(namespace_of(self.objects))
+        self.apply(for_canary(self.objects))
         self.rolled_out(CANARY)
         self.candidate_url = self.reach(CANARY)
         return f"a pod of {CANARY} runs {self.image}"
@@ -72,7 +88,7 @@ class KubernetesTarget:
 
     def switch(self) -> str:
         self.switched = True
-        self.apply(manifests.for_users(self.objects))
+        self.apply(for_users(self.objects))
         self.rolled_out(SERVICE)
         self.url = self.reach(SERVICE)
         return f"all pods of {SERVICE} are new and ready"
@@ -124,7 +140,7 @@ class KubernetesTarget:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def apply(self, objects: list[Manifest]) -> None:
-        self.kubectl("apply", "--filename", "-", stdin=json.dumps(manifests.as_list(objects)))
+        self.kubectl("apply", "--filename", "-", stdin=json.dumps(as_list(objects)))
 
     def rolled_out(self, name: str) -> None:
         timeout = f"--timeout={ROLLOUT_SECONDS}s"
@@ -157,4 +173,116 @@ class KubernetesTarget:
 
 def image_of(deployment: dict[str, Any]) -> str:
     containers = deployment["spec"]["template"]["spec"]["containers"]
-    return next(str(it["image"]) for it in containers if it["name"] == manifests.CONTAINER)
+    return next(str(it["image"]) for it in containers if it["name"] == CONTAINER)
+
+
+def render(environment: str, namespace: str, image: str, version: str) -> list[Manifest]:
+    """Return the objects of an environment that serve ``image``.
+
+    Raises
+    ------
+    MlopsError
+        When the overlay cannot be rendered or lacks one of the two Deployments.
+    """
+    text = Command("kubectl")("kustomize", str(OVERLAYS / environment))
+    objects = [content for content in yaml.safe_load_all(text) if content]
+    put_in = set()
+    for content in objects:
+        metadata = content["metadata"]
+        if content["kind"] == "Namespace":
+            metadata["name"] = namespace
+        else:
+            metadata["namespace"] = namespace
+        metadata.setdefault("labels", {})["app.kubernetes.io/version"] = version
+        if content["kind"] == "Deployment":
+            template = content["spec"]["template"]
+            template["metadata"]["labels"]["app.kubernetes.io/version"] = version
+            for container in template["spec"]["containers"]:
+                if container["name"] == CONTAINER:
+                    container["image"] = image
+                    put_in.add(metadata["name"])
+    if missing := {SERVICE, CANARY} - put_in:
+        raise MlopsError(
+            f"{OVERLAYS / environment} has no Deployment {min(missing)} with a container "
+            f"{CONTAINER!r} to put the image into"
+        )
+    return objects
+
+
+def namespace_of(objects: list[Manifest]) -> list[Manifest]:
+    return [content for content in objects if content["kind"] == "Namespace"]
+
+
+def for_canary(objects: list[Manifest]) -> list[Manifest]:
+    """Return what can be applied before anything changes for users, with one canary pod."""
+    chosen = []
+    for content in objects:
+        if content["metadata"]["name"] == CANARY:
+            if content["kind"] == "Deployment":
+                content = {**content, "spec": {**content["spec"], "replicas": 1}}
+            chosen.append(content)
+        elif content["kind"] in FIRST_KINDS:
+            chosen.append(content)
+    return chosen
+
+
+def for_users(objects: list[Manifest]) -> list[Manifest]:
+    """Return what the switch applies."""
+    return [
+        content
+        for content in objects
+        if content["kind"] != "Namespace" and content["metadata"]["name"] != CANARY
+    ]
+
+
+def as_list(objects: list[Manifest]) -> Manifest:
+    return {"apiVersion": "v1", "kind": "List", "items": objects}
+
+
+def namespace_name(name: str, environment: str) -> str:
+    """Make a name that Kubernetes takes: RFC 1123, at most 63 characters."""
+    label = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    label = label[: 63 - len(f"-{environment}")].rstrip("-")
+    if not label:
+        raise MlopsError(f"{name!r} leaves nothing for the name of a namespace")
+    return f"{label}-{environment}"
+
+
+class PortForward:
+    """A port of this machine that leads to one pod, until ``close``."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], what: str) -> None:
+        self._process = subprocess.Popen(
+            [*command, "port-forward", "--address", "127.0.0.1", what, ":http"],
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._lines: Queue[str | None] = Queue()
+        # Read to the end: it says a line for each connection, and would wait on a full pipe.
+        threading.Thread(target=self._read, daemon=True).start()
+        self.url = f"http://{self._address(what)}"
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(line.strip())
+        self._lines.put(None)
+
+    def _address(self, what: str) -> str:
+        last = "it said nothing"
+        try:
+            while (line := self._lines.get(timeout=FORWARD_SECONDS)) is not None:
+                last = line or last
+                if match := FORWARDING.match(line):
+                    return match[1]
+        except Empty:
+            last = f"nothing within {FORWARD_SECONDS:.0f} s"
+        self.close()
+        raise MlopsError(f"kubectl port-forward {what}: {last}")
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait()

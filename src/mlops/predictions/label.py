@@ -1,8 +1,6 @@
 """Joins what became true later to the predictions in the log: labels, by the prediction's id."""
 
 import hashlib
-import io
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,10 +14,7 @@ from mlops.project import files
 from mlops.project.errors import MlopsError
 from mlops.project.params import Task
 from mlops.project.progress import working
-from mlops.serving import log_file, log_upload
-
-FOLDER = "labels"
-NAME = re.compile(r"labels-(\d{8}T\d{6}Z)-[0-9a-f]{12}\.parquet")
+from mlops.serving import log_file
 
 
 def run(file: Path, uri: str, task: Task) -> None:
@@ -41,15 +36,15 @@ def run(file: Path, uri: str, task: Task) -> None:
     labels = check(load(file), file, task, known_classes())
     canonical = labels.sort_values(["id", "time"]).to_csv(index=False)
     digest = hashlib.sha256(canonical.encode()).hexdigest()[:12]
-    place, folder = log_upload.connect(uri)
-    if there := [name for name in _names(place, folder) if digest in name]:
+    place, folder = log_file.connect(uri)
+    if there := [name for name in log.label_files(place, folder) if digest in name]:
         print(f"{file}: these labels are there already, in {there[0].rsplit('/', 1)[-1]}")
         return
     with working("Looking for the predictions in the log"):
         strangers = log.unknown(uri, set(labels["id"]))
     name = f"labels-{datetime.now(UTC).strftime(log_file.TIME)}-{digest}.parquet"
     _write(labels, uri, name)
-    print(f"{file}: {len(labels):,} labels, now in {FOLDER}/{name}")
+    print(f"{file}: {len(labels):,} labels, now in {log.LABEL_FOLDER}/{name}")
     if strangers:
         print(
             f"{len(strangers):,} of them have an id that the log does not know, such as "
@@ -113,28 +108,6 @@ def check(
     return labels
 
 
-def latest(uri: str, ids: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Return the latest label of each id, missing where there is none.
-
-    Later is by ``time``; where the file said none, by when it was added.
-    """
-    place, folder = log_upload.connect(uri)
-    found = []
-    for path in _names(place, folder):
-        table = pd.read_parquet(io.BytesIO(place.cat_file(path)))
-        table = table[table["id"].isin(ids)]
-        added = NAME.fullmatch(path.rsplit("/", 1)[-1])
-        assert added
-        found.append(table.fillna({"time": pd.to_datetime(added[1], utc=True)}))
-    if not found:
-        return pd.Series(np.nan, ids.index)
-    labels = pd.concat(found).sort_values("time", kind="stable").drop_duplicates("id", keep="last")
-    by_id = labels.set_index("id")["label"]
-    if pd.api.types.is_integer_dtype(by_id):
-        by_id = by_id.astype("Int64")  # has room for a missing one
-    return ids.map(by_id)
-
-
 def _values(
     labels: pd.DataFrame, file: Path, task: Task, classes: list[str | int] | None
 ) -> "pd.Series[Any]":
@@ -162,24 +135,15 @@ def _refuse(labels: pd.DataFrame, wrong: "pd.Series[bool]", file: Path, what: st
         )
 
 
-def _names(place: Any, folder: str) -> list[str]:
-    """Return the paths of the label files, oldest first."""
-    try:
-        found = place.ls(f"{folder}/{FOLDER}", detail=False)
-    except FileNotFoundError:
-        return []
-    return sorted(path for path in found if NAME.fullmatch(path.rsplit("/", 1)[-1]))
-
-
 def _write(labels: pd.DataFrame, uri: str, name: str) -> None:
     folder = log_file.folder_of(uri)
     if folder:
         files.write_atomic(
-            folder / FOLDER / name, lambda path: labels.to_parquet(path, index=False)
+            folder / log.LABEL_FOLDER / name, lambda path: labels.to_parquet(path, index=False)
         )
     else:  # an object is there once it is whole
-        place, path = log_upload.connect(uri)
-        place.pipe_file(f"{path}/{FOLDER}/{name}", labels.to_parquet(index=False))
+        place, path = log_file.connect(uri)
+        place.pipe_file(f"{path}/{log.LABEL_FOLDER}/{name}", labels.to_parquet(index=False))
 
 
 def _text(value: object) -> str:

@@ -1,6 +1,8 @@
 """Reads the prediction log back: what was asked and answered in a span of time, with labels."""
 
+import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -8,16 +10,19 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
 
 from mlops.project.errors import MlopsError
-from mlops.serving import log_file, log_upload
+from mlops.serving import log_file
 
 # Files' names bound the times of their records, but for clocks that are set and slow requests.
 SLACK = timedelta(minutes=5)
+LABEL_FOLDER = "labels"  # in the log's folder; `mlops label` writes there
+LABELS = re.compile(r"labels-(\d{8}T\d{6}Z)-[0-9a-f]{12}\.parquet")
 LONGEST_LINE = 16 * 1024**2
 RECORD = {"id": pa.string(), "time": pa.timestamp("us", "UTC"), "model_version": pa.string()}
 
@@ -90,9 +95,7 @@ def read(
         for frame in (records, _concat(map(_scores, tables)), _concat(map(_features, tables)))
     )
     if labelled:
-        from mlops.predictions import label
-
-        records["label"] = label.latest(uri, records["id"])
+        records["label"] = _latest_labels(uri, records["id"])
     return Predictions(records, scores, _with_types(features, types), skipped)
 
 
@@ -107,6 +110,37 @@ def unknown(uri: str, ids: set[str]) -> set[str]:
     return ids
 
 
+def label_files(place: Any, folder: str) -> list[str]:
+    """Return the paths of the label files, oldest first."""
+    try:
+        found = place.ls(f"{folder}/{LABEL_FOLDER}", detail=False)
+    except FileNotFoundError:
+        return []
+    return sorted(path for path in found if LABELS.fullmatch(path.rsplit("/", 1)[-1]))
+
+
+def _latest_labels(uri: str, ids: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return the latest label of each id, missing where there is none.
+
+    Later is by ``time``; where the file said none, by when it was added.
+    """
+    place, folder = log_file.connect(uri)
+    found = []
+    for path in label_files(place, folder):
+        table = pd.read_parquet(io.BytesIO(place.cat_file(path)))
+        table = table[table["id"].isin(ids)]
+        added = LABELS.fullmatch(path.rsplit("/", 1)[-1])
+        assert added
+        found.append(table.fillna({"time": pd.to_datetime(added[1], utc=True)}))
+    if not found:
+        return pd.Series(np.nan, ids.index)
+    labels = pd.concat(found).sort_values("time", kind="stable").drop_duplicates("id", keep="last")
+    by_id = labels.set_index("id")["label"]
+    if pd.api.types.is_integer_dtype(by_id):
+        by_id = by_id.astype("Int64")  # has room for a missing one
+    return ids.map(by_id)
+
+
 def _contents(
     uri: str,
     start: datetime | None = None,
@@ -115,7 +149,7 @@ def _contents(
     newest_first: bool = False,
 ) -> Iterator[tuple[str, bytes]]:
     """Yield path and content of the files that can hold records of a span, in order of time."""
-    files, folder = log_upload.connect(uri)
+    files, folder = log_file.connect(uri)
     try:
         paths = files.ls(folder, detail=False)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The service as an ASGI application: /predict on the short way, everything else by Starlette."""
+"""The service as an ASGI application: /predict on the short way, the other pages by Starlette."""
 
 import asyncio
 import gc
@@ -6,30 +6,38 @@ import itertools
 import logging
 import re
 import secrets
+import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from types import FrameType
 
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 from uvicorn.config import STARTUP_FAILURE
 
 from mlops.project.errors import MlopsError
-from mlops.serving import json_log, pages, served_model, settings, stopping
-from mlops.serving.batching import Batching
-from mlops.serving.exchange import Exchange
+from mlops.serving import json_log, measures, openapi, served_model, settings
 from mlops.serving.json_log import RequestLog, logger
 from mlops.serving.measures import Measures
-from mlops.serving.prediction_log import LogStatus, PredictionLog
-from mlops.serving.predictor import Predictor
-from mlops.serving.reading import ClientGone, Reader
-from mlops.serving.refusal import Refusal
+from mlops.serving.openapi import Ready
+from mlops.serving.prediction_log import LogState, PredictionLog
+from mlops.serving.predictor import Batching, Predictor
+from mlops.serving.request import ClientGone, Exchange, Kind, Reader, Refusal, encode
 from mlops.serving.settings import Settings
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 PROBES = frozenset(["/live", "/ready", "/metrics"])  # asked every few seconds, for ever
 WATCH_SECONDS = 1.0  # between two looks at the prediction log
+OPEN = "API_KEY is not set: whoever reaches this service may ask for predictions"
+KINDS: dict[int, Kind] = {404: "not_found", 405: "method_not_allowed"}
+FAILURE = Refusal("internal", "the service failed; its log says why, under this id")
 
 
 def create() -> "Service":
@@ -60,8 +68,14 @@ class Service:
         self.prediction_log = _open_log(settings)
         self.stopping_since = 0.0
         self._reader = Reader(settings.api_key, settings.max_body_bytes, settings.timeout_seconds)
-        self._others = pages.build(self, self._lifespan)
-        self._paths = frozenset(["/predict", *pages.paths(self._others)])
+        routes = Pages(self).routes()
+        self._paths = frozenset(["/predict", *(route.path for route in routes)])
+        self._others = Starlette(
+            routes=routes,
+            exception_handlers={HTTPException: _refuse, Exception: _fail},
+            lifespan=self._lifespan,
+        )
+        self._others.router.redirect_slashes = False
         self._process = secrets.token_hex(8).encode()
         self._numbers = itertools.count(1)
 
@@ -80,9 +94,9 @@ class Service:
         finally:
             self._note(exchange)
 
-    def log_status(self) -> LogStatus | None:
-        """Return how the prediction log is; None when there is none."""
-        return self.prediction_log.status() if self.prediction_log else None
+    def log_status(self) -> LogState:
+        """Return how the prediction log is."""
+        return self.prediction_log.status() if self.prediction_log else LogState()
 
     async def _predict(self, exchange: Exchange, receive: Receive, send: Send) -> None:
         try:
@@ -95,7 +109,7 @@ class Service:
                 lines = self.predictor.records(predicted)
                 logged = self.prediction_log.append(lines, len(predicted.rows))
                 logged = logged and await self.prediction_log.sync()
-            exchange.predicted = predicted
+            exchange.rows, exchange.predictions = predicted.rows, predicted.predictions
             await exchange.answer(send, 200, self.predictor.answer(predicted, logged))
         except Refusal as refusal:
             problem = exchange.problem(refusal)
@@ -105,8 +119,7 @@ class Service:
         except Exception:
             fields = {"request_id": exchange.request_id.decode()}
             logger.exception("/predict failed", extra={"fields": fields})
-            failure = Refusal("internal", "the service failed; its log says why, under this id")
-            await exchange.answer(send, failure.status, exchange.problem(failure))
+            await exchange.answer(send, FAILURE.status, exchange.problem(FAILURE))
 
     def _request_id(self, scope: Scope) -> bytes:
         for name, value in scope["headers"]:
@@ -128,13 +141,12 @@ class Service:
 
     @asynccontextmanager
     async def _lifespan(self, _: object) -> AsyncIterator[None]:
-        stopping.drain(self.settings.drain_seconds, self._stop)
+        _drain(self.settings.drain_seconds, self._stop)
         watcher = asyncio.create_task(self._watch_log())
         gc.freeze()  # what is loaded now stays; collections need not look at it while requests wait
-        gc.freeze()  # what is loaded now stays: no need to look through it again and again
         logger.info("serving %s version %s", self.model.name, self.model.version)
         if not self.settings.api_key:
-            logger.warning(pages.OPEN)
+            logger.warning(OPEN)
         yield
         watcher.cancel()
         with suppress(asyncio.CancelledError):
@@ -156,10 +168,27 @@ class Service:
             await asyncio.sleep(WATCH_SECONDS)
 
 
+def _drain(seconds: float, begin: Callable[[], None]) -> None:
+    """Have SIGTERM call ``begin``, and its present handler ``seconds`` later.
+
+    So a load balancer that reads /ready loses no request. A second SIGTERM does not wait.
+    """
+    loop, stop = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)
+    if not callable(stop):
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, stop)
+        loop.call_soon_threadsafe(begin)
+        loop.call_soon_threadsafe(loop.call_later, seconds, stop, number, None)
+
+    signal.signal(signal.SIGTERM, handle)
+
+
 def _open_log(settings: Settings) -> PredictionLog | None:
     if not settings.prediction_log_uri:
         return None
-    return PredictionLog.open(
+    return PredictionLog(
         settings.prediction_log_uri,
         fsync=settings.prediction_log_fsync,
         flush_seconds=settings.prediction_log_flush_seconds,
@@ -167,3 +196,76 @@ def _open_log(settings: Settings) -> PredictionLog | None:
         rotate_seconds=settings.prediction_log_rotate_seconds,
         spool=Path(settings.prediction_log_spool),
     )
+
+
+class Pages:
+    """The endpoints; what does not change is encoded once."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._model = encode(service.model.describe())
+        self._openapi = encode(openapi.describe(service.model, service.predictor, service.settings))
+        self._asked_ready = False
+
+    def routes(self) -> list[Route]:
+        endpoints = {
+            "/live": self.live,
+            "/ready": self.ready,
+            "/model": self.model,
+            "/metrics": self.metrics,
+            "/openapi.json": self.openapi,
+            "/docs": self.docs,
+        }
+        return [Route(path, endpoint) for path, endpoint in endpoints.items()]
+
+    async def live(self, _: Request) -> Response:
+        return _json(b'{"status":"live"}')
+
+    async def ready(self, _: Request) -> Response:
+        service = self._service
+        if not self._asked_ready and not service.settings.api_key:
+            logger.warning(OPEN)
+        self._asked_ready = True
+        stopping = bool(service.stopping_since)
+        said = Ready(
+            status="stopping" if stopping else "ready",
+            model_version=service.model.version,
+            model_md5=service.model.facts.model_md5,
+            api_key=bool(service.settings.api_key),
+            prediction_log=service.log_status(),
+        )
+        return _json(encode(said), 503 if stopping else 200)
+
+    async def model(self, _: Request) -> Response:
+        return _json(self._model)
+
+    async def metrics(self, _: Request) -> Response:
+        text = self._service.measures.text(self._service.log_status())
+        return Response(text, media_type=measures.CONTENT_TYPE)
+
+    async def openapi(self, _: Request) -> Response:
+        return _json(self._openapi)
+
+    async def docs(self, _: Request) -> Response:
+        return Response(openapi.page(self._service.model.name), media_type="text/html")
+
+
+def _json(content: bytes, status: int = 200) -> Response:
+    return Response(content, status, media_type="application/json")
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    exchange: Exchange = request.scope["exchange"]
+    kind = KINDS.get(error.status_code, "malformed")
+    path = request.scope["path"]
+    message = f"there is no {path}" if kind == "not_found" else f"{error.detail}: {path} takes GET"
+    content = exchange.problem(Refusal(kind, message))
+    answer = _json(content, error.status_code)
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _fail(request: Request, error: Exception) -> Response:
+    exchange: Exchange = request.scope["exchange"]
+    return _json(exchange.problem(FAILURE), FAILURE.status)

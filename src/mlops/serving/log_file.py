@@ -1,4 +1,4 @@
-"""One file of the prediction log: whole lines only, locked for as long as its writer lives."""
+"""The files of the prediction log: where they lie, and whole lines only, locked by their writer."""
 
 import fcntl
 import os
@@ -6,14 +6,18 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.parse import unquote, urlsplit
+
+from mlops.project.errors import MlopsError
 
 PATTERN = "predictions-*.jsonl"
 NAME = re.compile(r"predictions-(\d{8}T\d{6}Z)-([0-9a-f]+)-(\d+)\.jsonl")
 TIME, READ_TIME = "%Y%m%dT%H%M%SZ", "%Y%m%dT%H%M%S%z"
+
+CLOUDS = {"s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss"}  # what obstore writes to
 
 # The smallest page of a page cache. A writer's bytes become visible page by page, so a line within
 # one page is seen whole or not at all: by a reader meanwhile, and after kill -9.
@@ -25,6 +29,40 @@ def folder_of(uri: str) -> Path | None:
     if "://" not in uri:
         return Path(uri)
     return Path(unquote(urlsplit(uri).path)) if uri.startswith("file://") else None
+
+
+def connect(uri: str) -> tuple[Any, str]:
+    """Return the fsspec file system that ``uri`` is on, and its path there.
+
+    Raises
+    ------
+    MlopsError
+        When no installed package knows such an address.
+    """
+    import fsspec  # only here: a service that logs to a folder does not need the memory
+
+    scheme, _, rest = uri.partition("://")
+    try:
+        if scheme in CLOUDS:
+            from obstore.fsspec import FsspecStore
+
+            store: Any = FsspecStore  # its types want each scheme by itself
+            # An address that begins with http:// (AWS_ENDPOINT_URL) was given on purpose. Asked
+            # again after a pause by the thread, so obstore need not try for three minutes.
+            files = store(
+                scheme,
+                client_options={"allow_http": True, "connect_timeout": "5s"},
+                retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=20)},
+                skip_instance_cache=True,
+            )
+            return files, rest.rstrip("/")
+        files, path = fsspec.core.url_to_fs(uri, use_listings_cache=False)
+    except (ImportError, ValueError) as error:
+        raise MlopsError(
+            f"PREDICTION_LOG_URI is {uri}, and nothing that is installed can write there "
+            f"({' '.join(str(error).split())}); give a folder, or install the package"
+        ) from None
+    return files, str(path).rstrip("/")
 
 
 class LogFile:

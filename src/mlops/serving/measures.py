@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from mlops.artifact.model_folder import Array, Facts
-from mlops.serving.prediction_log import LogStatus
+from mlops.serving.prediction_log import LogState
 from mlops.serving.predictor import Predicted
 from mlops.serving.served_model import ServedModel
 
@@ -96,7 +96,7 @@ class Measures:
         for column, count in predicted.table.missing.items():
             self._missing.labels(column).inc(count)
 
-    def text(self, log: LogStatus | None) -> bytes:
+    def text(self, log: LogState) -> bytes:
         """Return all metrics as Prometheus reads them."""
         self.note_log(log)
         if FOLDER not in os.environ:
@@ -105,9 +105,9 @@ class Measures:
         MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]
         return prometheus_client.generate_latest(everyone)
 
-    def note_log(self, log: LogStatus | None) -> None:
+    def note_log(self, log: LogState) -> None:
         """Take over what the prediction log counts by itself."""
-        if log is not None and self._log is not None:
+        if self._log is not None:
             self._log.note(log)
 
 
@@ -128,7 +128,7 @@ class _LogMeasures:
         )
         self._last = (0, 0)
 
-    def note(self, log: LogStatus) -> None:
+    def note(self, log: LogState) -> None:
         self._up.set(log.state == "ok")
         written, dropped = self._last
         self._last = (log.written, log.dropped)

@@ -5,8 +5,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from mlops.serving.prediction_log import LogState
 from mlops.serving.predictor import Predictor
-from mlops.serving.refusal import STATUS, ErrorAnswer, Kind
+from mlops.serving.request import STATUS, ErrorAnswer, Kind
 from mlops.serving.served_model import ServedModel
 from mlops.serving.settings import Settings
 
@@ -33,15 +34,6 @@ SCRIPT = "sha384-gjRm0bEPMeTmMh5jT2cHccIwCUZSTd8YC+j0d0sXw0MdGEfScduGpSyF3ZSSLkX
 STYLE = "sha384-WlYgdmXYOOBWL5apwjDEZwN+U3HmXSSu5R6V5aGxEcf7z+KuRNwBhoxKVN1i3D5I"
 
 Json = dict[str, Any]
-
-
-class LogState(msgspec.Struct):
-    """How the prediction log is; ``reason`` says why it is failing, counts are of records."""
-
-    state: Literal["off", "ok", "failing"] = "off"
-    reason: str = ""
-    written: int = 0
-    dropped: int = 0
 
 
 class Ready(msgspec.Struct):

@@ -9,30 +9,37 @@ dropped and counted, and the log says why until it works again.
 """
 
 import asyncio
+import os
+import secrets
+import threading
 import time
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
-from mlops.serving.log_file import folder_of
-from mlops.serving.log_upload import Uploader
-from mlops.serving.log_writer import RETRY_SECONDS, Writer
+import msgspec
+
+from mlops.serving import log_file
+from mlops.serving.log_file import LogFile
 
 BUFFER_BYTES = 16 * 1024**2  # waits in memory at most; more is dropped
 WRITE_BYTES = 1024**2  # is written without waiting for the next tick
 SYNC_SECONDS = 5.0  # a disk that takes longer counts as failing
 LEAST_PATIENCE = 0.5  # a busy machine is not a failing disk
+RETRY_SECONDS = 1.0
+SCAN_SECONDS = 60.0  # also without a rotation: another worker may have died and left files
+LONGEST_PAUSE = 60.0
 
 
-@dataclass(frozen=True)
-class LogStatus:
-    """How the log is: ``reason`` says why it is failing; counts are of records."""
+class LogState(msgspec.Struct, frozen=True):
+    """How the prediction log is; ``reason`` says why it is failing, counts are of records."""
 
-    state: Literal["ok", "failing"]
-    reason: str
-    written: int
-    dropped: int
+    state: Literal["off", "ok", "failing"] = "off"
+    reason: str = ""
+    written: int = 0
+    dropped: int = 0
 
 
 class PredictionLog:
@@ -40,18 +47,40 @@ class PredictionLog:
 
     With ``fsync``, what :meth:`sync` confirmed outlives kill -9 and a power cut. Without, what
     :meth:`append` took outlives kill -9 ``flush_seconds`` later.
+
+    A folder that cannot be written to is a state, not an error.
+
+    Parameters
+    ----------
+    uri : str
+        A folder (``log`` or ``file:///log``), or what fsspec can write to (``s3://bucket/log``).
+    fsync : bool
+        Whether records go to the disk before :meth:`sync` returns.
+    flush_seconds : float
+        Without ``fsync``: the longest time that a record is in memory only.
+    rotate_mb, rotate_seconds : float
+        A file that is this large or old is closed, and the next one begun.
+    spool : pathlib.Path
+        Where files lie until they are uploaded; not used when ``uri`` is a folder.
+
+    Raises
+    ------
+    MlopsError
+        When no installed package can write to ``uri``.
     """
 
     def __init__(
         self,
-        folder: Path,
-        uploader: Uploader | None,
+        uri: str,
         *,
         fsync: bool,
         flush_seconds: float,
-        rotate_bytes: int,
+        rotate_mb: float,
         rotate_seconds: float,
+        spool: Path,
     ) -> None:
+        folder = log_file.folder_of(uri)
+        uploader = None if folder else Uploader(uri, spool)
         self._uploader = uploader
         self._fsync = fsync
         # A record waits for the tick and then for the disk: together not longer than promised.
@@ -65,55 +94,13 @@ class PredictionLog:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiters: deque[tuple[int, asyncio.Future[bool]]] = deque()
         self._writer = Writer(
-            folder,
+            folder or spool,
             fsync=fsync,
             tick=tick,
-            rotate_bytes=rotate_bytes,
+            rotate_bytes=int(rotate_mb * 1024**2),
             rotate_seconds=rotate_seconds,
             after_round=self._wake_waiters,
             after_rotation=uploader.poke if uploader else lambda: None,
-        )
-
-    @classmethod
-    def open(
-        cls,
-        uri: str,
-        *,
-        fsync: bool,
-        flush_seconds: float,
-        rotate_mb: float,
-        rotate_seconds: float,
-        spool: Path,
-    ) -> Self:
-        """Start the log; a folder that cannot be written to is a state, not an error.
-
-        Parameters
-        ----------
-        uri : str
-            A folder (``log`` or ``file:///log``), or what fsspec can write to (``s3://bucket/log``).
-        fsync : bool
-            Whether records go to the disk before :meth:`sync` returns.
-        flush_seconds : float
-            Without ``fsync``: the longest time that a record is in memory only.
-        rotate_mb, rotate_seconds : float
-            A file that is this large or old is closed, and the next one begun.
-        spool : pathlib.Path
-            Where files lie until they are uploaded; not used when ``uri`` is a folder.
-
-        Raises
-        ------
-        MlopsError
-            When no installed package can write to ``uri``.
-        """
-        folder = folder_of(uri)
-        uploader = None if folder else Uploader(uri, spool)
-        return cls(
-            folder or spool,
-            uploader,
-            fsync=fsync,
-            flush_seconds=flush_seconds,
-            rotate_bytes=int(rotate_mb * 1024**2),
-            rotate_seconds=rotate_seconds,
         )
 
     def append(self, lines: bytes, count: int) -> bool:
@@ -155,11 +142,11 @@ class PredictionLog:
         except TimeoutError:
             return False
 
-    def status(self) -> LogStatus:
+    def status(self) -> LogState:
         """Say how the log is; from any thread."""
         reason = self._why_failing() or (self._uploader.reason if self._uploader else "")
         state: Literal["ok", "failing"] = "failing" if reason else "ok"
-        return LogStatus(state, reason, self._writer.written, self._dropped)
+        return LogState(state, reason, self._writer.written, self._dropped)
 
     def close(self, timeout: float) -> None:
         """Write and upload what is left, as far as ``timeout`` seconds allow.
@@ -203,3 +190,209 @@ class PredictionLog:
             target, waiter = self._waiters.popleft()
             if not waiter.done():
                 waiter.set_result(target <= written)
+
+
+class Writer:
+    """A thread that writes what lies in ``queue`` to files in a folder, and keeps what it cannot.
+
+    ``queue``
+        Whole lines and their number; the event loop appends, the thread takes.
+    ``wake``
+        Set it to have the queue written now and not at the next tick.
+    ``written``, ``written_bytes``
+        What is in a file; with ``fsync``, on the disk.
+    ``reason``
+        Why the last write failed; empty when it did not.
+    ``busy_since``
+        When the write that is under way began (``time.monotonic``); 0 when none is.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        fsync: bool,
+        tick: float,
+        rotate_bytes: int,
+        rotate_seconds: float,
+        after_round: Callable[[], object],
+        after_rotation: Callable[[], object],
+    ) -> None:
+        self.queue: deque[tuple[bytes, int]] = deque()
+        self.wake = threading.Event()
+        self.written = 0
+        self.written_bytes = 0
+        self.reason = ""
+        self.busy_since = 0.0
+        self._folder = folder
+        self._fsync = fsync
+        self._tick = tick
+        self._rotate_bytes = rotate_bytes
+        self._rotate_seconds = rotate_seconds
+        self._after_round = after_round
+        self._after_rotation = after_rotation
+        self._process = secrets.token_hex(6)
+        self._files = 0
+        self._file: LogFile | None = None
+        self._proven = False  # that the folder can be written to
+        self._pending: list[tuple[bytes, int]] = []
+        self._oldest = self._looked = datetime.now(UTC)
+        self._stopping = False
+        self.start()
+
+    def start(self) -> None:
+        """Start the thread; again, if it died."""
+        self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
+        self._thread.start()
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def stop(self, timeout: float) -> None:
+        """Write what is left and close the file, unless that takes longer than ``timeout``."""
+        self._stopping = True
+        self.wake.set()
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                self._round()
+                self.wake.wait(RETRY_SECONDS if self.reason else self._tick)
+                self.wake.clear()
+            self._round()
+            self._rotate()
+        except BaseException as error:
+            self._fail(error, "the writer died: ")
+            self._after_round()
+            raise
+
+    def _round(self) -> None:
+        self._take()
+        self.busy_since = time.monotonic()
+        try:
+            if not self._proven:
+                self._open_again()
+            if self._pending:
+                self._write()
+            if self._file and (
+                self._file.size >= self._rotate_bytes or self._file.age >= self._rotate_seconds
+            ):
+                self._rotate()
+            self.reason = ""
+        except Exception as error:  # whatever it is, predictions go on and this is tried again
+            self._fail(error)
+        self.busy_since = 0.0
+        self._after_round()
+
+    def _take(self) -> None:
+        now = datetime.now(UTC)
+        if not self._pending:
+            self._oldest = self._looked  # all that is in the queue came since
+        self._looked = now
+        while self.queue:
+            self._pending.append(self.queue.popleft())
+
+    def _open_again(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        log_file.repair(self._folder)
+        self._open()
+        self._proven = True
+
+    def _open(self) -> LogFile:
+        self._files += 1
+        self._file = LogFile.create(self._folder, self._oldest, self._process, self._files)
+        return self._file
+
+    def _write(self) -> None:
+        lines = b"".join(lines for lines, _ in self._pending)
+        (self._file or self._open()).write(lines, fsync=self._fsync)
+        self.written += sum(count for _, count in self._pending)
+        self.written_bytes += len(lines)
+        self._pending.clear()
+
+    def _rotate(self) -> None:
+        if self._file:
+            self._file.close()
+            self._file = None
+            self._after_rotation()
+
+    def _fail(self, error: BaseException, what: str = "") -> None:
+        """Give up the file, without what a failed write left in it; what was to go in is kept."""
+        self.reason = what + self._sentence(error)
+        # Never on with the same file: after a failed fsync, a second one that succeeds proves
+        # nothing (https://wiki.postgresql.org/wiki/Fsync_Errors).
+        self._proven = False
+        file, self._file = self._file, None
+        if file:
+            file.close()
+
+    def _sentence(self, error: BaseException) -> str:
+        if isinstance(error, OSError) and error.errno:
+            return f"{error.filename or self._folder}: {os.strerror(error.errno)}"
+        return " ".join(str(error).split()) or type(error).__name__
+
+
+class Uploader:
+    """A thread that moves files away as soon as no writer has them open.
+
+    Workers share a spool folder: whoever holds a file's lock uploads it. A file that was uploaded
+    but not deleted, because of a crash in between, goes up again under the same name.
+    """
+
+    def __init__(self, uri: str, spool: Path) -> None:
+        self.reason = ""
+        self.failures = 0
+        self._uri = uri
+        self._spool = spool
+        self._files, self._target = log_file.connect(uri)
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="prediction-upload", daemon=True)
+        self._thread.start()
+
+    def poke(self) -> None:
+        """Look for finished files now."""
+        self._wake.set()
+
+    def stop(self, timeout: float) -> None:
+        """Upload what is finished, once more and for at most ``timeout`` seconds."""
+        self._stopping = True
+        self._wake.set()
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        last = False
+        while not last:
+            last = self._stopping
+            try:
+                self._upload()
+            except Exception as error:  # whatever it is, predictions go on and this is tried again
+                self.failures += 1
+                self.reason = self._sentence(error)
+                pause = min(2.0 ** (self.failures - 1), LONGEST_PAUSE)
+            else:
+                self.failures = 0
+                self.reason = ""
+                pause = SCAN_SECONDS
+            if not last:
+                self._wake.wait(pause)
+                self._wake.clear()
+
+    def _upload(self) -> None:
+        for path in sorted(self._spool.glob(log_file.PATTERN)):
+            with log_file.claim(path) as handle:
+                if handle is None:
+                    continue
+                log_file.cut_torn_line(handle)
+                if path.stat().st_size:
+                    self._files.put_file(str(path), f"{self._target}/{path.name}")
+                path.unlink()
+
+    def _sentence(self, error: Exception) -> str:
+        waiting = sum(1 for _ in self._spool.glob(log_file.PATTERN))
+        cause = " ".join(str(error).split()) or type(error).__name__
+        return (
+            f"uploading to {self._uri} failed {self.failures} times in a row ({cause}); "
+            f"{waiting} files wait in {self._spool}"
+        )

@@ -1,27 +1,46 @@
 """``mlops canary``: may the candidate that runs at one address replace the champion at another?"""
 
 import time
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from mlops.judgement import gate
 from mlops.judgement.gate import Check
 from mlops.project import files
 from mlops.project.errors import MlopsError
-from mlops.project.params import Params
+from mlops.project.params import Canary, Params
 from mlops.project.progress import counting
 from mlops.registry import exported
-from mlops.registry.exported import Exported
+from mlops.registry.exported import Exported, Sample
 from mlops.trial import canary_gate
-from mlops.trial.canary_window import Party, Window, watch
-from mlops.trial.service_client import Service
+from mlops.trial.canary_gate import Side, Window
+from mlops.trial.service_client import NoAnswerError, Service, scores
 
 # A machine that has other work slows one of two processes for a second or so, which no interval of
 # that second shows. A service whose p99 is bad is bad whenever it is looked at.
 LOOKS = 3
 PAUSE = 1.0  # seconds
+WARMING = 10  # requests that do not count: the first ones open connections and load libraries
+GIVEN_UP = 20  # failures of one service, at least; asking on would tell no more
+
+
+@dataclass(frozen=True)
+class Party:
+    """One of the two services, and how to speak its language.
+
+    ``defaults`` are its input columns with a value for each that the sample may lack.
+    """
+
+    service: Service
+    defaults: Mapping[str, Any]
+    classes: list[str] | None
+
+    def row(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: row.get(name, default) for name, default in self.defaults.items()}
 
 
 def run(params: Params, champion_url: str, candidate_url: str, directory: Path) -> dict[str, Any]:
@@ -90,6 +109,60 @@ def run(params: Params, champion_url: str, candidate_url: str, directory: Path) 
     files.write_json(files.CANARY, report)
     _say(report)
     return report
+
+
+def watch(
+    parties: tuple[Party, Party],
+    sample: Sample,
+    limits: Canary,
+    seed: int,
+    progress: Callable[[float], None],
+) -> Window:
+    """Send ``limits.requests`` rows to both services, ``parties``: champion and candidate.
+
+    Each row goes to both, one right after the other and in random order, so that whatever else
+    the machines and the network do meets both alike. The window ends early when one has failed
+    more than twice as often as it may (and 20 times): a dead one would take its timeout each time.
+    """
+    rng = np.random.default_rng(seed)
+    window = Window(Side(), Side())
+    sides = (window.champion, window.candidate)
+    enough = max(GIVEN_UP, 2 * limits.error_rate * limits.requests)
+    for at in _rows(rng, len(sample.rows), WARMING):
+        for party in parties:
+            _ask(party, sample.rows[at], Side())
+    started = time.monotonic()
+    for done, at in enumerate(_rows(rng, len(sample.rows), limits.requests)):
+        due = started + done * limits.seconds / limits.requests
+        time.sleep(max(0.0, due - time.monotonic()))
+        for turn in rng.permutation(2):
+            _ask(parties[turn], sample.rows[at], sides[turn])
+        progress(done + 1)
+        if any(side.failed >= enough for side in sides):
+            break
+    return window
+
+
+def _rows(rng: np.random.Generator, available: int, wanted: int) -> list[int]:
+    """Return row numbers in random order; each comes up again only after all others."""
+    rounds = -(-wanted // available)
+    order = np.concatenate([rng.permutation(available) for _ in range(rounds)])
+    return [int(at) for at in order[:wanted]]
+
+
+def _ask(party: Party, row: Mapping[str, Any], side: Side) -> None:
+    clock = time.perf_counter()
+    try:
+        answer = party.service.predict(party.row(row))
+        side.scores.append(scores(answer, 1, party.classes)[0])
+        side.answered.append(True)
+        side.seconds.append(answer.seconds)
+    except MlopsError as error:
+        reason = "no answer" if isinstance(error, NoAnswerError) else str(error)
+        side.failures[reason] += 1
+        side.scores.append([])
+        side.answered.append(False)
+        side.seconds.append(time.perf_counter() - clock)
 
 
 def _may_be_a_stall(checks: list[Check]) -> bool:

@@ -28,8 +28,9 @@ Smirnov (1939). On the estimation of the discrepancy between empirical curves of
 two independent samples.
 """
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -39,9 +40,9 @@ from mlops.artifact.onnx_graph import TOLERANCE
 from mlops.judgement.gate import Check
 from mlops.project.params import Canary
 from mlops.project.words import percent
-from mlops.trial.canary_window import Float, Window
 
 Finding = Literal["equal", "slower", "shifted", "failing"]
+Float = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
 RESAMPLES = 2000
@@ -53,6 +54,51 @@ SLIGHTLY_SLOWER = 1.2
 SLIGHTLY_SHIFTED = 0.1
 
 ERRORS, P50, P99, PREDICTIONS = "errors", "latency p50", "latency p99", "predictions"  # the checks
+
+
+@dataclass
+class Side:
+    """What one service did: for each request, whether and how fast it answered, and what."""
+
+    answered: list[bool] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    scores: list[list[float]] = field(default_factory=list)
+    failures: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def failed(self) -> int:
+        return self.failures.total()
+
+    @property
+    def most_often(self) -> str:
+        """The failure that was met most often."""
+        return max(self.failures, key=lambda reason: self.failures[reason], default="")
+
+
+@dataclass(frozen=True)
+class Window:
+    """Request ``i`` of both sides was the same row, at about the same time."""
+
+    champion: Side
+    candidate: Side
+
+    @property
+    def requests(self) -> int:
+        return len(self.champion.answered)
+
+    @property
+    def both(self) -> npt.NDArray[np.bool_]:
+        """Which of the ``n`` requests both have answered."""
+        return np.logical_and(self.champion.answered, self.candidate.answered)
+
+    def seconds(self, side: Side) -> Float:
+        """Return the latency of the requests that both answered, shape (m,)."""
+        return np.array(side.seconds)[self.both]
+
+    def scores(self, side: Side) -> Float:
+        """Return the scores of the requests that both answered, shape (m, k)."""
+        rows = [one for one, both in zip(side.scores, self.both, strict=True) if both]
+        return np.array(rows, np.float64)
 
 
 @dataclass(frozen=True)
