@@ -17,10 +17,10 @@ import pandas as pd
 import pyarrow as pa
 
 from mlops.artifact.table import Array
-from mlops.drift.evidently_report import CATEGORICAL
 from mlops.drift.rows import Rows
 from mlops.drift.survey import Survey, present
 
+METHOD = "jensenshannon"  # as Evidently calls it
 TOP = 5  # categories of a summary
 NAMED = 10  # new categories whose names are given
 HELD = 4_000_000  # hashes of a window in memory, 16 bytes each
@@ -56,7 +56,7 @@ def judge(before: Survey, after: Survey, name: str) -> dict[str, Any]:
         for side, distinct, top in zip((was, now), found.distinct, found.top, strict=True)
     )
     return {
-        "method": CATEGORICAL,
+        "method": METHOD,
         "score": found.score if was.present and now.present else None,
         "judged": "all rows",
         "sampling_error": None,
