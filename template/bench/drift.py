@@ -72,7 +72,7 @@ def ten_million(folder: Path) -> Iterator[str]:
     judged = [column["judged"] for column in ours["columns"].values()]
     yield (
         f"drift, 10 million rows x {len(judged)} columns a side: {said(ours)} (goal: at "
-        f"most 20 s and 1,500 MB); "
+        f"most 15 s and 1,500 MB); "
         f"{judged.count('all rows')} columns judged on all rows, {judged.count('sample')} by sample"
     )
 

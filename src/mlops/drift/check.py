@@ -165,14 +165,13 @@ def _judged(
     facts, compared = champion.model.facts, None
     if new.count >= settings.min_rows:
         with working("Comparing the inputs"):
-            compared = data(params, known, new, page)
+            compared = _judge(params, known.window, new.rows, known.inputs, page)
     current = new.described(fingerprint(params, compared, new))
     if checked := decision.checked(current, champion.version, recorded):
         raise NoNewDataError(
             f"{new.window} was checked on {checked}, with the same rows, labels and settings"
         )
-    last = new.window.last_day
-    end = as_of or (last if settings.replay else newest.yesterday())
+    end = as_of or (new.window.last_day if settings.replay else newest.yesterday())
     found: dict[str, Any] = {
         "as_of": end.isoformat(),
         "reference": {
@@ -271,11 +270,6 @@ def _inputs(params: Params, champion: Champion) -> tuple[list[Wanted], list[str]
     return wanted, left_out
 
 
-def data(params: Params, known: Known, new: Newest, page: Path) -> Judged:
-    """Compare the newest inputs with those that the champion trained on."""
-    return _judge(params, known.window, new.rows, known.inputs, page)
-
-
 def predictions(params: Params, known: Known, new: Newest) -> Question:
     """Compare the newest scores with those on the champion's own holdout.
 
@@ -301,14 +295,14 @@ def concept(params: Params, known: Known, new: Newest) -> Question:
             f"labels not there yet: {new.labelled:,} of {new.count:,} rows have one "
             f"(drift.min_rows is {settings.min_rows:,})",
         )
-    newest = _labelled(new.scored, facts, params.seed)
-    if wrong := questions.unreadable(newest[1], facts.task):
+    now = _labelled(new.scored, facts, params.seed)
+    if wrong := questions.unreadable(now[1], facts.task):
         return unanswered("skipped", wrong)
     then = _labelled(_scored(known), facts, params.seed)
     with counting("Resampling both windows", total=gate.resamples) as progress:
         change = independent_difference(
             metric,
-            newest,
+            now,
             then,
             facts.classes,
             resamples=gate.resamples,
@@ -321,9 +315,9 @@ def concept(params: Params, known: Known, new: Newest) -> Question:
         return unanswered("waiting", why)
     rows = {
         "labels_of": new.described("")["end"],
-        "rows": len(newest[0]),
+        "rows": len(now[0]),
         "holdout_rows": len(then[0]),
-        "sampled": len(newest[0]) < new.labelled or len(then[0]) == SCORED,
+        "sampled": len(now[0]) < new.labelled or len(then[0]) == SCORED,
     }
     return questions.concept(metric, change, gate, settings, rows)
 

@@ -34,7 +34,7 @@ Computed = Mapping[str, Callable[[dict[str, Array]], Array]]
 
 @dataclass(frozen=True)
 class Newest:
-    """``rows`` have the champion's inputs and the target; ``scored`` are the same with its
+    """``rows`` have the champion's inputs and the target; ``scored`` are the same with its scores.
 
     ``labelled`` of them have a target. ``labels`` identifies the targets, missing ones too.
     """

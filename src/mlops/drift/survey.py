@@ -18,14 +18,24 @@ from mlops.project.errors import MlopsError
 MOST_CATEGORIES = 50_000
 
 
-class Numbers:
+class Tally:
+    """Rows of a column, and how many of them have a value."""
+
+    rows = present = 0
+
+    @property
+    def missing(self) -> float:
+        """Share of the rows without a value."""
+        return (self.rows - self.present) / self.rows if self.rows else 0.0
+
+
+class Numbers(Tally):
     """Count, missing values, range, mean and standard deviation of a numeric column.
 
     Infinite values are missing values, as they are for Evidently, whose definitions these follow.
     """
 
     def __init__(self) -> None:
-        self.rows = self.present = 0
         self.minimum, self.maximum = math.inf, -math.inf
         self.mean = self._squares = 0.0
 
@@ -47,11 +57,6 @@ class Numbers:
         self._squares += float(away.sum()) + moved**2 * before * len(values) / self.present
 
     @property
-    def missing(self) -> float:
-        """Share of the rows without a value."""
-        return (self.rows - self.present) / self.rows if self.rows else 0.0
-
-    @property
     def std(self) -> float:
         """Of the population, not the sample: what Evidently divides by."""
         return math.sqrt(self._squares / self.present) if self.present else 0.0
@@ -62,14 +67,13 @@ class Numbers:
         return {"min": self.minimum, "max": self.maximum, "mean": self.mean, "std": self.std}
 
 
-class Categories:
+class Categories(Tally):
     """Count, missing values and the number of rows of each category.
 
     ``counts`` is None when there are more than 50,000 categories.
     """
 
     def __init__(self) -> None:
-        self.rows = self.present = 0
         self.counts: dict[Any, int] | None = {}
 
     def add(self, column: pa.Array) -> None:
@@ -87,11 +91,6 @@ class Categories:
             self.counts[value] = self.counts.get(value, 0) + count
         if len(self.counts) > MOST_CATEGORIES:
             self.counts = None
-
-    @property
-    def missing(self) -> float:
-        """Share of the rows without a value."""
-        return (self.rows - self.present) / self.rows if self.rows else 0.0
 
 
 @dataclass(frozen=True)
