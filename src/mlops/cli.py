@@ -425,9 +425,9 @@ def drift(
         if history:
             checks.show()
         return
-    from mlops.drift import check, period
+    from mlops.drift import check, newest
 
-    check.run(settings(), None if as_of is None else period.read_day(as_of))
+    check.run(settings(), None if as_of is None else newest.read_day(as_of))
 
 
 @app.command(rich_help_panel=WATCH)

@@ -15,12 +15,11 @@ import pytest
 from scipy import stats
 
 from mlops.artifact.table import in_window
-from mlops.drift import all_rows, categorical, many, tally
-from mlops.drift.all_rows import Bounds, bound
-from mlops.drift.distance import sampling_error
+from mlops.drift import categorical, numeric
+from mlops.drift import survey as surveys
+from mlops.drift.numeric import Bounds, bound, sampling_error
 from mlops.drift.rows import Rows
-from mlops.drift.survey import survey
-from mlops.drift.tally import Numbers
+from mlops.drift.survey import Numbers, survey
 from mlops.project.errors import MlopsError
 from mlops.project.params import Window
 
@@ -51,8 +50,8 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_bounds_hold_the_distance_and_close_in_on_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: float
 ) -> None:
-    monkeypatch.setattr(all_rows, "BINS", 64)
-    monkeypatch.setattr(all_rows, "HELD", 2000)
+    monkeypatch.setattr(numeric, "BINS", 64)
+    monkeypatch.setattr(numeric, "HELD", 2000)
     rng, sides = np.random.default_rng(4), []
     for n, shift in ((9000, 0.0), (7000, moved)):
         drawn = {name: shape(rng, n) for name, shape in SHAPES.items()}
@@ -67,7 +66,7 @@ def test_bounds_hold_the_distance_and_close_in_on_it(
             passes = bound(*pair, {name: bounds})
             low, high = bounds.score
             assert low - 1e-9 <= exact <= high + 1e-9, (name, threshold)
-            assert high - low <= all_rows.PRECISE, (name, threshold)
+            assert high - low <= numeric.PRECISE, (name, threshold)
             assert (low + high >= 2 * threshold) == (exact >= threshold) or exact < 1e-12, name
             assert passes <= 1 + 9000 // 1000, name
 
@@ -76,8 +75,8 @@ def test_bounds_hold_the_distance_and_close_in_on_it(
 def test_before_the_last_pass_bounds_are_wider_but_hold(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(all_rows, "BINS", 16)
-    monkeypatch.setattr(all_rows.Bounds, "decided", True)
+    monkeypatch.setattr(numeric, "BINS", 16)
+    monkeypatch.setattr(numeric.Bounds, "decided", True)
     rng = np.random.default_rng(5)
     for name, shape in SHAPES.items():
         reference, current = shape(rng, 3000), shape(rng, 3000)
@@ -96,7 +95,7 @@ def test_where_distributions_cross_the_bound_is_as_wide_as_the_area_can_be(
     ends, middle = np.tile([0.0, 1.0], 50), np.full(100, 0.5)
     pair = rows(tmp_path, "ends", {"x": ends}), rows(tmp_path, "middle", {"x": middle})
     with monkeypatch.context() as after_the_first_pass:
-        after_the_first_pass.setattr(all_rows.Bounds, "decided", True)
+        after_the_first_pass.setattr(numeric.Bounds, "decided", True)
         bounds = Bounds(ends, 0.4)
         bound(*pair, {"x": bounds})
     assert bounds.score == pytest.approx((0.0, 1.0))
@@ -133,12 +132,12 @@ def test_too_many_categories_are_counted_by_hash_with_the_same_result(
 
     def found() -> dict[str, Any]:
         sides = [survey(it, [], ["it"], 100, 1) for it in pair]
-        assert (sides[0].categories["it"].counts is None) == (tally.MOST_CATEGORIES == 500)
+        assert (sides[0].categories["it"].counts is None) == (surveys.MOST_CATEGORIES == 500)
         return categorical.judge(*sides, "it")
 
     few = found()
-    monkeypatch.setattr(tally, "MOST_CATEGORIES", 500)
-    monkeypatch.setattr(many, "HELD", 400)
+    monkeypatch.setattr(surveys, "MOST_CATEGORIES", 500)
+    monkeypatch.setattr(categorical, "HELD", 400)
     by_hash = found()
     for it in (few, by_hash):  # which of those with the same number of rows is not said
         assert len(it["new_categories"]) == 10
@@ -225,7 +224,7 @@ CHILD = r"""
 import re, sys
 from pathlib import Path
 import numpy as np
-from mlops.drift.all_rows import Bounds, bound
+from mlops.drift.numeric import Bounds, bound
 from mlops.drift.rows import Rows
 from mlops.drift.survey import survey
 

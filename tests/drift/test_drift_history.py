@@ -12,7 +12,7 @@ import pytest
 from monthly_checks import HOLDOUT, YEAR, check, nothing_new, too_few
 
 from mlops import cli
-from mlops.drift import history, history_plot
+from mlops.drift import history
 from mlops.project import files
 
 LINES = files.STORE / "drift.jsonl"
@@ -150,7 +150,7 @@ def test_the_commands_record_print_and_draw(
 def drawn(checks: list[dict[str, Any]]) -> str:
     """Return the SVG, with its text as text."""
     with matplotlib.rc_context({"svg.fonttype": "none"}):
-        history_plot.draw([history.entry(made) for made in checks], Path("plot.svg"))
+        history.draw([history.entry(made) for made in checks], Path("plot.svg"))
     return Path("plot.svg").read_text()
 
 
@@ -167,7 +167,7 @@ def test_the_plot_shows_scores_decisions_violations_and_champions() -> None:
     assert {" version 1", " version 2", "ROC AUC of the champion"} <= set(texts)
     assert {"score on its own holdout", "share of columns that drifted"} <= set(texts)
     # Each decision is a dot below, and one on the score where there is a score.
-    colours = history_plot.DECISIONS
+    colours = history.DECISIONS
     assert {name: dots(svg, colour) for name, colour in colours.items()} == {
         "none": 4,
         "watch": 4,
@@ -185,5 +185,5 @@ def test_a_history_may_be_short_or_without_answers(checks: list[dict[str, Any]])
 def test_a_window_that_was_checked_again_is_drawn_as_it_was_found_last() -> None:
     again = check(6, newest=0.72, drifted=(), moved=0.05, decision="none", day=9)
     svg = drawn([check(6, decision="retrain"), again])
-    assert (dots(svg, history_plot.DECISIONS["retrain"]), dots(svg, "#404040")) == (0, 0)
-    assert dots(svg, history_plot.DECISIONS["none"]) == 2
+    assert (dots(svg, history.DECISIONS["retrain"]), dots(svg, "#404040")) == (0, 0)
+    assert dots(svg, history.DECISIONS["none"]) == 2

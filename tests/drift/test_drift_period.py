@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from mlops.drift.period import containing, first_from, last_day, newest_complete
+from mlops.drift.newest import containing, first_from, newest_complete
 from mlops.project.params import Period
 
 
@@ -21,7 +21,7 @@ from mlops.project.params import Period
 def test_a_day_lies_in_one_period(period: Period, day: str, window: str, last: str) -> None:
     found = containing(date.fromisoformat(day), period)
     assert str(found) == window
-    assert last_day(found) == date.fromisoformat(last)
+    assert found.last_day == date.fromisoformat(last)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from watched_project import violated
 
 from mlops.artifact import model_folder, skops_model
-from mlops.drift import answers, check
+from mlops.drift import check
 from mlops.judgement.compare import Champion
 from mlops.project import files
 from mlops.project.params import Params
@@ -133,7 +133,7 @@ def test_a_number_is_its_own_score(
 def test_large_windows_are_scored_by_a_sample(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answers, "SCORED", 700)
+    monkeypatch.setattr(check, "SCORED", 700)
     concept = watch("regression", "mean_absolute_error", 0.0, tmp_path, monkeypatch)["questions"][
         "concept"
     ]

@@ -11,7 +11,7 @@ from comment import assert_harmless, plain, table, tables
 from retraining_reports import category, column, comparison, drift, question, unanswered, worse
 from workbench import Workbench
 
-from mlops.drift import evidence, summary, tuning
+from mlops.drift import evidence, summary
 from mlops.project.params import Drift
 from mlops.report import comment
 
@@ -185,7 +185,7 @@ def test_names_stay_what_they_are_in_yaml() -> None:
     given = drift()
     names = ["no", "2013-01-01", 'a "b": {c}', "価格", "right\u202eleft"]
     given["questions"]["data"]["columns"] = [column(name) for name in names]
-    diff = tuning.diff(given)
+    diff = evidence.diff(given)
     assert all(part.isprintable() or part == "\n" for part in diff)
     changed = "\n".join(line[1:] for line in diff.splitlines() if line[0] != "-")
     assert list(yaml.safe_load(changed)["drift"]["columns"]["own"]) == names
@@ -195,7 +195,7 @@ def test_names_stay_what_they_are_in_yaml() -> None:
     ("value", "then"), [(0.314, 0.32), (0.1, 0.11), (0.099, 0.1), (12.0, 13.0), (91, 92)]
 )
 def test_the_next_value_is_above(value: float, then: float) -> None:
-    assert tuning.above(value) == then
+    assert evidence.above(value) == then
 
 
 # The summary of a run

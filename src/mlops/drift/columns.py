@@ -1,23 +1,30 @@
 """Which columns have moved between two windows: exact where it is cheap, sampled where it is safe.
 
 One pass over each window counts what can be counted exactly, whatever its size: missing values,
-ranges, means, categories. Evidently measures the distances, of samples when windows are large; all
-rows are counted where its verdict could be another with them.
+ranges, means, categories. The distances are Evidently's, of samples when windows are large; all
+rows are counted where the verdict could be another with them. Evidently itself draws its page.
 """
 
+import contextlib
 import hashlib
+import io
 import json
+import os
+import warnings
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
+
 from mlops.drift import categorical, numeric
-from mlops.drift.evidently_report import distances
 from mlops.drift.rows import Rows
 from mlops.drift.survey import Survey, survey
+from mlops.project import files
 
-DRAWN = 500  # categories of a column that Evidently can draw: its work grows with their square
+DRAWN = 500  # categories of a column that Evidently is asked to draw
 
 Kind = Literal["numeric", "categorical", "score"]
 Column = dict[str, Any]
@@ -79,26 +86,60 @@ def judge(
     categories = [it.name for it in wanted if it.kind == "categorical"]
     before = survey(reference, list(numbers), categories, sample_rows, seed)
     after = survey(current, list(numbers), categories, sample_rows, seed + 1)
-    scores = _evidently(before, after, wanted, page)
-    found = numeric.judge(before, after, numbers, scores)
-    found |= {name: categorical.judge(before, after, name) for name in categories}
+    able = [it for it in wanted if all(_can_be_drawn(it, side) for side in (before, after))]
+    with ThreadPoolExecutor(1) as drawing:
+        drawn = drawing.submit(draw, before.sample, after.sample, able, page) if page else None
+        found = numeric.judge(before, after, numbers)
+        found |= {name: categorical.judge(before, after, name) for name in categories}
+        if drawn:
+            drawn.result()
     columns = [_column(it, found[it.name], missing, new_categories) for it in wanted]
     return Judged(columns, _fingerprint(after))
 
 
-def _evidently(
-    before: Survey, after: Survey, wanted: Sequence[Wanted], page: Path | None
+def draw(
+    reference: pd.DataFrame, current: pd.DataFrame, columns: Sequence[Wanted], page: Path
 ) -> dict[str, float]:
-    """Return Evidently's scores of the columns that it can judge: it refuses empty ones."""
-    able = [it for it in wanted if all(_can_be_judged(it, side) for side in (before, after))]
-    if not able:
+    """Let Evidently judge columns that have values in both tables, and write its page.
+
+    Both methods are effect sizes, so that the verdict does not depend on the number of rows:
+    the Wasserstein distance in standard deviations of the reference, and the Jensen-Shannon
+    distance of the shares of categories. Methods, types and thresholds are all said, because
+    Evidently would choose them by the data.
+
+    Returns
+    -------
+    dict of str to float
+        The distance of each column.
+    """
+    if not columns:
         return {}
-    numbers = {it.name: it.threshold for it in able if it.kind != "categorical"}
-    categories = {it.name: it.threshold for it in able if it.kind == "categorical"}
-    return distances(before.sample, after.sample, numbers, categories, page)
+    os.environ.setdefault("DO_NOT_TRACK", "1")  # read on import; it would send over plain HTTP
+    # Its libraries warn of each other, NumPy of constant columns; and it prints.
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        from evidently import DataDefinition, Dataset, Report  # seconds
+        from evidently.presets import DataDriftPreset
+
+        names = [it.name for it in columns]
+        categories = [it.name for it in columns if it.kind == "categorical"]
+        numbers = [name for name in names if name not in categories]
+        definition = DataDefinition(numerical_columns=numbers, categorical_columns=categories)
+        preset = DataDriftPreset(
+            columns=names,
+            num_method=numeric.METHOD,
+            cat_method=categorical.METHOD,
+            per_column_threshold={it.name: it.threshold for it in columns},
+        )
+        sides = [Dataset.from_pandas(it[names], definition) for it in (current, reference)]
+        result = Report([preset], include_tests=True).run(*sides)
+        files.write_atomic(page, lambda path: result.save_html(str(path)))
+    found = [metric for metric in result.dict()["metrics"] if "ValueDrift" in metric["metric_name"]]
+    return {metric["config"]["column"]: float(metric["value"]) for metric in found}
 
 
-def _can_be_judged(it: Wanted, side: Survey) -> bool:
+def _can_be_drawn(it: Wanted, side: Survey) -> bool:
+    """Evidently refuses an empty column, and its work grows with the square of the categories."""
     distinct = side.sample[it.name].nunique()
     return distinct > 0 and (it.kind != "categorical" or distinct <= DRAWN)
 

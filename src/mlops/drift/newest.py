@@ -2,27 +2,34 @@
 
 import hashlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from mlops.artifact.model_folder import Facts
-from mlops.drift import period, scores
+from mlops.artifact.model_folder import Facts, ModelArtifact
+from mlops.artifact.table import Array
 from mlops.drift.rows import Rows
 from mlops.judgement.compare import Champion
 from mlops.predictions import log
 from mlops.project import files
 from mlops.project.errors import MlopsError
-from mlops.project.params import Drift, Params, Window
+from mlops.project.params import Params, Period, Window
 
 LOG = "PREDICTION_LOG_URI"
+DAY = timedelta(days=1)
+LOGGED = "logged "  # before a score's name in the log's table: an input may have the same name
+
+Computed = Mapping[str, Callable[[dict[str, Array]], Array]]
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,7 @@ class Newest:
         return {
             "window": str(self.window),
             "start": self.window.first_day.isoformat(),
-            "end": period.last_day(self.window).isoformat(),
+            "end": self.window.last_day.isoformat(),
             "rows": self.count,
             "labelled": self.labelled,
             "fingerprint": fingerprint,
@@ -71,13 +78,13 @@ def choose(
     settings, own = params.drift, own_holdout(champion.model.facts)
     if as_of is None and settings.replay:
         ends = [it["end"] for it in recorded if it["champion"] == champion.version]
-        after = [date.fromisoformat(end) + period.DAY for end in ends]
-        following = period.first_from(max([own.first_day_after, *after]), settings.period)
+        after = [date.fromisoformat(end) + DAY for end in ends]
+        following = first_from(max([own.first_day_after, *after]), settings.period)
         first = _first_day(Rows(files.RAW, params.data.time, following.first_day))
         if first is None:
             raise NoNewDataError(f"{files.RAW} ends before {following}, which would be next")
-        return period.containing(first, settings.period)
-    window = period.newest_complete(as_of or yesterday(), settings.period)
+        return containing(first, settings.period)
+    window = newest_complete(as_of or yesterday(), settings.period)
     if window.first_day < own.first_day_after:
         raise NoNewDataError(
             f"{window}, the newest {settings.period} that is over, is not after "
@@ -87,7 +94,7 @@ def choose(
 
 
 def yesterday() -> date:
-    return datetime.now(UTC).date() - period.DAY
+    return datetime.now(UTC).date() - DAY
 
 
 def own_holdout(facts: Facts) -> Window:
@@ -99,7 +106,7 @@ def own_holdout(facts: Facts) -> Window:
 def from_data(champion: Champion, column: str, window: Window) -> Iterator[Newest]:
     """Yield a window of ``data/raw.parquet``; the champion scores it anew."""
     rows = Rows(files.RAW, column, window.first_day, window.first_day_after)
-    scored = replace(rows, computed=scores.predicted(champion.model))
+    scored = replace(rows, computed=predicted(champion.model))
     yield _counted(window, rows, scored, champion.model.facts.target, str(files.RAW))
 
 
@@ -115,7 +122,7 @@ def from_log(champion: Champion, uri: str, window: Window) -> Iterator[Newest]:
         path = Path(folder, "predictions.parquet")
         pyarrow.parquet.write_table(_table(read, facts, champion.version), path)
         rows = Rows(path)
-        scored = replace(rows, computed=scores.logged(facts))
+        scored = replace(rows, computed=logged(facts))
         whose = f"the prediction log of champion v{champion.version}"
         yield _counted(window, rows, scored, facts.target, whose)
 
@@ -131,8 +138,8 @@ def _table(read: log.Predictions, facts: Facts, version: int) -> pa.Table:
         for name in facts.inputs
     }
     columns[facts.target] = pa.Array.from_pandas(read.records["label"])
-    for name, answered in scores.names_in_log(facts).items():
-        columns[f"{scores.LOGGED}{name}"] = (
+    for name, answered in names_in_log(facts).items():
+        columns[f"{LOGGED}{name}"] = (
             pa.Array.from_pandas(read.scores[answered], type=pa.float64())
             if answered in read.scores
             else pa.nulls(len(ours), pa.float64())
@@ -166,10 +173,74 @@ def _first_day(rows: Rows) -> date | None:
     return min(first).date() if first else None
 
 
-def refuse_replay_of_log(settings: Drift, as_of: date | None) -> None:
-    """A log has no past to live through again, only what was asked until now."""
-    if settings.replay and as_of is None:
-        raise MlopsError(
-            f"{files.PARAMS}: drift.replay: got True with {LOG} set; a prediction log is not "
-            "replayed: set drift.replay to false, or say a day with --as-of"
-        )
+def read_day(text: str) -> date:
+    """Read a day that a person or a workflow wrote.
+
+    Raises
+    ------
+    MlopsError
+        When it is none.
+    """
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()
+    except ValueError:
+        raise MlopsError(f"--as-of: got {text!r}; expected a day such as 2013-06-30") from None
+
+
+def containing(day: date, period: Period) -> Window:
+    """Return the month, the week (Monday to Sunday) or the day in which ``day`` lies."""
+    if period == "month":
+        month = f"{day:%Y-%m}"
+        return Window(start=month, end=month)
+    if period == "week":
+        monday = day - day.weekday() * DAY
+        return Window(start=monday.isoformat(), end=(monday + 6 * DAY).isoformat())
+    return Window(start=day.isoformat(), end=day.isoformat())
+
+
+def newest_complete(as_of: date, period: Period) -> Window:
+    """Return the newest period that is over when the day ``as_of`` is."""
+    last = containing(as_of, period)
+    return last if last.last_day <= as_of else containing(last.first_day - DAY, period)
+
+
+def first_from(day: date, period: Period) -> Window:
+    """Return the first period that begins on ``day`` or later."""
+    this = containing(day, period)
+    return this if this.first_day >= day else containing(this.first_day_after, period)
+
+
+def score_names(facts: Facts) -> list[str]:
+    """Return a name for the score of a row, or for the probability of each class."""
+    return list(names_in_log(facts))
+
+
+def names_in_log(facts: Facts) -> dict[str, str]:
+    """Return by name what the prediction log calls each score."""
+    if facts.task != "multiclass":
+        return {"score": "score"}
+    return {f"score of {name}": str(name) for name in facts.classes or []}
+
+
+def predicted(model: ModelArtifact) -> Computed:
+    """Return the scores as functions of raw columns; the model is asked once for all of them."""
+    latest: list[Any] = [None, None]
+
+    def score(place: int, columns: dict[str, Array]) -> Array:
+        if latest[0] is not columns:
+            prediction = model.predict(columns)
+            latest[:] = columns, prediction[:, None] if prediction.ndim == 1 else prediction
+        return np.asarray(latest[1][:, place])
+
+    return {name: partial(score, place) for place, name in enumerate(score_names(model.facts))}
+
+
+def logged(facts: Facts) -> Computed:
+    """Return the scores as functions of the columns that hold what was answered."""
+    return {name: itemgetter(f"{LOGGED}{name}") for name in score_names(facts)}
+
+
+def scores_in(table: pd.DataFrame, columns: Sequence[str]) -> Array:
+    """Return score columns as a metric takes them: shape (n,), or (n, k) of several classes."""
+    values = table[list(columns)].to_numpy(np.float64)
+    return values[:, 0] if len(columns) == 1 else values

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from mlops.drift.decision import Question
-from mlops.drift.period import last_day
 from mlops.judgement.bootstrap import Change
 from mlops.judgement.metric import ROUNDING, Metric
 from mlops.project.params import Drift, Gate, Task, Window
@@ -155,7 +154,7 @@ def concept_unanswered(
 
 def staleness(window: Window, as_of: date, settings: Drift) -> Question:
     """How long ago did what the champion knows end?"""
-    days, limit = (as_of - last_day(window)).days, settings.stale_days
+    days, limit = (as_of - window.last_day).days, settings.stale_days
     violated = days > limit
     said = "more than" if violated else "within"
     return {

@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.dataset
 
 from mlops.artifact.table import Array, to_columns
-from mlops.drift.tally import is_text, plain
 from mlops.project.errors import MlopsError
 
 BATCH_ROWS = 65_536  # half a megabyte a column: it stays in the processor's cache
@@ -203,3 +202,14 @@ class Places:
 
     def taken(self) -> pa.RecordBatch:
         return pa.concat_batches(self._taken)
+
+
+def plain(column: pa.Array) -> pa.Array:
+    """Return a column without a dictionary."""
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Return whether a type is that of texts, in a dictionary or not."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

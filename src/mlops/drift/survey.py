@@ -1,16 +1,96 @@
 """One pass over a window: exact numbers of every column, and a sample of the rows."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mlops.artifact.table import Array
-from mlops.drift.rows import Places, Rows
-from mlops.drift.tally import Categories, Numbers
+from mlops.drift.rows import Places, Rows, is_text, plain
 from mlops.project.errors import MlopsError
+
+# So many are counted one by one, at some 100 bytes each; with more, by hash: categorical.py.
+MOST_CATEGORIES = 50_000
+
+
+class Tally:
+    """Rows of a column, and how many of them have a value."""
+
+    rows = present = 0
+
+    @property
+    def missing(self) -> float:
+        """Share of the rows without a value."""
+        return (self.rows - self.present) / self.rows if self.rows else 0.0
+
+
+class Numbers(Tally):
+    """Count, missing values, range, mean and standard deviation of a numeric column.
+
+    Infinite values are missing values, as they are for Evidently, whose definitions these follow.
+    """
+
+    def __init__(self) -> None:
+        self.minimum, self.maximum = math.inf, -math.inf
+        self.mean = self._squares = 0.0
+
+    def add(self, column: pa.Array) -> None:
+        values = finite(column)
+        self.rows += len(column)
+        if not len(values):
+            return
+        self.minimum = min(self.minimum, float(values.min()))
+        self.maximum = max(self.maximum, float(values.max()))
+        # Chan, Golub & LeVeque, Algorithms for computing the sample variance, 1983, eq. 1.5:
+        # sums of squares lose all digits where the mean is large.
+        mean, before = float(values.mean()), self.present
+        self.present += len(values)
+        moved = mean - self.mean
+        self.mean += moved * len(values) / self.present
+        away = values - mean
+        away *= away  # not away @ away: BLAS starts threads for it, at ten times the work
+        self._squares += float(away.sum()) + moved**2 * before * len(values) / self.present
+
+    @property
+    def std(self) -> float:
+        """Of the population, not the sample: what Evidently divides by."""
+        return math.sqrt(self._squares / self.present) if self.present else 0.0
+
+    def summary(self) -> dict[str, Any]:
+        if not self.present:
+            return dict.fromkeys(("min", "max", "mean", "std"))
+        return {"min": self.minimum, "max": self.maximum, "mean": self.mean, "std": self.std}
+
+
+class Categories(Tally):
+    """Count, missing values and the number of rows of each category.
+
+    ``counts`` is None when there are more than 50,000 categories.
+    """
+
+    def __init__(self) -> None:
+        self.counts: dict[Any, int] | None = {}
+
+    def add(self, column: pa.Array) -> None:
+        self.rows += len(column)
+        column = present(column)
+        self.present += len(column)
+        if self.counts is None or not len(column):
+            return
+        found = pc.value_counts(column)
+        if len(found) > MOST_CATEGORIES:
+            self.counts = None
+            return
+        values, counts = found.field("values").to_pylist(), found.field("counts").to_pylist()
+        for value, count in zip(values, counts, strict=True):
+            self.counts[value] = self.counts.get(value, 0) + count
+        if len(self.counts) > MOST_CATEGORIES:
+            self.counts = None
 
 
 @dataclass(frozen=True)
@@ -69,3 +149,18 @@ def survey(
 def _floats(column: pa.Array) -> Array:
     values = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
     return np.where(np.isfinite(values), values, np.nan)
+
+
+def finite(column: pa.Array) -> Array:
+    """Return the values of a column that are finite numbers."""
+    values = np.asarray(pc.cast(plain(column), pa.float64()).to_numpy(zero_copy_only=False))
+    kept = np.isfinite(values)
+    return values if kept.all() else values[kept]
+
+
+def present(column: pa.Array) -> pa.Array:
+    """Return the categories of a column that are not missing."""
+    column = column if is_text(column.type) else plain(column)
+    if pa.types.is_floating(column.type):
+        return column.filter(pc.is_finite(column))
+    return column.drop_null()

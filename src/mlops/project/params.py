@@ -59,6 +59,10 @@ class Window(Section):
             return _first_day(self.end) + timedelta(days=1)
         return (_first_day(self.end) + timedelta(days=31)).replace(day=1)
 
+    @property
+    def last_day(self) -> date:
+        return self.first_day_after - timedelta(days=1)
+
     def overlaps(self, other: "Window") -> bool:
         return self.first_day < other.first_day_after and other.first_day < self.first_day_after
 
