@@ -154,7 +154,7 @@ def promote(
     """Make a version that passed the gate the champion. The old champion becomes `previous`."""
     from mlops.registry import promotion
 
-    read, client = connected()
+    read, client = connected(reading=check)
     do = promotion.check_promotion if check else promotion.promote
     print(do(client, read, version, override))
 
@@ -171,7 +171,7 @@ def rollback(
     """Make the previous version the champion again."""
     from mlops.registry import promotion
 
-    read, client = connected()
+    read, client = connected(reading=check)
     do = promotion.check_rollback if check else promotion.rollback
     print(do(client, read, version))
 
@@ -187,7 +187,7 @@ def lineage(
     """Print as JSON where a version came from, how it was judged and who promoted it."""
     from mlops.registry import versions
 
-    read, client = connected()
+    read, client = connected(reading=True)
     told = versions.lineage(client, read, version)
     print(json.dumps(told, indent=2) if field is None else versions.field(told, field))
 
@@ -215,7 +215,7 @@ def card(
     """
     from mlops.registry import card
 
-    read, client = connected()
+    read, client = connected(reading=True)
     card.run(client, read, version)
 
 
@@ -227,7 +227,7 @@ def export(
     """Copy out of the registry what a service needs: model, lineage, sample and model card."""
     from mlops.registry import export
 
-    read, client = connected()
+    read, client = connected(reading=True)
     for line in export.run(client, read, directory, version):
         print(line)
 
@@ -460,14 +460,14 @@ def settings() -> params.Params:
     return read
 
 
-def connected() -> "tuple[params.Params, MlflowClient]":
+def connected(*, reading: bool = False) -> "tuple[params.Params, MlflowClient]":
     """Read params.yaml, which may name a server, and connect to the registry."""
     from mlops.project.progress import console
     from mlops.registry import tracking
 
     read = settings()
     with console.status("Opening the registry ..."):
-        return read, tracking.connect()
+        return read, tracking.connect(reading=reading)
 
 
 def main() -> None:
