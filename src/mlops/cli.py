@@ -4,16 +4,21 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mlops.project import files, params
+from mlops.project import files
 from mlops.project.errors import MlopsError
-from mlops.project.params import Mode
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+    from mlops.project.params import Params
+
+# As in params, whose import takes as long as all else of `mlops --help`.
+Mode = Literal["change", "retrain"]
+Environment = Literal["staging", "production"]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -355,7 +360,7 @@ def serve(
 
 @app.command(rich_help_panel=SERVE)
 def deploy(
-    environment: Annotated[params.Environment, typer.Argument(help="staging or production")],
+    environment: Annotated[Environment, typer.Argument(help="staging or production")],
     image: Annotated[str, typer.Argument(help="HOST[:PORT]/PATH@sha256:DIGEST")],
     directory: Annotated[Path, typer.Argument(help="Export of the version in the image.")],
     champion: Annotated[
@@ -452,15 +457,17 @@ def evidence() -> None:
     evidence.run()
 
 
-def settings() -> params.Params:
+def settings() -> "Params":
     """Read params.yaml; an environment variable wins over its registry."""
+    from mlops.project import params
+
     read = params.load()
     if read.tracking_uri:
         os.environ.setdefault("MLFLOW_TRACKING_URI", read.tracking_uri)
     return read
 
 
-def connected(*, reading: bool = False) -> "tuple[params.Params, MlflowClient]":
+def connected(*, reading: bool = False) -> "tuple[Params, MlflowClient]":
     """Read params.yaml, which may name a server, and connect to the registry."""
     from mlops.project.progress import console
     from mlops.registry import tracking
