@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from mlops.project.errors import MlopsError
 from mlops.project.params import Canary
-from mlops.registry.exported import Sample
+from mlops.registry.export import Sample
 from mlops.trial.service_client import NoAnswerError, Service, scores
 
 Float = npt.NDArray[np.float64]

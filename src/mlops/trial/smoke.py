@@ -6,7 +6,7 @@ from typing import Any
 from mlops.project import files
 from mlops.project.errors import MlopsError
 from mlops.project.params import Params
-from mlops.registry import exported
+from mlops.registry import export
 from mlops.trial.service_client import Service
 from mlops.trial.smoke_checks import CHECKS, Trial
 
@@ -36,7 +36,7 @@ def run(params: Params, url: str, directory: Path, wait: float = WAIT) -> dict[s
         With the first thing that does not hold.
     """
     files.SMOKE.unlink(missing_ok=True)
-    expected = exported.read(directory)
+    expected = export.read(directory)
     report: dict[str, Any] = {"url": url, "version": expected.version, "passed": False}
     report |= {"reason": None, "said": []}
     with Service(url) as service:
