@@ -4,16 +4,21 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mlops.project import files, params
+from mlops.project import files
 from mlops.project.errors import MlopsError
-from mlops.project.params import Mode
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+    from mlops.project.params import Params
+
+# As in params, whose import takes as long as all else of `mlops --help`.
+Mode = Literal["change", "retrain"]
+Environment = Literal["staging", "production"]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -154,7 +159,7 @@ def promote(
     """Make a version that passed the gate the champion. The old champion becomes `previous`."""
     from mlops.registry import promotion
 
-    read, client = connected()
+    read, client = connected(reading=check)
     do = promotion.check_promotion if check else promotion.promote
     print(do(client, read, version, override))
 
@@ -171,7 +176,7 @@ def rollback(
     """Make the previous version the champion again."""
     from mlops.registry import promotion
 
-    read, client = connected()
+    read, client = connected(reading=check)
     do = promotion.check_rollback if check else promotion.rollback
     print(do(client, read, version))
 
@@ -187,7 +192,7 @@ def lineage(
     """Print as JSON where a version came from, how it was judged and who promoted it."""
     from mlops.registry import versions
 
-    read, client = connected()
+    read, client = connected(reading=True)
     told = versions.lineage(client, read, version)
     print(json.dumps(told, indent=2) if field is None else versions.field(told, field))
 
@@ -215,7 +220,7 @@ def card(
     """
     from mlops.registry import card
 
-    read, client = connected()
+    read, client = connected(reading=True)
     card.run(client, read, version)
 
 
@@ -227,7 +232,7 @@ def export(
     """Copy out of the registry what a service needs: model, lineage, sample and model card."""
     from mlops.registry import export
 
-    read, client = connected()
+    read, client = connected(reading=True)
     for line in export.run(client, read, directory, version):
         print(line)
 
@@ -355,7 +360,7 @@ def serve(
 
 @app.command(rich_help_panel=SERVE)
 def deploy(
-    environment: Annotated[params.Environment, typer.Argument(help="staging or production")],
+    environment: Annotated[Environment, typer.Argument(help="staging or production")],
     image: Annotated[str, typer.Argument(help="HOST[:PORT]/PATH@sha256:DIGEST")],
     directory: Annotated[Path, typer.Argument(help="Export of the version in the image.")],
     champion: Annotated[
@@ -452,22 +457,24 @@ def evidence() -> None:
     evidence.run()
 
 
-def settings() -> params.Params:
+def settings() -> "Params":
     """Read params.yaml; an environment variable wins over its registry."""
+    from mlops.project import params
+
     read = params.load()
     if read.tracking_uri:
         os.environ.setdefault("MLFLOW_TRACKING_URI", read.tracking_uri)
     return read
 
 
-def connected() -> "tuple[params.Params, MlflowClient]":
+def connected(*, reading: bool = False) -> "tuple[Params, MlflowClient]":
     """Read params.yaml, which may name a server, and connect to the registry."""
     from mlops.project.progress import console
     from mlops.registry import tracking
 
     read = settings()
     with console.status("Opening the registry ..."):
-        return read, tracking.connect()
+        return read, tracking.connect(reading=reading)
 
 
 def main() -> None:

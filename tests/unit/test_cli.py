@@ -64,6 +64,37 @@ def test_too_early_is_one_line_that_says_what_to_do(
     assert said in Workbench(new_project.folder).refused(*command.split())
 
 
+@pytest.mark.parametrize(
+    ("command", "heavy"),
+    [
+        ("--help", "pydantic yaml numpy pandas sklearn mlflow"),
+        ("report", "yaml numpy pandas sklearn mlflow"),
+        ("verdict", "yaml numpy pandas sklearn mlflow"),
+        ("store save copy", "sqlalchemy pandas sklearn mlflow"),
+        ("promote --check", "sqlalchemy pandas sklearn mlflow"),
+        ("rollback --check", "sqlalchemy pandas sklearn mlflow"),
+        ("lineage champion", "sqlalchemy pandas sklearn mlflow"),
+        ("card", "sqlalchemy pandas sklearn mlflow"),
+        ("export build/image", "sqlalchemy pandas sklearn mlflow"),
+        ("label labels.csv", "sklearn mlflow"),
+        ("drift", "sklearn mlflow"),
+        ("evidence", "sklearn mlflow"),
+    ],
+)
+def test_a_command_imports_only_what_it_uses(
+    new_project: Project, command: str, heavy: str
+) -> None:
+    program = (
+        "import sys, mlops.cli as cli\n"
+        f"sys.argv = ['mlops', *{command.split()}]\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        f"print('IMPORTED', *{set(heavy.split())} & set(sys.modules))\n"
+    )
+    printed = new_project.run(sys.executable, "-c", program).stdout
+    assert printed.splitlines()[-1] == "IMPORTED"
+
+
 def test_outside_a_project(tmp_path: Path) -> None:
     done = subprocess.run(
         [Path(sys.executable).parent / "mlops", "validate"],

@@ -18,7 +18,7 @@ from toy_project import NAME, ToyProject
 from mlops.artifact import model_folder
 from mlops.project import files
 from mlops.project.errors import MlopsError
-from mlops.registry import audit, model_version, promotion, tracking, versions
+from mlops.registry import audit, database, model_version, promotion, tracking, versions
 
 ROWS = np.random.default_rng(7).normal(size=(5, 2)).astype(np.float32)
 
@@ -593,3 +593,28 @@ def test_connecting_leaves_the_environment_to_the_user(project: ToyProject) -> N
     assert {name for name in os.environ if name.endswith("_URI")} == {
         name for name in before if name.endswith("_URI")
     }
+
+
+def test_what_is_read_without_mlflow_is_what_mlflow_says(project: ToyProject) -> None:
+    mlflow, reader = tracking.connect(), tracking.connect(reading=True)
+    mlflow.set_registered_model_tag(NAME, "transition", "{}")
+    project.register(3)
+    mlflow.delete_model_version(NAME, "3")
+    for ask in (
+        lambda client: model_version.registered(client, NAME),
+        lambda client: model_version.find(client, NAME, 2),
+        lambda client: min(client.search_model_versions(f"name='{NAME}'"), key=lambda v: v.version),
+    ):
+        told, theirs = vars(ask(reader)), ask(mlflow)
+        assert told == {field: getattr(theirs, field) for field in told}
+    assert model_version.registered(reader, "nobody") is None
+    assert refused(lambda: model_version.find(reader, NAME, 3)) == refused(
+        lambda: model_version.find(mlflow, NAME, 3)
+    )
+
+
+@pytest.mark.parametrize("uri", ["sqlite:///a/b.db", "sqlite:////a%25b%3Fc d.db?timeout=5"])
+def test_a_database_is_where_sqlalchemy_opens_it(uri: str) -> None:
+    from sqlalchemy.engine import make_url
+
+    assert database.to_path(uri) == Path(str(make_url(uri).database)).absolute()

@@ -15,7 +15,7 @@ from toy_project import NAME, ToyProject
 
 from mlops import cli
 from mlops.drift import history
-from mlops.project import files, json_lines
+from mlops.project import files
 from mlops.project.errors import MlopsError
 from mlops.registry import audit, database, promotion, tracking
 from mlops.registry import versions as registry_versions
@@ -76,7 +76,7 @@ def versions() -> set[int]:
 def check_drift(*names: str) -> None:
     """Note checks in the history of drift, as ``mlops drift --record`` does."""
     for name in names:
-        json_lines.append(files.STORE / "drift.jsonl", {"id": name, "checked": name})
+        files.append_line(files.STORE / "drift.jsonl", {"id": name, "checked": name})
 
 
 def checks() -> list[str]:

@@ -7,14 +7,15 @@ with neither the data nor the code that trained it.
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from mlops.artifact.model_folder import Array, ModelArtifact
-from mlops.artifact.table import read, to_columns
 from mlops.project import files
+
+if TYPE_CHECKING:  # an export, which only copies the file, does not wait for pandas
+    import pandas as pd
 
 NAME = "sample.json"
 ROWS = 500
@@ -24,6 +25,8 @@ def write(path: Path, model: ModelArtifact, seed: int) -> bool:
     """Write up to 500 rows of the holdout to ``path``; False when there is no holdout here."""
     if not files.HOLDOUT.is_file():
         return False
+    from mlops.artifact.table import read
+
     content = build(model, read(files.HOLDOUT), seed)
     as_json = partial(json.dumps, ensure_ascii=False, allow_nan=False, default=str)
     lines = {key: ",\n".join(map(as_json, values)) for key, values in content.items()}
@@ -32,7 +35,7 @@ def write(path: Path, model: ModelArtifact, seed: int) -> bool:
     return True
 
 
-def build(model: ModelArtifact, holdout: pd.DataFrame, seed: int) -> dict[str, list[Any]]:
+def build(model: ModelArtifact, holdout: "pd.DataFrame", seed: int) -> dict[str, list[Any]]:
     """Return rows as a client would send them, with the scores that the holdout got as a whole.
 
     Returns
@@ -41,6 +44,8 @@ def build(model: ModelArtifact, holdout: pd.DataFrame, seed: int) -> dict[str, l
         ``columns``: the model's inputs. ``rows``: an object for each row; times in ISO 8601 with
         Z, missing values null. ``scores``: a float for each row, or a list of them (multiclass).
     """
+    from mlops.artifact.table import to_columns
+
     columns = to_columns(holdout)
     scores = model.predict(columns)
     inputs = {name: columns[name] for name in model.facts.inputs}
@@ -60,6 +65,8 @@ def to_json(column: Array) -> list[Any]:
     if column.dtype.kind == "M":
         instants = np.datetime_as_string(column.astype("datetime64[us]")).tolist()
         return [None if text == "NaT" else _shorter(text) for text in instants]
+    import pandas as pd
+
     missing = pd.isna(column)
     return [
         None if gone else value

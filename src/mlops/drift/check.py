@@ -143,7 +143,7 @@ def check(params: Params, as_of: date | None, page: Path) -> dict[str, Any]:
 
 def load_champion(params: Params) -> Champion | None:
     """Load the champion, or None when there is none yet."""
-    client = tracking.connect()
+    client = tracking.connect(reading=True)
     with tracking.answers(client.tracking_uri):
         fetched = versions.fetch(client, params.name, model_version.CHAMPION)
         if fetched is None:

@@ -8,7 +8,7 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops.project import files, json_lines, words
+from mlops.project import files, words
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,7 +30,7 @@ SCORE, PREDICTIONS, COLUMNS = "#0072B2", "#CC79A7", "#A6BDD7"
 
 def read() -> list[dict[str, Any]]:
     """Return the entries in the order of their checks, without a line that was cut short."""
-    return sorted(json_lines.read(files.STORE / HISTORY), key=lambda entry: str(entry["checked"]))
+    return sorted(files.read_lines(files.STORE / HISTORY), key=lambda entry: str(entry["checked"]))
 
 
 def record(drift: Mapping[str, Any]) -> str:
@@ -42,7 +42,7 @@ def record(drift: Mapping[str, Any]) -> str:
         return f"there is nothing to record: {drift['sentence']}"
     made = entry(drift)
     window = f"{made['start']} to {made['end']} for champion {made['champion']}"
-    if not json_lines.append(files.STORE / HISTORY, made):
+    if not files.append_line(files.STORE / HISTORY, made):
         return f"{window} is on record already"
     return f"{window} is recorded in {files.STORE / HISTORY}, decision {made['decision']}"
 

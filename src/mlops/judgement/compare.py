@@ -177,7 +177,7 @@ def load_champion(params: Params, candidate: ModelArtifact) -> Champion | None:
     MlopsError
         When it cannot be judged fairly: it trained on the holdout, or predicts something else.
     """
-    client = tracking.connect()
+    client = tracking.connect(reading=True)
     with tracking.answers(client.tracking_uri):
         fetched = versions.fetch(client, params.name, "champion")
         champion = model_version.load(client, fetched[0]) if fetched else None

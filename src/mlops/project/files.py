@@ -5,7 +5,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -101,3 +101,31 @@ def md5(path: Path) -> str:
     """Return the hex MD5 of a file: the same identity that ``dvc.lock`` records."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def append_line(path: Path, entry: Mapping[str, Any]) -> bool:
+    """Append a line of JSON that carries its own ``id``; tells whether it was not there already."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if any(line["id"] == entry["id"] for line in read_lines(path)):
+        return False
+    text = json.dumps(entry, ensure_ascii=False) + "\n"
+    if path.exists() and not path.read_bytes().endswith(b"\n") and path.stat().st_size:
+        text = "\n" + text  # a write that was cut short must not swallow this one
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(handle, text.encode())
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    return True
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a file that only grows, oldest first, without one that was cut short."""
+    lines = []
+    for text in path.read_bytes().splitlines() if path.exists() else []:
+        try:
+            lines.append(json.loads(text))
+        except ValueError:
+            continue
+    return [line for line in lines if isinstance(line, dict) and "id" in line]

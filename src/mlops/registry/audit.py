@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
-from mlops.project import files, json_lines
+from mlops.project import files
 
 AUDIT = "audit.jsonl"
 
@@ -21,12 +21,12 @@ def who() -> str:
 
 def append(entry: Mapping[str, Any]) -> None:
     """Append a line that carries its own ``id``; an id that is there already is not added again."""
-    json_lines.append(files.STORE / AUDIT, entry)
+    files.append_line(files.STORE / AUDIT, entry)
 
 
 def read() -> list[dict[str, Any]]:
     """Return the lines, oldest first, without one that was cut short."""
-    return json_lines.read(files.STORE / AUDIT)
+    return files.read_lines(files.STORE / AUDIT)
 
 
 def _git_config(key: str) -> str:

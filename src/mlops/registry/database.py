@@ -3,7 +3,8 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from mlops.project.errors import MlopsError
@@ -12,6 +13,10 @@ NAME = "mlflow.db"
 ARTIFACTS = "store:/artifacts"  # relative to the database, so that the two can move together
 
 TABLES = "SELECT count(*) FROM sqlite_master WHERE name = 'model_versions'"
+VERSIONS = (
+    "SELECT version, source, run_id FROM model_versions"
+    " WHERE current_stage != 'Deleted_Internal' AND name = ?"
+)
 LOCK_SECONDS = 20  # as long as MLflow itself waits for another writer
 
 
@@ -34,9 +39,8 @@ def to_uri(path: Path) -> str:
 
 def to_path(uri: str) -> Path:
     """Return the file that a ``sqlite:`` URI names."""
-    from sqlalchemy.engine import make_url
-
-    return Path(make_url(uri).database or "").absolute()
+    # As SQLAlchemy's make_url does; importing that takes longer than all else of a look-up.
+    return Path(unquote(uri.partition("?")[0].partition(":///")[2])).absolute()
 
 
 def artifact_path(database: Path, artifact_uri: str) -> Path:
@@ -80,6 +84,49 @@ def versions(path: Path) -> set[Version]:
     with closing(connect(path)) as connection:
         rows = connection.execute("SELECT name, version, source FROM model_versions")
         return {Version(*row) for row in rows}
+
+
+class Reader:
+    """What ``MlflowClient`` answers about registered models, read without MLflow.
+
+    Importing MLflow and opening its store takes more processor time than all that most commands do,
+    so those that only look something up read its tables. What is not there is None, here as in
+    :func:`mlops.registry.model_version.find_or_none`; before its first use the registry is empty.
+    """
+
+    def __init__(self, tracking_uri: str) -> None:
+        self.tracking_uri = tracking_uri
+
+    def get_registered_model(self, name: str) -> SimpleNamespace | None:
+        if not self._rows("SELECT name FROM registered_models WHERE name = ?", name):
+            return None
+        aliases = "SELECT alias, version FROM registered_model_aliases WHERE name = ?"
+        tags = "SELECT key, value FROM registered_model_tags WHERE name = ?"
+        return SimpleNamespace(
+            name=name, aliases=dict(self._rows(aliases, name)), tags=dict(self._rows(tags, name))
+        )
+
+    def get_model_version(self, name: str, version: str) -> SimpleNamespace | None:
+        tags = "SELECT key, value FROM model_version_tags WHERE name = ? AND version = ?"
+        for one in self.search_model_versions(f"name='{name}'"):
+            if str(one.version) == version:
+                one.tags = dict(self._rows(tags, name, version))
+                return one
+        return None
+
+    def search_model_versions(self, filter_string: str) -> list[SimpleNamespace]:
+        name = filter_string.removeprefix("name='").removesuffix("'")
+        return [
+            SimpleNamespace(name=name, version=number, source=source, run_id=run)
+            for number, source, run in self._rows(VERSIONS, name)
+        ]
+
+    def _rows(self, query: str, *values: str) -> list[Any]:
+        path = to_path(self.tracking_uri)
+        if not path.exists():
+            return []
+        with closing(connect(path)) as connection:
+            return connection.execute(query, values).fetchall()
 
 
 def copy(source: Path, target: Path) -> None:

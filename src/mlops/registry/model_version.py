@@ -3,8 +3,9 @@
 import functools
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from mlops.artifact import model_folder
 from mlops.artifact.skops_model import trusted_types
@@ -15,6 +16,8 @@ from mlops.registry import database
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+
+T = TypeVar("T")
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -71,12 +74,16 @@ def aliases(client: "MlflowClient", name: str) -> dict[str, int]:
 
 def registered(client: "MlflowClient", name: str) -> "RegisteredModel | None":
     """Return the registered model with its aliases and tags."""
-    from mlflow.exceptions import MlflowException
+    return find_or_none(client.get_registered_model, name)
 
+
+def find_or_none(ask: Callable[..., T], *arguments: str) -> T | None:
+    """Return what a client answers, or None when what is asked for does not exist."""
     try:
-        return client.get_registered_model(name)
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+        return ask(*arguments)
+    except Exception as error:
+        # MlflowException, by what it has: its import alone takes seconds.
+        if getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST":
             return None
         raise
 
@@ -89,7 +96,7 @@ def find(client: "MlflowClient", name: str, version: int) -> "ModelVersion":
     MlopsError
         When it does not exist, naming those that do.
     """
-    if record := _get(client, name, version):
+    if record := find_or_none(client.get_model_version, name, str(version)):
         return record
     existing = sorted(int(one.version) for one in client.search_model_versions(f"name='{name}'"))
     listed = ", ".join(map(str, existing)) or "none; run `mlops register` first"
@@ -128,7 +135,9 @@ def fetch(
         number: int | None = int(alias_or_version)
     else:
         number = aliases(client, name).get(str(alias_or_version))
-    record = None if number is None else _get(client, name, number)
+    if number is None:
+        return None
+    record = find_or_none(client.get_model_version, name, str(number))
     return None if record is None else (record, folder_of(client, record))
 
 
@@ -142,17 +151,6 @@ def load(client: "MlflowClient", version: "ModelVersion") -> model_folder.ModelA
             f"{version.version}; restore the store with `mlops store restore DIR`"
         )
     return loaded
-
-
-def _get(client: "MlflowClient", name: str, version: int) -> "ModelVersion | None":
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return client.get_model_version(name, str(version))
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return None
-        raise
 
 
 def folder_of(client: "MlflowClient", version: "ModelVersion") -> Path:

@@ -2,11 +2,12 @@
 
 import logging
 import os
+import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from filelock import FileLock
@@ -34,11 +35,17 @@ SETTINGS = {  # where the user has set nothing
 NOISY = ("alembic", "mlflow.store", "mlflow.tracking", "mlflow.utils.environment")
 
 
-def connect() -> "MlflowClient":
+def connect(*, reading: bool = False) -> "MlflowClient":
     """Point MLflow at this project's registry and return a client that has been answered.
 
     ``MLFLOW_TRACKING_URI`` names a server; without it the registry is ``.store/mlflow.db`` under
     the working directory, made on first use.
+
+    Parameters
+    ----------
+    reading : bool
+        The client only has to look up registered models and versions, so that the built-in
+        registry is read without MLflow, and not made.
 
     Raises
     ------
@@ -47,7 +54,12 @@ def connect() -> "MlflowClient":
     """
     uri = tracking_uri()
     if uri.startswith("sqlite:"):
-        _prepare(database.to_path(uri))
+        path = database.to_path(uri)
+        _check(path)
+        if reading:
+            return cast("MlflowClient", database.Reader(uri))
+        if not path.exists():
+            _make(path)
     _quiet()
     import mlflow
 
@@ -65,6 +77,12 @@ def connect() -> "MlflowClient":
         client = mlflow.MlflowClient(uri, uri)
         client.search_experiments(max_results=1)
     return client
+
+
+def load() -> None:
+    """Import what :func:`connect` will need, which takes seconds."""
+    _quiet()
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 
 
 def experiment_id(client: "MlflowClient", name: str) -> str:
@@ -93,11 +111,12 @@ def tracking_uri() -> str:
 @contextmanager
 def answers(uri: str) -> Iterator[None]:
     """Turn MLflow's errors about ``uri`` into one line for the user."""
-    from mlflow.exceptions import MlflowException
-
     try:
         yield
-    except MlflowException as error:
+    except Exception as error:
+        # MlflowException, by what it has: its import alone takes seconds.
+        if not isinstance(error, sqlite3.Error) and not hasattr(error, "error_code"):
+            raise
         local = uri.startswith("sqlite:")
         where = str(database.to_path(uri)) if local else f"{URI}={_public(uri)}"
         reason = " ".join(str(error).split()).replace(uri, _public(uri))
@@ -110,29 +129,29 @@ def store_lock() -> FileLock:
     return FileLock(files.STORE / LOCK)
 
 
-def _prepare(path: Path) -> None:
-    """Make the database when nothing of the store exists, and refuse a damaged one."""
+def _check(path: Path) -> None:
+    """Refuse a damaged database, and one that is gone while its artifacts are there."""
     folder = path.parent
-    if not path.exists():
-        remains = [
-            other
-            for other in (folder / "artifacts", folder.with_name(f"{folder.name}.replaced"))
-            if other.exists()
-        ]
-        if remains:
+    others = (folder / "artifacts", folder.with_name(f"{folder.name}.replaced"))
+    remains = [other for other in others if other.exists()]
+    if path.exists():
+        if problem := database.damage(path):
             raise MlopsError(
-                f"{path} is not there but {remains[0]} is; restore the store with "
-                f"`mlops store restore DIR`, or delete {remains[0]} to start anew"
+                f"{path} is damaged ({problem}); restore it with `mlops store restore DIR`, "
+                f"or delete {folder} to start anew"
             )
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / LOCK):  # two first users would race the migrations
-            if not path.exists():
-                files.write_atomic(path, _create_database)
-    if problem := database.damage(path):
+    elif remains:
         raise MlopsError(
-            f"{path} is damaged ({problem}); restore it with `mlops store restore DIR`, "
-            f"or delete {folder} to start anew"
+            f"{path} is not there but {remains[0]} is; restore the store with "
+            f"`mlops store restore DIR`, or delete {remains[0]} to start anew"
         )
+
+
+def _make(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.parent / LOCK):  # two first users would race the migrations
+        if not path.exists():
+            files.write_atomic(path, _create_database)
 
 
 def _create_database(path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from mlops.drift.history import HISTORY
-from mlops.project import files, json_lines
+from mlops.project import files
 from mlops.project.errors import MlopsError
 from mlops.registry import database
 from mlops.store import folder, origin
@@ -135,8 +135,8 @@ def _keep_data(copy: Path) -> None:
 
 
 def _keep_history(copy: Path) -> None:
-    for entry in json_lines.read(HERE / HISTORY):
-        json_lines.append(copy / HISTORY, entry)
+    for entry in files.read_lines(HERE / HISTORY):
+        files.append_line(copy / HISTORY, entry)
 
 
 def _refuse_large(copy: Path) -> None:

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from mlops.artifact.sample import NAME as SAMPLE
 from mlops.judgement import gate
 from mlops.judgement.gate import Check
 from mlops.project import files
 from mlops.project.errors import MlopsError
 from mlops.project.params import Canary, Params
 from mlops.project.progress import counting
-from mlops.registry import exported
-from mlops.registry.exported import Exported, Sample
+from mlops.registry import export
+from mlops.registry.export import Exported, Sample
 from mlops.trial import canary_gate
 from mlops.trial.canary_gate import Side, Window
 from mlops.trial.service_client import NoAnswerError, Service, scores
@@ -65,10 +66,10 @@ def run(params: Params, champion_url: str, candidate_url: str, directory: Path) 
         When the two cannot be compared, which says nothing about the candidate.
     """
     files.CANARY.unlink(missing_ok=True)
-    expected = exported.read(directory)
+    expected = export.read(directory)
     if expected.sample is None:
         raise MlopsError(
-            f"{directory / exported.SAMPLE} is not there, so there is nothing to ask the services; "
+            f"{directory / SAMPLE} is not there, so there is nothing to ask the services; "
             "register the model anew, or deploy it with --no-canary"
         )
     limits, started = params.serving.canary, time.monotonic()

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from mlops.artifact.onnx_graph import TOLERANCE
+from mlops.artifact.sample import NAME as SAMPLE
 from mlops.project import files
 from mlops.project.errors import MlopsError
 from mlops.project.params import Params
-from mlops.registry import exported
-from mlops.registry.exported import Exported
+from mlops.registry import export
+from mlops.registry.export import Exported
 from mlops.trial import malformed
 from mlops.trial.service_client import Answer, NoAnswerError, Service, scores
 
@@ -49,7 +50,7 @@ def run(params: Params, url: str, directory: Path, wait: float = WAIT) -> dict[s
         With the first thing that does not hold.
     """
     files.SMOKE.unlink(missing_ok=True)
-    expected = exported.read(directory)
+    expected = export.read(directory)
     report: dict[str, Any] = {"url": url, "version": expected.version, "passed": False}
     report |= {"reason": None, "said": []}
     with Service(url) as service:
@@ -146,7 +147,7 @@ def agrees_with_offline(trial: Trial) -> str:
     """Compare the scores of the sample: in batches, and some rows one by one."""
     sample, classes = trial.expected.sample, trial.expected.classes
     if sample is None:
-        return f"{trial.expected.folder / exported.SAMPLE} is not there: scores are not compared"
+        return f"{trial.expected.folder / SAMPLE} is not there: scores are not compared"
     offline = np.array(sample.scores, np.float64)
     served = np.array(list(_in_batches(trial.service, sample.rows, classes)), np.float64)
     alone = [
@@ -161,7 +162,7 @@ def agrees_with_offline(trial: Trial) -> str:
     if gap.max() > TOLERANCE:
         worst = int(gap.argmax())
         raise MlopsError(
-            f"row {worst % len(served)} (counted from 0) of {exported.SAMPLE}: the service "
+            f"row {worst % len(served)} (counted from 0) of {SAMPLE}: the service "
             f"predicts {_numbers(whole[worst])}, offline it was {_numbers(expected[worst])}; "
             f"{int((gap > TOLERANCE).sum())} of {len(gap)} predictions differ by more than "
             f"{TOLERANCE:g}; the image has other feature code or libraries than the training"
@@ -198,7 +199,7 @@ def _scores(
     except NoAnswerError:
         raise
     except MlopsError as error:
-        raise MlopsError(f"{name} of {exported.SAMPLE}: {error}") from None
+        raise MlopsError(f"{name} of {SAMPLE}: {error}") from None
 
 
 def is_quick(trial: Trial) -> str:
