@@ -13,7 +13,7 @@ from typing import Any
 from mlops.delivery import checks, summary
 from mlops.delivery.steps import Steps, reason
 from mlops.delivery.target import Target
-from mlops.project import files
+from mlops.project import actions, files
 from mlops.project.errors import MlopsError
 from mlops.project.params import Environment, Params
 
@@ -87,7 +87,9 @@ def run(
         record["before"] = target.current
         record["steps"] = [asdict(step) for step in steps.done]
         files.write_json(files.DEPLOYMENT, record)
-        summary.append(record)
+        actions.summary(summary.table(record))
+        if record["passed"]:
+            actions.outputs(url=record["url"])
 
 
 def open_target(

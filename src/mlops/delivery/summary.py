@@ -1,18 +1,8 @@
 """The deployment as a table in the summary of the workflow's run."""
 
-import os
-from pathlib import Path
 from typing import Any
 
 from mlops.report.comment import sentence
-
-
-def append(record: dict[str, Any]) -> None:
-    """Append the steps to the file that ``GITHUB_STEP_SUMMARY`` names, if it does."""
-    if not (path := os.environ.get("GITHUB_STEP_SUMMARY")):
-        return
-    with Path(path).open("a", encoding="utf-8") as file:
-        file.write(table(record))
 
 
 def table(record: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from mlops.drift.decision import Question
 from mlops.drift.newest import Newest, NoNewDataError
 from mlops.judgement import metrics
 from mlops.judgement.compare import Champion
-from mlops.project import files
+from mlops.project import actions, files
 from mlops.project.params import Params, Window
 from mlops.project.progress import working
 from mlops.registry import model_version, tracking, versions
@@ -61,6 +61,11 @@ def run(params: Params, as_of: date | None = None) -> dict[str, Any]:
     export.write(drift)
     files.write_json(files.DRIFT, drift)
     export.push(drift)
+    actions.outputs(
+        new_data=str(drift["new_data"]).lower(),
+        decision=drift["decision"],
+        end=(drift["current"] or {}).get("end", ""),
+    )
     _say(drift)
     return drift
 
