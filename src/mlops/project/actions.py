@@ -6,12 +6,12 @@ from pathlib import Path
 
 
 def outputs(**values: str) -> None:
-    """Set outputs of the step; ``_`` in a name stands for ``-``.
+    """Set outputs of the step.
 
     The command does it itself: a workflow that ends it needs it to be the step's one process.
     """
     # One line each: a line break in a value would be another output to GitHub.
-    lines = (f"{key.replace('_', '-')}={' '.join(it.split())}\n" for key, it in values.items())
+    lines = (f"{name}={' '.join(value.split())}\n" for name, value in values.items())
     _append("GITHUB_OUTPUT", "".join(lines))
 
 
