@@ -303,6 +303,38 @@ def push(
     print(branch.push(force, deployed))
 
 
+@store.command("promote")
+def promote_and_save(
+    version: Annotated[int, typer.Argument(help="Version to promote.")],
+    image: Annotated[str, typer.Argument(help="What serves it: HOST[:PORT]/PATH@sha256:DIGEST")],
+) -> None:
+    """Pull, note the image, promote, push; all again if someone else has pushed meanwhile.
+
+    Notes that everything up to HEAD is deployed.
+    """
+    from mlops.store import change
+
+    print(change.promote(settings(), version, image))
+
+
+@store.command("rollback")
+def rollback_and_save(
+    version: Annotated[int, typer.Argument(help="Version to go back to.")],
+) -> None:
+    """Pull, roll back, push; all again if someone else has pushed meanwhile."""
+    from mlops.store import change
+
+    print(change.rollback(settings(), version))
+
+
+@store.command("record")
+def record_and_save() -> None:
+    """Pull, note the last drift check in the history, push; again if someone else was faster."""
+    from mlops.store import change
+
+    print(change.record())
+
+
 EXPORT_HELP = "What `mlops export` wrote of the version that should be served."
 
 

@@ -118,7 +118,8 @@ def test_an_undo_that_fails_calls_for_a_person(place: Place) -> None:
 
 
 def test_a_better_version_takes_over(place: Place) -> None:
-    record = place.deploy(CANDIDATE)
+    output = place.folder / "output"
+    record = place.deploy(CANDIDATE, GITHUB_OUTPUT=str(output))
     assert record["before"] == place.images.references[CHAMPION]
     assert record["passed"]
     said = {step["name"]: step["said"] for step in record["steps"]}
@@ -128,3 +129,4 @@ def test_a_better_version_takes_over(place: Place) -> None:
     summary = (place.folder / "summary.md").read_text()
     assert "### production: version 2 serves" in summary
     assert "| canary | ✅ |" in summary
+    assert output.read_text() == "url=\n"

@@ -9,6 +9,9 @@ import pytest
 from projects import Project
 from workbench import Workbench
 
+STORE_COMMANDS = [
+    f"store {name}" for name in ("save", "restore", "pull", "push", "promote", "rollback", "record")
+]
 COMMANDS = (
     *("ingest", "validate", "features", "train", "evaluate", "compare", "report"),
     *("verdict", "register", "promote", "rollback", "lineage", "store"),
@@ -24,9 +27,7 @@ def test_help_lists_every_command_with_a_sentence(new_project: Project) -> None:
         assert len(line.split()) > 5, line
 
 
-@pytest.mark.parametrize(
-    "command", [*COMMANDS, "store save", "store restore", "store pull", "store push"]
-)
+@pytest.mark.parametrize("command", [*COMMANDS, *STORE_COMMANDS])
 def test_help_of_a_command_says_more_than_its_name(new_project: Project, command: str) -> None:
     said = new_project.run("mlops", *command.split(), "--help").stdout
     assert len(said.split()) > 15

@@ -59,6 +59,20 @@ def test_an_export_has_what_a_service_needs(project: ToyProject) -> None:
     assert (TARGET / "model_card.md").read_text().startswith(f"# Model card: {NAME}, version 3\n")
 
 
+def test_a_workflow_is_told_what_is_in_an_export(
+    project: ToyProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
+    versions.record_image(tracking.connect(), project.params, 1, IMAGE)
+    run("champion")
+    run(2)
+    champion, challenger = (versions.lineage(tracking.connect(), project.params, n) for n in (1, 2))
+    assert (tmp_path / "output").read_text() == (
+        f"version=1\nimage={IMAGE}\ncompared_with={champion['compared_with']}\n"
+        f"version=2\nimage=\ncompared_with={challenger['compared_with']}\n"
+    )
+
+
 def test_an_export_replaces_an_earlier_one(project: ToyProject) -> None:
     run(2)
     (TARGET / "model/model.skops").touch()  # as an export of another runtime would have

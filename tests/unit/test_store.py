@@ -46,16 +46,6 @@ def champion() -> int:
     return int(found[0].version)
 
 
-def restore(directory: Path, force: bool = False) -> None:
-    """Restore as a new process would see it: this one's MLflow keeps the old file open."""
-    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Registry
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as Tracking
-
-    folder.restore(directory, force)
-    for engine in (*Registry._engine_map.values(), *Tracking._engine_map.values()):
-        engine.dispose()
-
-
 def truncate() -> bytes:
     """Cut the database in half and return what is left."""
     path = files.STORE / database.NAME
@@ -146,7 +136,7 @@ def test_a_saved_store_is_restored_whole(project: ToyProject, tmp_path: Path) ->
     before = content(saved)
     promotion.promote(tracking.connect(), project.params)
     assert champion() == 2
-    restore(saved)
+    folder.restore(saved)
     assert content(files.STORE) == before == content(saved)
     assert champion() == 1
     assert len(audit.read()) == 1
@@ -158,7 +148,7 @@ def test_saving_again_replaces_the_copy(project: ToyProject, tmp_path: Path) -> 
     promotion.promote(tracking.connect(), project.params)
     folder.save(tmp_path / "saved")
     shutil.rmtree(files.STORE)
-    restore(tmp_path / "saved")
+    folder.restore(tmp_path / "saved")
     assert champion() == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["project", "saved"]
 
@@ -170,7 +160,7 @@ def test_a_save_during_a_write_is_of_one_moment(project: ToyProject, tmp_path: P
     writer.commit()
     writer.close()
     assert champion() == 2
-    restore(tmp_path / "saved")
+    folder.restore(tmp_path / "saved")
     assert champion() == 1
 
 
@@ -186,7 +176,7 @@ def test_a_damaged_store_is_not_saved(project: ToyProject, tmp_path: Path) -> No
 def test_a_damaged_store_is_replaced_and_kept_aside(project: ToyProject, tmp_path: Path) -> None:
     folder.save(tmp_path / "saved")
     left = truncate()
-    restore(tmp_path / "saved")
+    folder.restore(tmp_path / "saved")
     assert champion() == 1
     assert (Path(".store.replaced") / database.NAME).read_bytes() == left
 
@@ -205,13 +195,13 @@ def test_versions_are_not_lost_without_force(project: ToyProject, tmp_path: Path
     folder.save(tmp_path / "old")
     project.register(3)
     before = content(files.STORE)
-    sentence = refused(lambda: restore(tmp_path / "old"))
+    sentence = refused(lambda: folder.restore(tmp_path / "old"))
     assert sentence == (
         f".store has {NAME} 3, which {tmp_path}/old lacks and would be lost; nothing is changed; "
         "use --force if they may go"
     )
     assert content(files.STORE) == before
-    restore(tmp_path / "old", force=True)
+    folder.restore(tmp_path / "old", force=True)
     assert set(project.aliases().values()) == {1, 2}
     shutil.copytree(".store.replaced", tmp_path / "new", ignore=lambda *_: ["lock"])
     sentence = refused(lambda: folder.save(tmp_path / "new"))
@@ -224,9 +214,9 @@ def test_a_version_number_given_twice_is_not_taken_for_the_same(
     shutil.copytree(files.STORE, tmp_path / "fork")
     project.register(3)
     folder.save(tmp_path / "third")
-    restore(tmp_path / "fork", force=True)
+    folder.restore(tmp_path / "fork", force=True)
     project.register(4)
-    assert f".store has {NAME} 3" in refused(lambda: restore(tmp_path / "third"))
+    assert f".store has {NAME} 3" in refused(lambda: folder.restore(tmp_path / "third"))
 
 
 @pytest.mark.parametrize("lost", ["mlflow.db", "artifacts"])
@@ -241,7 +231,7 @@ def test_a_copy_that_is_not_whole_is_not_restored(
     else:
         (saved / lost).unlink()
         expected = f"{saved}/mlflow.db is damaged (it is not there); restore from another folder"
-    assert refused(lambda: restore(saved)) == expected
+    assert refused(lambda: folder.restore(saved)) == expected
     assert content(files.STORE) == before
 
 
@@ -255,9 +245,11 @@ def test_a_killed_restore_is_done_by_the_next(
 ) -> None:
     folder.save(tmp_path / "saved")
     before = content(files.STORE)
-    killed_at(lambda: restore(tmp_path / "saved"), lambda die: monkeypatch.setattr(step, die))
+    killed_at(
+        lambda: folder.restore(tmp_path / "saved"), lambda die: monkeypatch.setattr(step, die)
+    )
     assert content(files.STORE) == before
-    restore(tmp_path / "saved")
+    folder.restore(tmp_path / "saved")
     assert champion() == 1
     assert {path.name for path in Path.cwd().glob(".store*")} == {".store", ".store.replaced"}
 
@@ -267,11 +259,11 @@ def test_a_restore_killed_between_its_two_moves_leaves_both_stores(
 ) -> None:
     folder.save(tmp_path / "saved")
     before = content(files.STORE)
-    _kill_at_second_move(killed_at, monkeypatch, lambda: restore(tmp_path / "saved"))
+    _kill_at_second_move(killed_at, monkeypatch, lambda: folder.restore(tmp_path / "saved"))
     sentence = refused(tracking.connect)
     assert f"mlflow.db is not there but {Path.cwd()}/.store.replaced is" in sentence
     assert content(Path(".store.replaced")) == before
-    restore(tmp_path / "saved")
+    folder.restore(tmp_path / "saved")
     assert champion() == 1
 
 
@@ -282,7 +274,7 @@ def test_a_save_killed_between_its_two_moves_loses_nothing(
     folder.save(saved)
     _kill_at_second_move(killed_at, monkeypatch, lambda: folder.save(saved))
     assert not saved.exists()
-    restore(saved)
+    folder.restore(saved)
     assert champion() == 1
 
 

@@ -20,6 +20,7 @@ from mlops.project.errors import MlopsError
 from mlops.registry import audit, database, promotion, tracking
 from mlops.registry import versions as registry_versions
 from mlops.store import branch as store_branch
+from mlops.store import change as store_change
 from mlops.store import folder as local_store
 from mlops.store import git_objects
 
@@ -56,17 +57,6 @@ def content(folder: Path = files.STORE) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != tracking.LOCK and path.parent.name != "__pycache__"
     }
-
-
-def pull(force: bool = False) -> str:
-    """Pull as a new process would see it: this one's MLflow keeps the old file open."""
-    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Registry
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as Tracking
-
-    said = store_branch.pull(force)
-    for engine in (*Registry._engine_map.values(), *Tracking._engine_map.values()):
-        engine.dispose()
-    return said
 
 
 def versions() -> set[int]:
@@ -130,7 +120,7 @@ def test_a_pushed_store_is_pulled_whole_by_another_clone(
     assert said == f".store is saved in mlops-store of origin ({size:.1f} MB): {message}"
 
     monkeypatch.chdir(clone(here, tmp_path / "there"))
-    assert pull() == f".store is pulled from mlops-store of origin: {message}"
+    assert store_branch.pull() == f".store is pulled from mlops-store of origin: {message}"
     assert content() == expected
     client = tracking.connect()
     assert registry_versions.lineage(client, ToyProject.params, "champion")["version"] == 1
@@ -172,7 +162,7 @@ def test_a_shallow_detached_checkout_as_in_actions(
     git("checkout", "--quiet", "--detach")
     if ref_name:
         monkeypatch.setenv("GITHUB_REF_NAME", ref_name)
-    pull()
+    store_branch.pull()
     said = store_branch.push(deployed=True)
     assert said.endswith(f"MB): Store of {branch_name} at {git('rev-parse', 'HEAD')}")
     assert git("rev-list", "--count", "HEAD") == "1"
@@ -181,7 +171,7 @@ def test_a_shallow_detached_checkout_as_in_actions(
 def test_pulling_does_not_make_a_whole_clone_shallow(here: Path, tmp_path: Path) -> None:
     git("remote", "set-url", "origin", f"file://{tmp_path}/origin.git")  # not by copying files
     store_branch.push()
-    pull()
+    store_branch.pull()
     assert git("rev-parse", "--is-shallow-repository") == "false"
 
 
@@ -210,7 +200,7 @@ def test_the_project_and_its_index_are_left_alone(here: Path) -> None:
     before = git("status", "--porcelain"), git("show-ref", "--head", "--heads")
     assert len(before[0].splitlines()) == 2
     store_branch.push()
-    pull()
+    store_branch.pull()
     assert Path(".git/index").read_bytes() == index
     assert git("status", "--porcelain") == before[0]
     assert git("show-ref", "--head", "--heads") == before[1]
@@ -238,7 +228,7 @@ def test_no_setting_of_git_changes_a_byte(here: Path, tmp_path: Path) -> None:
     local_store.save(tmp_path / "expected")
     store_branch.push()
     shutil.rmtree(files.STORE)
-    pull()
+    store_branch.pull()
     assert content() == content(tmp_path / "expected")
     assert git("log", "-1", "--format=%an <%ae>", "refs/mlops/store") == "mlops <mlops@localhost>"
 
@@ -247,7 +237,7 @@ def test_data_that_only_this_clone_has_survives_a_pull(here: Path) -> None:
     store_branch.push()
     (files.STORE / "dvc/files/md5/ab").mkdir(parents=True)
     (files.STORE / "dvc/files/md5/ab/cd").write_bytes(b"new data")
-    pull()
+    store_branch.pull()
     assert (files.STORE / "dvc/files/md5/ab/cd").read_bytes() == b"new data"
     store_branch.push()
     assert git("ls-tree", "-r", "--name-only", branch(), "dvc/") == "dvc/files/md5/ab/cd"
@@ -258,11 +248,11 @@ def test_a_drift_check_that_only_this_clone_has_survives_a_pull(here: Path) -> N
     store_branch.push()
     check_drift("2")
     (files.STORE / "drift.jsonl").write_bytes((files.STORE / "drift.jsonl").read_bytes()[:-1])
-    pull()
+    store_branch.pull()
     assert checks() == ["1", "2"]
     store_branch.push()
     check_drift("3")
-    pull(force=True)
+    store_branch.pull(force=True)
     assert checks() == ["1", "2"], "what may go is gone"
 
 
@@ -275,7 +265,7 @@ def test_of_two_savers_the_second_is_refused_and_nobody_loses_a_version(
     project = ToyProject()
     store_branch.push()
     monkeypatch.chdir(clone(here, tmp_path / "there"))
-    pull()
+    store_branch.pull()
     project.register(4)
 
     monkeypatch.chdir(here)
@@ -289,18 +279,18 @@ def test_of_two_savers_the_second_is_refused_and_nobody_loses_a_version(
         f"mlops-store of origin was saved by someone else since it was pulled here{OVERTAKEN}"
     )
     assert branch() == first
-    assert refused(pull) == (
+    assert refused(store_branch.pull) == (
         f".store has {NAME} 3, which mlops-store of origin lacks and would be lost; nothing is "
         "changed; use --force if they may go"
     )
     assert content() == before
     assert refused(store_branch.push).endswith(OVERTAKEN), "the refused pull was none"
 
-    pull(force=True)
+    store_branch.pull(force=True)
     assert project.register(4) == 4
     store_branch.push()
     monkeypatch.chdir(here)
-    pull()
+    store_branch.pull()
     assert versions() == {1, 2, 3, 4}
 
 
@@ -310,7 +300,7 @@ def test_two_who_check_drift_keep_both_records(
     check_drift("before")
     store_branch.push()
     monkeypatch.chdir(clone(here, tmp_path / "there"))
-    pull()
+    store_branch.pull()
     check_drift("there")
     monkeypatch.chdir(here)
     check_drift("here")
@@ -318,7 +308,7 @@ def test_two_who_check_drift_keep_both_records(
 
     monkeypatch.chdir(tmp_path / "there")
     assert refused(store_branch.push).endswith(OVERTAKEN)
-    pull()
+    store_branch.pull()
     assert checks() == ["before", "here", "there"]
     store_branch.push()
     listed = git("cat-file", "blob", f"{branch()}:drift.jsonl").splitlines()
@@ -335,7 +325,7 @@ def test_a_branch_that_was_never_pulled_is_not_replaced(
     monkeypatch.chdir(there)
     assert refused(store_branch.push) == f"mlops-store of origin is not pulled yet{OVERTAKEN}"
     assert branch() == first
-    pull()
+    store_branch.pull()
     assert "is up to date" in store_branch.push()
 
 
@@ -364,7 +354,7 @@ def test_a_branch_that_was_deleted_is_made_anew_only_after_a_pull(here: Path) ->
         "origin no longer has the branch mlops-store that was pulled here; nothing is changed. "
         "Run `mlops store pull` to accept that, then `mlops store push` to make it anew"
     )
-    assert pull() == "origin has no branch mlops-store yet; .store stays as it is"
+    assert store_branch.pull() == "origin has no branch mlops-store yet; .store stays as it is"
     assert content() == before
     store_branch.push()
     assert branch() == git("rev-parse", "refs/mlops/store")
@@ -412,14 +402,14 @@ def test_a_killed_pull_is_done_by_the_next(
 ) -> None:
     local_store.save(tmp_path / "expected")
     store_branch.push()
-    pull()
+    store_branch.pull()
     before = content()
     assert before == content(tmp_path / "expected")
     git("update-ref", "-d", "refs/mlops/store")
     killed_at(store_branch.pull, lambda die: monkeypatch.setattr(step, die))
     assert content() == before
     assert refused(store_branch.push).endswith(OVERTAKEN), "a pull counts when it is done"
-    pull()
+    store_branch.pull()
     assert content() == before
     assert " is up to date" in store_branch.push()
 
@@ -463,7 +453,7 @@ def test_an_older_store_does_not_forget_a_drift_check(here: Path, tmp_path: Path
         "`mlops store pull` to have them, or push with --force if they may go"
     )
     assert branch() == first
-    pull()
+    store_branch.pull()
     assert checks() == ["1", "2"]
 
 
@@ -511,7 +501,7 @@ def test_a_damaged_branch_is_refused_and_changes_nothing(
     commit = git("commit-tree", "-m", "Store of main at 0", git("write-tree"))
     git("push", "--quiet", "origin", f"{commit}:refs/heads/mlops-store")
     before = content()
-    sentence = refused(pull)
+    sentence = refused(store_branch.pull)
     assert sentence.startswith(said)
     assert sentence.endswith(
         "; nothing is changed; run `mlops store push --force` in a clone that has a whole .store"
@@ -520,7 +510,7 @@ def test_a_damaged_branch_is_refused_and_changes_nothing(
     assert not Path(".store.replaced").exists()
     assert git("for-each-ref", "refs/mlops/store") == ""
     store_branch.push(force=True)
-    pull()
+    store_branch.pull()
 
 
 def test_a_path_out_of_the_folder_is_not_written(here: Path, tmp_path: Path) -> None:
@@ -529,7 +519,9 @@ def test_a_path_out_of_the_folder_is_not_written(here: Path, tmp_path: Path) -> 
     outer = git("mktree", given=f"040000 tree {inner}\t..")
     commit = git("commit-tree", "-m", "Store of main at 0", outer)
     git("push", "--quiet", "origin", f"{commit}:refs/heads/mlops-store")
-    assert "holds ../escaped, which is no plain file; nothing is changed" in refused(pull)
+    assert "holds ../escaped, which is no plain file; nothing is changed" in refused(
+        store_branch.pull
+    )
     assert not list(tmp_path.rglob("escaped"))
 
 
@@ -578,7 +570,7 @@ def test_a_project_without_a_commit_has_nothing_deployed(here: Path) -> None:
 
 def test_there_may_be_nothing_to_pull_and_nothing_to_save(here: Path) -> None:
     shutil.rmtree(files.STORE)
-    assert pull() == "origin has no branch mlops-store yet; .store starts empty"
+    assert store_branch.pull() == "origin has no branch mlops-store yet; .store starts empty"
     tracking.store_lock()
     assert store_branch.push() == ".store is empty: there is nothing to save"
     assert git("ls-remote", "origin", "mlops-store") == ""
@@ -593,11 +585,110 @@ def test_beside_a_server_the_records_and_data_are_kept(here: Path, kept: str) ->
     before = content()
     store_branch.push()
     shutil.rmtree(files.STORE)
-    pull()
+    store_branch.pull()
     assert content() == before
     shutil.rmtree(files.STORE)
     mine.replace(files.STORE)
-    assert f".store has {NAME} 1, {NAME} 2, which mlops-store of origin lacks" in refused(pull)
+    assert f".store has {NAME} 1, {NAME} 2, which mlops-store of origin lacks" in refused(
+        store_branch.pull
+    )
+
+
+# Changes that are made again when somebody was faster
+
+
+@pytest.fixture
+def overtaken(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Callable[[], Any]], None]:
+    """Let another clone change and save the store between our next pull and our push."""
+    store_branch.push()
+    there = clone(here, tmp_path / "there")
+
+    def overtake(change: Callable[[], Any]) -> None:
+        pushed = store_branch.push
+
+        def late(*given: bool, **named: bool) -> str:
+            monkeypatch.setattr(store_branch, "push", pushed)
+            with monkeypatch.context() as patch:
+                patch.chdir(there)
+                store_branch.pull()
+                change()
+                pushed()
+            return pushed(*given, **named)
+
+        monkeypatch.setattr(store_branch, "push", late)
+
+    return overtake
+
+
+def test_who_lost_the_race_promotes_on_what_the_other_saved(
+    project: ToyProject,
+    here: Path,
+    overtaken: Callable[[Callable[[], Any]], None],
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    image = f"ghcr.io/octo/flights@sha256:{'0' * 64}"
+    overtaken(lambda: project.register(3))
+    said, blank, saved = store_change.promote(ToyProject.params, 2, image).splitlines()
+    assert said == f"{NAME} version 2 is now champion (was version 1)"
+    assert blank == ""
+    assert saved.endswith(f" MB): Store of main at {git('rev-parse', 'HEAD')}")
+    told = capfd.readouterr()
+    assert f"{OVERTAKEN}; trying again" in told.err
+    assert "::error" not in told.out + told.err, "only the last attempt is an error of the job"
+    assert not files.FAILURE.exists()
+    # Not what MLflow had open of the store before: that of the branch, by another process.
+    shutil.rmtree(files.STORE)
+    store_branch.pull()
+    assert versions() == {1, 2, 3}
+    client = tracking.connect()
+    told = registry_versions.lineage(client, ToyProject.params, "champion")
+    assert (told["version"], told["image"]) == (2, image)
+    assert [(it["from"], it["to"]) for it in audit.read()] == [(None, 1), (1, 2)]
+
+
+def test_what_the_winner_made_of_it_is_heeded(
+    here: Path, overtaken: Callable[[Callable[[], Any]], None]
+) -> None:
+    overtaken(lambda: promotion.promote(tracking.connect(), ToyProject.params, 2, "Now."))
+    assert "version 1 is now champion (was version 2)" in store_change.rollback(
+        ToyProject.params, 1
+    )
+    assert [(it["action"], it["to"]) for it in audit.read()][-2:] == [
+        ("promote", 2),
+        ("rollback", 1),
+    ]
+
+
+def test_a_drift_check_is_recorded_beside_that_of_another(
+    here: Path,
+    overtaken: Callable[[Callable[[], Any]], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(history, "record", lambda told: check_drift(told["id"]) or "is recorded")
+    monkeypatch.setattr(files, "read_json", lambda *_: {"id": "ours"})
+    overtaken(lambda: check_drift("theirs"))
+    assert store_change.record().startswith("is recorded\n\n.store is saved in mlops-store")
+    assert set(checks()) == {"ours", "theirs"}
+
+
+def test_who_loses_every_race_gives_up(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store_branch.push()
+    tree, pulls, pull = f"{branch()}^{{tree}}", [], store_branch.pull
+    monkeypatch.setattr(store_branch, "pull", lambda: pulls.append(1) or pull())
+
+    def move(*_: object) -> None:
+        other = git("commit-tree", "-m", f"{len(pulls)}", tree)
+        git("push", "--quiet", "--force", "origin", f"{other}:refs/heads/mlops-store")
+
+    monkeypatch.setattr(store_branch, "_refuse_large", move)
+    image = f"ghcr.io/octo/flights@sha256:{'0' * 64}"
+    change = store_change.promote
+    assert refused(lambda: change(ToyProject.params, 2, image)).endswith(OVERTAKEN)
+    assert len(pulls) == 3
 
 
 # The commands and the action

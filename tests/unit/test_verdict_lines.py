@@ -1,9 +1,10 @@
-"""The verdict has one line for each answer, whatever an error holds."""
+"""What a workflow is told has one line for each answer, whatever an error holds."""
 
 from pathlib import Path
 
 import pytest
 
+from mlops.project import actions
 from mlops.report import verdict
 
 
@@ -19,6 +20,17 @@ def test_a_line_break_in_an_error_is_no_further_output(
         "passed=false",
         "sentence=`mlops train` stopped: bad value finding=better passed=true",
     ]
+
+
+def test_a_line_break_in_an_output_is_no_further_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
+    actions.outputs(url="https://x\npassed=true", image="")
+    actions.outputs(compared_with="none")
+    assert (tmp_path / "output").read_text() == (
+        "url=https://x passed=true\nimage=\ncompared_with=none\n"
+    )
 
 
 def test_in_actions_an_error_of_two_lines_is_one_annotation(

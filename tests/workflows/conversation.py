@@ -120,7 +120,7 @@ class Step:
         return {
             **self.conversation.environment,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(ACTION.parent / "shared"),  # as action.yml says
+            "PYTHONPATH": str(ACTION.parents[1] / "lib"),  # as action.yml says
             "HOME": str(self.folder),
             "RUNNER_TEMP": str(self.folder),
             "DO_NOT_TRACK": "1",  # as every workflow says; gh would send statistics, too

@@ -119,9 +119,11 @@ jobs:
       contents: write # production
     steps:
       - name: Let it serve
-        env:
-          IMAGE: ${{{{ needs.release.outputs.image }}}}
-        run: mlops deploy production "$IMAGE" build/image
+        uses: ./.github/actions/deploy
+        with:
+          environment: production
+          image: ${{{{ needs.release.outputs.image }}}}
+          variables: ${{{{ toJSON(vars) }}}}
       - name: Promote
         uses: ./.github/actions/store
         with:

@@ -130,7 +130,7 @@ def make_hosted(folder: Path) -> Hosted:
     workflows = (f".github/workflows/{name}.yml" for name in WORKFLOWS)
     settings = (".github/dependabot.yml", ".github/zizmor.yml", ".python-version")
     image = ("deploy", ".dockerignore", "requirements-serve.txt", "requirements-serve-skops.txt")
-    for path in (*workflows, ".github/actions", *settings, *image):
+    for path in (*workflows, ".github/actions", ".github/lib", *settings, *image):
         copy_from_root(path, project.folder)
     shutil.copyfile(MAKEFILE, project / "Makefile")
     for name in FOLDERS:

@@ -45,7 +45,7 @@ NO_PULL_REQUEST = {
     "github.ref == 'refs/heads/main'",
 }
 STORE_GROUP = "mlops-store"
-DEPLOYS = re.compile(r"\bmlops deploy (\S+) (\S+)")
+DEPLOY = "./.github/actions/deploy"
 # An image by its digest: as `docker push` said it, or as the registry of models has it.
 IMAGE = re.compile(r"\$\{\{ (needs|steps)\.[\w-]+\.outputs\.image \}\}")
 # Text that whoever opens a pull request or an issue, or commits, writes as they like.
@@ -200,14 +200,14 @@ def deployments_go_to_their_environment(repository: Repository) -> Iterator[str]
     """By it GitHub asks the reviewers, hands out the secrets, and records the deployment."""
     for job in repository.jobs:
         for step in job.steps:
-            for environment, image in DEPLOYS.findall(step.data.get("run", "")):
-                if job.environment != environment:
-                    yield f"{step.where}: the job needs `environment: {environment}`"
-                name = image.strip('"$')
-                given = str(step.data.get("env", {}).get(name, ""))
-                looked_up = f"{name}=$(mlops lineage champion --field image)\n" in step.data["run"]
-                if not looked_up and not IMAGE.fullmatch(given):
-                    yield f"{step.where}: {image} must be an output `image`, a digest"
+            if "mlops deploy" in step.data.get("run", ""):
+                yield f"{step.where}: use {DEPLOY}"
+            if step.uses != DEPLOY:
+                continue
+            if job.environment != step.inputs["environment"]:
+                yield f"{step.where}: the job needs `environment: {step.inputs['environment']}`"
+            if not IMAGE.fullmatch(step.inputs["image"]):
+                yield f"{step.where}: {step.inputs['image']} must be an output `image`, a digest"
 
 
 RULES = [

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from workflow_files import Repository
 
-SETUP, PROPOSE = "./.github/actions/setup", "./.github/actions/propose"
+PROPOSE = "./.github/actions/propose"
+RUN_CODE = {f"./.github/actions/{name}" for name in ("setup", "store", "deploy")}
 TRAINS = re.compile(r"\bdvc repro\b|\bmake (pull-repro|repro|report)\b|\bmlops train\b")
 RUNS_CODE = re.compile(r"\b(make|dvc|mlops|pytest)\b")
 
@@ -24,7 +25,7 @@ def who_proposes_runs_no_code(repository: Repository) -> Iterator[str]:
         if not any(step.uses == PROPOSE for step in job.steps):
             continue
         for step in job.steps:
-            if step.uses == SETUP or RUNS_CODE.search(step.data.get("run", "")):
+            if step.uses in RUN_CODE or RUNS_CODE.search(step.data.get("run", "")):
                 yield f"{step.where}: a job that proposes runs no code of the project"
 
 

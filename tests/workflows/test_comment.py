@@ -1,8 +1,8 @@
 """The comment on a pull request: one of them, about the newest commit, whatever goes wrong."""
 
 import hashlib
-import importlib.util
 import re
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -152,7 +152,7 @@ def test_only_the_recorded_cml_is_run(github: Conversation, step: Step) -> None:
     notice, _ = step.run("By CML", CML_SHA256="").splitlines()
     assert notice == (
         "::notice title=CML::CML v0.20.6 was not checked: no sha256 is recorded. It has "
-        f"{digest}; write that as SHA256 into .github/actions/shared/cml.py, "
+        f"{digest}; write that as SHA256 into .github/lib/cml.py, "
         "and no other file is ever run."
     )
     assert github.asked()[-3:] == [*BY_CML, updated(url)]
@@ -292,11 +292,10 @@ def test_a_report_is_cut_where_a_comment_is_full(github: Conversation, step: Ste
         ("<details>\n\n```\n<details>\nBC", 41, "<details>\n\n```\n<details>\n```\n\n</details>"),
     ],
 )
-def test_code_and_folds_are_closed_where_a_report_is_cut(text: str, limit: int, kept: str) -> None:
-    source = importlib.util.spec_from_file_location("fit", ACTION / "fit.py")
-    assert source
-    assert source.loader
-    module = importlib.util.module_from_spec(source)
-    source.loader.exec_module(module)
-    assert module.fit(text, limit) == (kept, kept == text.rstrip())
+def test_code_and_folds_are_closed_where_a_report_is_cut(
+    text: str, limit: int, kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ACTION.parents[1] / "lib")
+    action = runpy.run_path(str(ACTION / "comment.py"))
+    assert action["fit"](text, limit) == (kept, kept == text.rstrip())
     assert len(kept) <= limit

@@ -24,6 +24,7 @@ RULES: list[Rule] = [*rights.RULES, *separation.RULES, *form.RULES, *told.RULES]
 CALL = "uses: ./.github/workflows/train.yml\n"
 STORE = "      run: make push\n"
 TRAINS = "        run: make train\n"
+IN_PRODUCTION = "          environment: production\n"
 PROMOTES = "        with:\n          do: promote\n"
 
 # What stands in the good repository, what comes in its place, and what has to be said of it.
@@ -95,13 +96,26 @@ BITES: dict[Rule, list[tuple[str, str, str]]] = {
         ("group: deploy", "group: train-${{ github.ref }}", "share the concurrency group tr"),
     ],
     rights.deployments_go_to_their_environment: [
-        ("    environment: production\n", "", "serve: the job needs `environment: production`"),
-        ("deploy production", "deploy staging", "serve: the job needs `environment: staging`"),
-        ("outputs.image", "outputs.tag", '"$IMAGE" must be an output `image`, a digest'),
-        ('"$IMAGE"', "name:v1", "name:v1 must be an output `image`, a digest"),
+        (
+            "    environment: production\n    perm",
+            "    perm",
+            "job needs `environment: production`",
+        ),
+        (
+            IN_PRODUCTION,
+            IN_PRODUCTION.replace("production", "staging"),
+            "the job needs `environment: staging`",
+        ),
+        ("outputs.image", "outputs.tag", "outputs.tag }} must be an output `image`, a digest"),
+        ("${{ needs.release.outputs.image }}", "name:v1", "name:v1 must be an output `image`, a"),
+        (TRAINS, "        run: mlops deploy staging\n", "Train: use ./.github/actions/deploy"),
     ],
     separation.who_trains_may_only_read: [
-        ("run: mlops deploy production", "run: make pull-repro", "Let it serve: who trains may on"),
+        (
+            "uses: ./.github/actions/deploy",
+            "run: make pull-repro",
+            "Let it serve: who trains may on",
+        ),
     ],
     separation.who_proposes_runs_no_code: [
         (f"store\n{PROMOTES}", "propose\n", "Let it serve: a job that proposes runs no code"),

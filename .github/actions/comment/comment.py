@@ -11,23 +11,64 @@ whose report gets here may push to this repository, and can mention anybody in a
 import os
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cml
-from fit import fit
-from github import GitHubError, api
-from log import annotate, append, one_line
-from pull_request import OutdatedError, PullRequest
-from watermark import COMMENTS_SEEN, TITLE, WATERMARK, comment_to_update, watermark
+from github import GitHubError, annotate, api, append, one_line
 
 LIMIT = 60_000  # characters of a report; GitHub takes 65,536 in a comment, and answers 422 to more
+# By this mark CML finds the comment that it is to update.
+TITLE = "model report"
+WATERMARK = rf'!\[\]\(https://cml\.dev/watermark\.png#[0-9a-fA-F]+ "CML watermark {TITLE}"\)'
+COMMENTS_SEEN = 30  # the oldest: CML asks for one page of comments and never for the next
 # On the last line and alone there; who quotes it has a sign before it or an answer after it.
 OUR_MARK = re.compile(rf"^{WATERMARK}\s*\Z", re.MULTILINE)
+CODE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 
 
 class InputError(Exception):
     """The step was given something that cannot be commented."""
+
+
+class OutdatedError(Exception):
+    """The pull request has a newer commit than the report."""
+
+
+@dataclass(frozen=True)
+class PullRequest:
+    """A pull request, and the commit of it that the report is about."""
+
+    repository: str
+    number: str
+    sha: str
+
+    def must_be_newest(self) -> None:
+        """Refuse to go on when there is a newer commit: a slow or repeated run must not win.
+
+        Asked right before every write. In the second that is left, a newer run would have to start,
+        train and comment. What cannot be seen from here is another run about the same commit: the
+        concurrency group of the workflow lets only one of them go on at a time.
+        """
+        head = api("GET", f"repos/{self.repository}/pulls/{self.number}")["head"]["sha"]
+        if head != self.sha:
+            raise OutdatedError(f"the report is about {self.sha}, the newest commit is {head}")
+
+    def comments(self) -> list[dict[str, Any]]:
+        """Return all comments, oldest first."""
+        path = f"repos/{self.repository}/issues/{self.number}/comments?per_page=100"
+        return [comment for page in api("GET", path, "--paginate", "--slurp") for comment in page]
+
+    def add_comment(self, body: str) -> str:
+        """Write a new comment; returns its address."""
+        path = f"repos/{self.repository}/issues/{self.number}/comments"
+        return str(api("POST", path, body=body)["html_url"])
+
+    def change_comment(self, comment: dict[str, Any], body: str) -> str:
+        """Replace the text of a comment; returns its address."""
+        path = f"repos/{self.repository}/issues/comments/{comment['id']}"
+        return str(api("PATCH", path, body=body)["html_url"])
 
 
 def main() -> int:
@@ -96,6 +137,32 @@ def comment_text(report: str) -> str:
     cut = f"*Cut here, as a comment holds {LIMIT:,} characters of a report. "
     cut += "The whole report is in the artifact `report` of the run.*"
     return f"{text}\n\n{cut}".lstrip()
+
+
+def fit(text: str, limit: int) -> tuple[str, bool]:
+    """Return the longest start of whole lines that fits, closed, and whether it is all of them.
+
+    Closed means that a code block and folds (``<details>``) do not go on after the text; the limit
+    is in characters and holds with what closes them.
+    """
+    kept, closing = 0, ""
+    size, code, folds = 0, "", 0
+    for line in text.splitlines(keepends=True):
+        size += len(line)
+        if size > limit:
+            break
+        mark = CODE.match(line)
+        if code:
+            if mark and mark[1].startswith(code) and not mark[2].strip():
+                code = ""
+        elif mark:
+            code = mark[1]
+        else:
+            folds = max(0, folds + line.count("<details") - line.count("</details"))
+        ending = (f"\n{code}" if code else "") + "\n\n</details>" * folds
+        if size + len(ending) <= limit:
+            kept, closing = size, ending
+    return text[:kept].rstrip() + closing, kept == len(text)
 
 
 def write(pull_request: PullRequest, text: str) -> str | None:
@@ -167,6 +234,17 @@ def owner_of_token() -> str:
         return str(api("GET", "user")["login"])
     except GitHubError:
         return ""
+
+
+def watermark(sha: str) -> str:
+    """Return what CML puts under a comment."""
+    return f'![](https://cml.dev/watermark.png#{sha} "CML watermark {TITLE}")'
+
+
+def comment_to_update(comments: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the comment that CML would update, whoever wrote it; with none, it adds one."""
+    marked = [it for it in comments[:COMMENTS_SEEN] if re.search(WATERMARK, it["body"])]
+    return marked[-1] if marked else None
 
 
 if __name__ == "__main__":

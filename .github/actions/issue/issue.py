@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import issues
-from github import SITE, CommandError, GitHubError
-from log import annotate, append
+from github import SITE, CommandError, GitHubError, annotate, append
 
 
 class InputError(Exception):

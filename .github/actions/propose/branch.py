@@ -1,12 +1,17 @@
-"""Branches on GitHub: where they are, whose work they hold, and how they are moved or deleted."""
+"""Branches on GitHub: the commit that is to be on one, whose work they hold, how they are moved.
+
+The same changes of the same commit make the same commit.
+"""
 
 import re
 from urllib.parse import quote
 
-import issue
-from commits import EMAIL
 from github import CommandError, api, git
 from proposal import Proposal
+
+NAME = "github-actions[bot]"
+# The number is its user: GitHub then shows the bot beside the commit.
+EMAIL = "41898282+github-actions[bot]@users.noreply.github.com"
 
 
 class LeftAloneError(Exception):
@@ -15,6 +20,39 @@ class LeftAloneError(Exception):
     def __init__(self, why: str, page: dict[str, object] | None = None) -> None:
         super().__init__(why)
         self.page = page
+
+
+class MayNotPushError(Exception):
+    """GitHub lets this token not push changes of workflows."""
+
+
+def commit_of_patch(patch: str, title: str) -> str:
+    """Apply a patch and commit what it changes; returns the commit."""
+    git("apply", "--index", "--whitespace=nowarn", patch)
+    return _commit(title)
+
+
+def commit_of_files(paths: list[str], title: str) -> str:
+    """Commit the files; returns the commit."""
+    git("add", "--", *paths)
+    return _commit(title)
+
+
+def dates() -> dict[str, str]:
+    """Return when git is to say that it commits: at the time of the commit before."""
+    date = git("log", "-1", "--format=%cI")
+    return {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
+
+
+def _commit(title: str) -> str:
+    """Make a commit of what is staged, which HEAD stays behind; without changes, it is HEAD."""
+    tree = git("write-tree")
+    if tree == git("rev-parse", "HEAD^{tree}"):
+        return git("rev-parse", "HEAD")
+    who: dict[str, str] = {}
+    for role in ("AUTHOR", "COMMITTER"):
+        who |= {f"GIT_{role}_NAME": NAME, f"GIT_{role}_EMAIL": EMAIL}
+    return git("commit-tree", tree, "-p", "HEAD", given=f"{title}\n", **who, **dates())
 
 
 def commit_of(it: Proposal, branch: str) -> str | None:
@@ -35,15 +73,21 @@ def has_work_of_people(it: Proposal, commit: str) -> bool:
 
 
 def push(it: Proposal, commit: str, there: str | None) -> None:
-    """Push, unless somebody else did since we looked."""
+    """Push, unless somebody else did since we looked.
+
+    Raises
+    ------
+    LeftAloneError
+        When somebody did.
+    MayNotPushError
+        When the changes are of workflows, too.
+    """
     lease = f"--force-with-lease={it.ref}:{there or ''}"
     try:
         git("push", "--quiet", lease, it.address, f"{commit}:{it.ref}")
     except CommandError as error:
         if re.search("refusing to allow .* to create or update workflow", str(error)):
-            done, page = issue.write(it, issue.MAY_NOT_PUSH)
-            reason = f"no workflow may change workflows with this token: {done}"
-            raise LeftAloneError(reason, page) from None
+            raise MayNotPushError from None
         if "stale info" in str(error):
             raise LeftAloneError(
                 f"left alone: somebody has just pushed to the branch {it.branch}"

@@ -10,15 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import branch
-import checks
-import commits
-import issue
-import older
-import pull
+import review
 from accept import accept
-from branch import LeftAloneError
-from github import CommandError, GitHubError, git
-from log import annotate, append
+from branch import LeftAloneError, MayNotPushError
+from github import CommandError, GitHubError, annotate, append, git
 from proposal import InputError, Proposal
 
 
@@ -43,26 +38,31 @@ def propose(it: Proposal, commit: str, paths: list[str]) -> Outcome:
     there = branch.commit_of(it, it.branch)
     before = known = must_be_ours(it, commit, there)
     if it.files and there is None and not known:
-        pull.open_with_cml(it, paths)
+        review.open_with_cml(it, paths)
         there = branch.commit_of(it, it.branch)
         known = must_be_ours(it, commit, there)
     is_new = there != commit
     if is_new:
-        branch.push(it, commit, there)
+        try:
+            branch.push(it, commit, there)
+        except MayNotPushError:
+            said, page = review.write_issue(it, review.MAY_NOT_PUSH)
+            reason = f"no workflow may change workflows with this token: {said}"
+            raise LeftAloneError(reason, page) from None
     if not known:
         try:
-            known = pull.open_with_gh(it)
-        except pull.MayNotOpenError:
-            said, page = issue.write(it, issue.MAY_NOT_OPEN)
-            reason = f"pushed, but `{issue.SETTING}` is off: {said}"
+            known = review.open_with_gh(it)
+        except review.MayNotOpenError:
+            said, page = review.write_issue(it, review.MAY_NOT_OPEN)
+            reason = f"pushed, but `{review.SETTING}` is off: {said}"
             return Outcome(f"the branch {it.branch} is {reason}", page)
-        pull.label(it, known)
+        review.label(it, known)
     elif it.files:
-        pull.bring_up_to_date(it, known)
-        pull.make_draft_or_ready(it, known)
+        review.bring_up_to_date(it, known)
+        review.make_draft_or_ready(it, known)
     elif is_new:
-        pull.bring_up_to_date(it, known)
-    issue.close(it, known["html_url"])
+        review.bring_up_to_date(it, known)
+    review.close_issue(it, known["html_url"])
     if not before:
         return Outcome(f"opened {known['html_url']}", known)
     if is_new:
@@ -72,7 +72,7 @@ def propose(it: Proposal, commit: str, paths: list[str]) -> Outcome:
 
 def must_be_ours(it: Proposal, commit: str, there: str | None) -> dict[str, Any] | None:
     """Return the open pull request, if there is one, unless people have decided otherwise."""
-    pulls = pull.all_of(it)
+    pulls = review.pulls_of(it)
     if not _open(pulls) and pulls and not pulls[0]["merged_at"] and pulls[0]["title"] == it.title:
         same = pulls[0]["html_url"]
         raise LeftAloneError(f"left alone: {same} proposed the same, and was closed", pulls[0])
@@ -99,17 +99,17 @@ def run() -> Outcome:
     it = Proposal.from_environment()
     commit = git("rev-parse", "HEAD")
     if paths:
-        commit = commits.of_files(paths, it.title)
+        commit = branch.commit_of_files(paths, it.title)
     elif os.environ["PATCH"]:
-        commit = commits.of_patch(os.environ["PATCH"], it.title)
+        commit = branch.commit_of_patch(os.environ["PATCH"], it.title)
     try:
         done = propose(it, commit, paths)
     except LeftAloneError as reason:
         return Outcome(str(reason), reason.page)
     if it.dispatch:
-        checks.start(it, commit)
+        review.start_checks(it, commit)
     if it.supersedes and done.page:
-        older.close(it, done.page["html_url"])
+        review.close_older(it, done.page["html_url"])
     return done
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mlops.delivery import checks
-from mlops.project import files
+from mlops.project import actions, files
 from mlops.project.errors import MlopsError
 from mlops.project.params import Environment, Params
 from mlops.project.progress import console
@@ -176,7 +176,9 @@ def run(
         record["before"] = target.current
         record["steps"] = [asdict(step) for step in steps.done]
         files.write_json(files.DEPLOYMENT, record)
-        append_summary(record)
+        actions.summary(summary(record))
+        if record["passed"]:
+            actions.outputs(url=record["url"])
 
 
 def open_target(
@@ -253,14 +255,6 @@ def signals(handler: Any, *numbers: signal.Signals) -> Iterator[None]:
     finally:
         for number, was in before.items():
             signal.signal(number, was)
-
-
-def append_summary(record: dict[str, Any]) -> None:
-    """Append the steps to the file that ``GITHUB_STEP_SUMMARY`` names, if it does."""
-    if not (path := os.environ.get("GITHUB_STEP_SUMMARY")):
-        return
-    with Path(path).open("a", encoding="utf-8") as file:
-        file.write(summary(record))
 
 
 def summary(record: dict[str, Any]) -> str:

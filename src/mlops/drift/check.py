@@ -27,7 +27,7 @@ from mlops.drift.rows import Rows
 from mlops.judgement.bootstrap import independent_difference
 from mlops.judgement.compare import Champion
 from mlops.judgement.metric import resolve
-from mlops.project import files
+from mlops.project import actions, files
 from mlops.project.errors import MlopsError
 from mlops.project.params import Params, Window
 from mlops.project.progress import counting, working
@@ -90,6 +90,11 @@ def run(params: Params, as_of: date | None = None) -> dict[str, Any]:
     export.write(drift)
     files.write_json(files.DRIFT, drift)
     export.push(drift)
+    actions.outputs(
+        new_data=str(drift["new_data"]).lower(),
+        decision=drift["decision"],
+        end=(drift["current"] or {}).get("end", ""),
+    )
     _say(drift)
     return drift
 

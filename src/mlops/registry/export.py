@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops.artifact import model_folder, sample
 from mlops.artifact.model_folder import Facts
-from mlops.project import files, folders
+from mlops.project import actions, files, folders
 from mlops.project.errors import MlopsError
 from mlops.project.params import Params
 from mlops.registry import card, model_version, tracking
@@ -64,6 +64,9 @@ def run(client: "MlflowClient", params: Params, directory: Path, version: int | 
 
     folders.replace(directory, folders.fill_beside(directory, fill))
     shutil.rmtree(folders.aside(directory), ignore_errors=True)
+    actions.outputs(
+        version=str(told["version"]), image=told["image"] or "", compared_with=told["compared_with"]
+    )
     sentences = [f"{record.name} version {record.version} is in {directory}"]
     if not (directory / sample.NAME).is_file():
         sentences.append(

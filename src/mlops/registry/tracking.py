@@ -27,6 +27,8 @@ REASON_LENGTH = 300  # MLflow quotes whole SQL statements
 SETTINGS = {  # where the user has set nothing
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # Else MLflow holds on to the old file of a store that is replaced meanwhile.
+    "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NullPool",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     # MLflow's own 7 retries wait for four minutes before they tell that a server is down.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",

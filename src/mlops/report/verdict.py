@@ -1,9 +1,6 @@
 """``mlops verdict``: what a workflow asks about a run, as one line each and nothing to parse."""
 
-import os
-import sys
-
-from mlops.project import files, words
+from mlops.project import actions, files, words
 from mlops.project.errors import MlopsError
 
 
@@ -48,10 +45,7 @@ def record_failure(command: str, error: str) -> None:
     """Leave a note for the report and the verdict; in Actions, also an annotation."""
     if files.PARAMS.is_file():
         files.write_json(files.FAILURE, {"command": command, "error": error})
-    if os.environ.get("GITHUB_ACTIONS") == "true":
-        escaped = error.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-        # There, also where a script keeps what a command prints.
-        print(f"::error title=mlops::{escaped}", file=sys.stderr)
+    actions.error(error)
 
 
 def _refusal(failures: list[dict[str, str]]) -> str:

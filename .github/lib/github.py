@@ -1,16 +1,20 @@
-"""GitHub, through ``git`` and ``gh``, which every runner has."""
+"""GitHub for a step of a workflow: asked through ``git`` and ``gh``, and told what came of it.
+
+Text from elsewhere could hold commands to the runner (``::add-mask::``, ``##[group]``), so it is
+only ever printed through `one_line`.
+"""
 
 import json
 import os
 import re
 import subprocess
+from pathlib import Path
 from typing import Any
-
-from log import one_line
 
 SITE = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
 TIMEOUT = 120  # seconds
-LONGEST = 1000  # characters of what a command says
+LONGEST_SAID = 1000  # characters of what a command says
+LONGEST = 300  # characters of anything that others wrote
 
 
 class CommandError(Exception):
@@ -30,7 +34,7 @@ def git(*arguments: str, given: str = "", **environment: str) -> str:
     """Run git, which has its credentials from the environment that action.yml sets."""
     done = _run(["git", *arguments], given, {"LC_ALL": "C", **environment})
     if done.returncode:
-        raise CommandError(f"git {arguments[0]}: {one_line(done.stderr, LONGEST)}")
+        raise CommandError(f"git {arguments[0]}: {one_line(done.stderr, LONGEST_SAID)}")
     return done.stdout.strip()
 
 
@@ -42,7 +46,7 @@ def gh(*arguments: str, given: str = "") -> str:
         raise GitHubError(str(error)) from None
     if done.returncode:
         said = done.stderr.strip().removeprefix("gh: ") or f"gh ended with {done.returncode}"
-        raise GitHubError(one_line(said, LONGEST))
+        raise GitHubError(one_line(said, LONGEST_SAID))
     return done.stdout
 
 
@@ -69,3 +73,25 @@ def _run(
         )
     except (subprocess.TimeoutExpired, OSError) as error:
         raise CommandError(f"{command[0]} cannot be used: {one_line(str(error))}") from None
+
+
+def one_line(text: str, longest: int = LONGEST) -> str:
+    """Shorten text of others to one line without secrets or commands."""
+    token = os.environ.get("GH_TOKEN")
+    if token:
+        text = text.replace(token, "***")
+    text = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text).strip()
+    text = text.replace("::", ": :").replace("##[", "## [")
+    return text if len(text) <= longest else f"{text[:longest]}…"
+
+
+def annotate(level: str, title: str, sentence: str) -> None:
+    """Say something beside the run: an ``error``, a ``warning`` or a ``notice``."""
+    escaped = sentence.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    print(f"::{level} title={title}::{escaped}", flush=True)
+
+
+def append(variable: str, line: str) -> None:
+    """Add a line to a file of the runner, such as ``GITHUB_OUTPUT``."""
+    with Path(os.environ[variable]).open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")

@@ -6,8 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from github import SITE
-from log import annotate, one_line
+from github import SITE, annotate, one_line
 
 REPOSITORY, VERSION, FILE = "iterative/cml", "v0.20.6", "cml-linux-x64"
 SHA256 = ""  # of FILE in that release; while it is empty, each run says what to write here
@@ -35,7 +34,7 @@ def installed() -> str:
             "notice",
             "CML",
             f"CML {VERSION} was not checked: no sha256 is recorded. It has {digest}; write that as "
-            "SHA256 into .github/actions/shared/cml.py, and no other file is ever run.",
+            "SHA256 into .github/lib/cml.py, and no other file is ever run.",
         )
     path.chmod(0o755)
     return str(path)

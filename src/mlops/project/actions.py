@@ -1,0 +1,34 @@
+"""GitHub Actions: what a command tells the workflow whose step it is; elsewhere, nothing."""
+
+import os
+import sys
+from pathlib import Path
+
+
+def outputs(**values: str) -> None:
+    """Set outputs of the step.
+
+    The command does it itself: a workflow that ends it needs it to be the step's one process.
+    """
+    # One line each: a line break in a value would be another output to GitHub.
+    lines = (f"{name}={' '.join(value.split())}\n" for name, value in values.items())
+    _append("GITHUB_OUTPUT", "".join(lines))
+
+
+def summary(markdown: str) -> None:
+    """Append to the page of the run."""
+    _append("GITHUB_STEP_SUMMARY", markdown)
+
+
+def error(sentence: str) -> None:
+    """Show an error beside the run."""
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        escaped = sentence.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+        # There, also where a script keeps what a command prints.
+        print(f"::error title=mlops::{escaped}", file=sys.stderr)
+
+
+def _append(variable: str, text: str) -> None:
+    if path := os.environ.get(variable):
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(text)
