@@ -40,6 +40,7 @@ def test_an_update_changes_the_machinery_only(tmp_path: Path) -> None:
         "tests/example/model/features.py",
         "tests/example/params.yaml",
     ]
-    assert (project / "src" / "mlops" / "errors.py").read_text().endswith("# new in the template\n")
+    errors = (project / "src/mlops/project/errors.py").read_text()
+    assert errors.endswith("# new in the template\n")
     assert (project / "src" / "model" / "features.py").read_text() == "# mine\n"
     succeed("cruft", "check", cwd=project)

@@ -213,6 +213,36 @@ def test_what_git_cannot_merge_is_shown_and_not_committed(linked: Linked) -> Non
     assert linked.apply() == [".cruft.json", "src/mlops/project/git.py"]
 
 
+def test_tests_that_moved_away_go_and_what_is_beside_them_stays(linked: Linked) -> None:
+    tests = linked.project / "tests/moved"
+    template = linked.template / "{{cookiecutter.project_slug}}/tests/moved"
+    append(template, "test_theirs.py", "test_changed.py")
+    commit(linked.template, "Tests of the machinery")
+    assert linked.update().code == 0
+    assert "tests/moved/test_theirs.py" in linked.apply()
+    append(tests, "test_mine.py")
+    commit(linked.project, "Updated, with a test of my own")
+
+    shutil.rmtree(template)
+    commit(linked.template, "They moved away")
+    assert linked.update().code == 0
+    assert "to resolve by hand" not in linked.body
+    assert "- `tests/moved/test_theirs.py` (gone)" in linked.body
+    moved = ["tests/moved/test_changed.py", "tests/moved/test_theirs.py"]
+    assert linked.apply() == [".cruft.json", *moved]
+    assert [path.name for path in tests.iterdir()] == ["test_mine.py"]
+    succeed("git", "reset", "--quiet", "--hard", cwd=linked.project)
+
+    # One that its owner changed is not deleted over that, and is named.
+    append(tests, "test_changed.py")
+    commit(linked.project, "My change of theirs")
+    assert linked.update().code == 0
+    assert "### 1 conflict to resolve by hand" in linked.body
+    assert "**`tests/moved/test_changed.py`**: not in the branch" in linked.body
+    assert linked.apply() == [".cruft.json", "tests/moved/test_theirs.py"]
+    assert (tests / "test_changed.py").read_text() == "# appended\n# appended\n"
+
+
 def test_with_nothing_to_propose_it_says_why(linked: Linked) -> None:
     done = linked.update()
     assert done.summary.startswith("Up to date with the template, as of its commit ")

@@ -7,10 +7,59 @@ from typing import Any
 import pytest
 import yaml
 
+from mlops.project import params
 from mlops.project.errors import MlopsError
 from mlops.project.params import Window, check_estimator_arguments, load
 
 EXAMPLE = Path(__file__).parents[1] / "example" / "params.yaml"
+
+
+# As projects were generated: with the first version, and what the next ones added to it.
+FIRST = """\
+name: flight-delays
+task: binary
+seed: 2013
+data:
+  target: late
+  time: time_hour
+  window: { start: 2013-01, end: 2013-03 }
+  holdout: { start: 2013-04, end: 2013-04 }
+estimator: { learning_rate: 0.1, max_iter: 100, max_leaf_nodes: 31, l2_regularization: 0.0 }
+gate:
+  metric: roc_auc
+  margin: 0.005
+  confidence: 0.95
+  resamples: 2000
+  floors: { roc_auc: 0.6 }
+  slices: { columns: [carrier, origin], min_rows: 500, margin: 0.03 }
+  calibration: 0.1
+  latency_ms: 2.0
+  size_mb: 20.0
+"""
+SERVED = f"""\
+{FIRST}
+tracking_uri: ""
+serving:
+  runtime: onnx
+  target: image
+  latency_ms: 50.0
+  canary: {{ requests: 500, error_rate: 0.01, latency_ratio: 1.5, shift: 0.25 }}
+"""
+WATCHED = f"""\
+{SERVED}
+drift:
+  replay: true
+  period: month
+  min_rows: 500
+  columns: {{ numeric: 0.1, categorical: 0.1, own: {{ humid: 0.5 }}, at_least: 1 }}
+  new_categories: 0.01
+  missing: 0.1
+  predictions: 0.1
+  concept: 0.02
+  stale_days: 180
+  retrain: {{ violations: 2, of: 3 }}
+  sample_rows: 20000
+"""
 
 
 def load_with(folder: Path, key: str, value: Any) -> None:
@@ -35,23 +84,34 @@ def test_the_example_is_valid() -> None:
     assert params.gate.resamples == 2000
 
 
-def test_settings_from_before_there_was_a_service_load(tmp_path: Path) -> None:
-    settings = yaml.safe_load(EXAMPLE.read_text())
-    settings.pop("serving", None)
+@pytest.mark.parametrize("text", [FIRST, SERVED, WATCHED])
+def test_what_older_settings_do_not_say_has_a_default(tmp_path: Path, text: str) -> None:
     path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump(settings))
-    serving = load(path).serving
-    assert (serving.runtime, serving.target, serving.canary.requests) == ("onnx", "image", 500)
+    path.write_text(text)
+    read = load(path)
+    assert read.tracking_uri == ""
+    assert (read.gate.calibration, read.gate.slices.columns) == (0.1, ["carrier", "origin"])
+    serving, drift = read.serving, read.drift
+    assert (serving.runtime, serving.target, serving.latency_ms) == ("onnx", "image", 50.0)
+    assert (serving.canary.requests, serving.canary.seconds) == (500, 0)
+    assert (drift.replay, drift.min_rows) == ((True, 500) if text == WATCHED else (False, 2000))
+    assert (drift.period, drift.columns.numeric) == ("month", 0.1)
+    assert (drift.retrain.violations, drift.retrain.of, drift.retrain.window) == (2, 3, "growing")
 
 
-def test_settings_from_before_drift_was_watched_load(tmp_path: Path) -> None:
-    settings = yaml.safe_load(EXAMPLE.read_text())
-    settings.pop("drift", None)
+def test_a_renamed_key_gets_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    renamed = {"target": "data.target", "serving.slowest_ms": "serving.latency_ms"}
+    monkeypatch.setattr(params, "RENAMED", renamed)
     path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump(settings))
-    drift = load(path).drift
-    assert (drift.replay, drift.period, drift.columns.numeric) == (False, "month", 0.1)
-    assert (drift.retrain.violations, drift.retrain.of) == (2, 3)
+    text = SERVED.replace("  target: late\n", "") + "target: late\n"
+    path.write_text(text.replace("  latency_ms: 50.0", "  slowest_ms: 50.0"))
+    with pytest.raises(MlopsError) as refused:
+        load(path)
+    assert set(str(refused.value).splitlines()) == {
+        f"{path}: target: this key is now data.target; move its value ('late') there",
+        f"{path}: serving.slowest_ms: this key is now serving.latency_ms; move its value (50.0)"
+        " there",
+    }
 
 
 @pytest.mark.parametrize(

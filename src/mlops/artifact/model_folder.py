@@ -18,11 +18,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mlops.project.errors import MlopsError
 from mlops.project.params import Runtime, Task, Window
@@ -31,6 +31,8 @@ ONNX = "model.onnx"
 SKOPS = "model.skops"
 FEATURES = "features.py"
 FACTS = "model.json"
+# Of model.json. Who changes what it holds counts up, and goes on reading all that came before.
+FORMAT = 1
 
 Array = npt.NDArray[Any]
 Columns = Mapping[str, Array]
@@ -62,6 +64,7 @@ class Column(BaseModel):
 class Facts(BaseModel):
     """What ``model.json`` holds; the same inputs give the same bytes.
 
+    ``format`` is the :data:`FORMAT` it was written in; the oldest files do not say theirs, 1.
     ``base_rate`` is what the training target alone would predict: the share of each class, or the
     mean; ``target_quantiles`` are every 5 % of a regression's. ``columns`` describes ``inputs``, in
     their order; older models have none. ``code`` maps the files of ``src/model`` to their MD5,
@@ -71,6 +74,7 @@ class Facts(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    format: Annotated[int, Field(ge=1, le=FORMAT)] = 1
     task: Task
     runtime: Runtime = "onnx"
     target: str
@@ -182,12 +186,18 @@ def load(folder: Path) -> ModelArtifact:
 
 
 def load_facts(folder: Path) -> Facts:
-    """Read the ``model.json`` of a model folder."""
+    """Read the ``model.json`` of a model folder, in any format until :data:`FORMAT`."""
     try:
         return Facts.model_validate_json((folder / FACTS).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise MlopsError(f"{folder / FACTS} is not there; run `dvc repro` to train") from None
     except ValueError as error:
+        for problem in error.errors() if isinstance(error, ValidationError) else []:
+            if problem["loc"] == ("format",) and problem["type"] == "less_than_equal":
+                raise MlopsError(
+                    f"{folder / FACTS} has format {problem['input']}, and this version of mlops "
+                    f"reads formats up to {FORMAT}; update the project (`cruft update`)"
+                ) from None
         raise MlopsError(f"{folder / FACTS} is damaged: {' '.join(str(error).split())}") from None
 
 

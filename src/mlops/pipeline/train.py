@@ -136,6 +136,7 @@ def describe(
         )
     code = sorted(source().parent.glob("*.py"))
     return {
+        "format": model_folder.FORMAT,
         "task": params.task,
         "runtime": params.serving.runtime,
         "target": params.data.target,

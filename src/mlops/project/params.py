@@ -23,6 +23,9 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
+# Keys by their old name, as in `gate.margins: gate.margin`: who has one is told the new name.
+RENAMED: dict[str, str] = {}
+
 DAY_OR_MONTH = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?")
 
 
@@ -222,17 +225,26 @@ def load(path: Path = PARAMS) -> Params:
     try:
         return Params.model_validate(content)
     except ValidationError as error:
+        problems = {_key(problem): problem for problem in error.errors()}
+        for old in RENAMED.keys() & problems.keys():
+            problems.pop(RENAMED[old], None)  # missing: it is there, by its old name
         raise MlopsError(
-            "\n".join(f"{path}: {_sentence(problem)}" for problem in error.errors())
+            "\n".join(f"{path}: {_sentence(problem)}" for problem in problems.values())
         ) from None
+
+
+def _key(problem: Any) -> str:
+    return ".".join(map(str, problem["loc"])) or "the whole file"
 
 
 def _sentence(problem: Any) -> str:
     """Say in one line which key is wrong, what it holds and what is allowed."""
     location = [str(part) for part in problem["loc"]]
-    key = ".".join(location) or "the whole file"
+    key = _key(problem)
     value = problem["input"]
     if problem["type"] == "extra_forbidden":
+        if key in RENAMED:
+            return f"{key}: this key is now {RENAMED[key]}; move its value ({value!r}) there"
         allowed = ", ".join(_section(location[:-1]).model_fields)
         return f"{key}: unknown key (value {value!r}); allowed here: {allowed}"
     if problem["type"] == "missing":
