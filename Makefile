@@ -4,7 +4,7 @@ LOCKS := requirements.txt template/requirements.txt
 TYPED := src
 TESTS := -n 2 --dist loadscope --no-loadscope-reorder --cov --cov-config template/coverage.ini
 .venv/setup: template/requirements.txt
-.PHONY: imports size demo replay bench
+.PHONY: imports size demo replay bench test-another-day
 
 lint: imports
 imports: .venv/setup ## Check that a wing of src/mlops imports only the wings before it
@@ -22,6 +22,9 @@ demo: .venv/setup ## Generate a project in build/demo and take it through the lo
 
 replay: .venv/setup ## Let a project live through 2013 unattended, and draw what retraining gained (half an hour)
 	PYTHONPATH=tests/workflows/github python template/replay.py
+
+test-another-day: .venv/setup ## Run tests in 400 days, in a folder where another model was trained
+	python template/another_day.py
 
 bench: .venv/setup ## Measure against the bare work, other servers and the naive way (WHAT=serving: only that)
 	PYTHONPATH=tests/workflows/github:tests/workflows:tests:tests/delivery python template/bench $(WHAT)

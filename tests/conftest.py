@@ -1,16 +1,38 @@
 """What every test may ask for: a new project, or one that has been trained."""
 
 import os
+import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
-from projects import Project, Workshop, make_project
+from projects import ROOT, Project, Workshop, make_project
 
 # Two workers share the cores: with a thread for each core in each, they would wait for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
 # Inside Actions, what the tests run must not take itself for a step of this workflow.
 for name in [name for name in os.environ if name.startswith("GITHUB_")]:
     del os.environ[name]
+
+
+# The user's tests, and those that look at this repository as a whole, belong in its folder.
+NOWHERE = tempfile.TemporaryDirectory(prefix="nowhere-")
+AT_HOME = ("data", "model", "template", "workflows")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Run the others in an empty folder: no model or data that lies about decides about them."""
+    at_home = item.path.relative_to(ROOT / "tests").parts[0] in AT_HOME
+    os.chdir(ROOT if at_home else NOWHERE.name)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was not tested, a line for each reason."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(str(report.longrepr[2]).removeprefix("Skipped: ") for report in skipped)
+    for reason, tests in sorted(reasons.items()):
+        terminalreporter.write_line(f"{tests} skipped: {reason}")
 
 
 @pytest.fixture

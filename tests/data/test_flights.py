@@ -11,7 +11,10 @@ KNOWN_ONLY_AFTER_DEPARTURE = {"dep_time", "dep_delay", "arr_time", "arr_delay", 
 
 @pytest.fixture(scope="module")
 def flights() -> pd.DataFrame:
-    return load_data()
+    try:
+        return load_data()
+    except FileNotFoundError as missing:
+        pytest.fail(f"{missing}; the raw data comes with `dvc pull`", pytrace=False)
 
 
 def test_all_data_passes_the_schema(flights: pd.DataFrame) -> None:

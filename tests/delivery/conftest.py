@@ -8,8 +8,9 @@ from docker_command import Docker
 from docker_engine import BASE
 from places import Images
 from projects import ROOT
+from running_prometheus import program
 
-HOW = "(with both where they can be had: python3 tests/delivery/docker_engine.py make test)"
+HOW = "(where one can be had, it is used by: python3 tests/delivery/docker_engine.py make test)"
 
 
 @pytest.fixture(scope="session")
@@ -34,28 +35,20 @@ def docker() -> Docker:
     return docker
 
 
-def program(name: str) -> str:
-    """Return where a program is, or skip the test."""
-    path = shutil.which(name)
-    if path is None:
-        pytest.skip(f"{name} is not installed: apt-get install prometheus {HOW}")
-    return path
-
-
 @pytest.fixture(scope="session")
 def promtool() -> str:
-    return program("promtool")
+    return program("promtool", "prometheus")
 
 
 @pytest.fixture(scope="session")
 def prometheus() -> str:
-    return program("prometheus")
+    return program("prometheus", "prometheus")
 
 
 @pytest.fixture(scope="session")
 def haproxy() -> str:
     """The proxy of deploy/host, as the double of ``docker`` runs it."""
-    return program("haproxy")
+    return program("haproxy", "haproxy")
 
 
 @pytest.fixture(scope="session")

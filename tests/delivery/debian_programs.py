@@ -44,13 +44,15 @@ def unpack(*packages: str) -> None:
     shutil.rmtree(downloads)
 
 
-def expose(name: str, *packages: str) -> None:
-    """Unpack packages, and put a program of theirs in ``CACHE/bin``."""
+def expose(name: str, *packages: str, **environment: str) -> None:
+    """Unpack packages, and put a program of theirs in ``CACHE/bin``, with what it needs to run."""
     unpack(*packages)
     (program,) = ROOT.glob(f"usr/*bin/{name}")
     start = CACHE / "bin" / name
     start.parent.mkdir(exist_ok=True)
-    start.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH={libraries()} exec {program} "$@"\n')
+    environment["LD_LIBRARY_PATH"] = libraries()
+    set_up = " ".join(f"{key}={value}" for key, value in environment.items())
+    start.write_text(f'#!/bin/sh\n{set_up} exec {program} "$@"\n')
     start.chmod(0o755)
 
 

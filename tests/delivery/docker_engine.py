@@ -37,12 +37,23 @@ RUNNING = Path("/run/container-engine")
 SOCKET = RUNNING / "docker.sock"
 PIDFILE = RUNNING / "dockerd.pid"
 LOG = CACHE / "dockerd.log"
+OF_SSH = ["libedit2", "libfido2-1", "libgssapi-krb5-2", "libnsl2", "libwrap0"]
 TOOLS = {
     "promtool": ["prometheus"],
     "prometheus": ["prometheus"],
     "prometheus-pushgateway": ["prometheus-pushgateway"],
+    "docker-registry": ["docker-registry"],
+    "ssh": ["openssh-client", *OF_SSH],
+    "ssh-keygen": ["openssh-client", *OF_SSH],
+    "sshd": ["openssh-server", "libnss-wrapper", *OF_SSH],
     "haproxy": ["haproxy", "liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1"],
 }
+ENVIRONMENT = {
+    # As root it wants a user `sshd`, whom only an installation makes.
+    "sshd": {"LD_PRELOAD": "libnss_wrapper.so", "NSS_WRAPPER_PASSWD": f"{CACHE}/passwd"}
+    | {"NSS_WRAPPER_GROUP": "/etc/group"},
+}
+USER_OF_SSHD = "sshd:x:100:65534::/run/sshd:/usr/sbin/nologin\n"
 PROGRAMS = ["docker.io", "containerd", "runc", "tini", "libdevmapper1.02.1", "libseccomp2"]
 # Stands in for python:3.x-slim-bookworm where no registry can be reached.
 BASE = "debian-python:bookworm"
@@ -83,11 +94,12 @@ def banner(sentences: list[str]) -> None:
 
 def add_tools(missing: list[str]) -> None:
     """Put on the PATH what tests need besides."""
+    (CACHE / "passwd").write_text(Path("/etc/passwd").read_text() + USER_OF_SSHD)
     for name, packages in TOOLS.items():
         try:
             with locked("start"):
                 if shutil.which(name) is None:
-                    expose(name, *packages)
+                    expose(name, *packages, **ENVIRONMENT.get(name, {}))
         except (MissingError, OSError) as reason:
             missing += [f"NO {name.upper()}: tests that need it are skipped ({reason})."]
 

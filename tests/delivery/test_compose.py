@@ -98,7 +98,7 @@ def compose(
     if subprocess.run([*command, "version"], capture_output=True, check=False).returncode:
         command = ["docker-compose"]
     if shutil.which(command[0]) is None:
-        pytest.skip("Docker Compose is not installed")
+        pytest.skip("there is no Docker Compose 2, and Debian has only 1: docs.docker.com/compose")
     kept = {key: value for key, value in os.environ.items() if key not in REQUIRED}
     return subprocess.run(
         [*command, "--file", str(DEPLOY / "compose.yaml"), *arguments],

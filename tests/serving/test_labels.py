@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from projects import Project
 from workbench import Workbench
-from written_log import open_log
+from written_log import eventually, open_log
 
 from mlops.predictions import label
 from mlops.predictions import log as prediction_log
@@ -173,8 +173,9 @@ def test_what_the_service_wrote_last_is_there_while_it_writes(tmp_path: Path) ->
     running = open_log(tmp_path / "log")
     now = datetime.now(UTC)
     running.append(json.dumps(record("a", now)).encode() + b"\n", 1)
-    while not running.status().written:
-        pass
+    eventually(lambda: running.status().written)
+    (path,) = (tmp_path / "log").iterdir()
+    os.utime(path, (now.timestamp(), now.timestamp()))  # a file system may have a clock of its own
     found = prediction_log.read(str(tmp_path / "log"), now, now + timedelta(hours=1))
     assert list(found.records["id"]) == ["a"]
     running.close(5)

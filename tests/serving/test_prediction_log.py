@@ -40,13 +40,26 @@ def test_a_file_url_is_a_folder(tmp_path: Path) -> None:
     assert ids(tmp_path / "my log") == ["a"]
 
 
-def test_records_are_in_the_file_within_the_promised_time(tmp_path: Path) -> None:
+def test_records_are_in_the_file_within_the_promised_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = open_log(tmp_path, flush_seconds=0.4)
+    writer, rounds, asked = log._writer, set(), 0
+    wait = writer.wake.wait
+
+    def noted(seconds: float) -> bool:
+        nonlocal asked
+        rounds.add((seconds, writer.written >= asked))
+        woken = wait(seconds)
+        asked = log._accepted
+        return woken
+
+    monkeypatch.setattr(writer.wake, "wait", noted)
     for name in range(5):
         log.append(line(name), 1)
-        appended = time.monotonic()
         eventually(lambda name=name: str(name) in ids(tmp_path))
-        assert time.monotonic() - appended < 0.4
+    # A tick is a quarter of it, and writes all that came before; the rest is for the disk.
+    assert rounds == {(0.1, True)}
     log.close(5)
 
 
@@ -138,22 +151,19 @@ def busy_log(tmp_path: Path) -> Iterator[Path]:
 def test_a_reader_never_sees_half_a_line(busy_log: Path) -> None:
     sizes = set()
     with busy_log.open("rb") as file:
-        end = time.monotonic() + 0.6
-        while time.monotonic() < end:
+        while len(sizes) <= 20:
             size = os.fstat(file.fileno()).st_size
             tail = os.pread(file.fileno(), PAGE, size - PAGE).rstrip(b" ")
             assert tail.endswith(b"\n"), tail[-80:]
             sizes.add(size)
-    assert len(sizes) > 5
 
 
 def test_duckdb_reads_while_it_is_written(busy_log: Path) -> None:
-    rows = [
-        duckdb.sql(f"SELECT count(id) FROM read_json_auto('{busy_log.parent}/*.jsonl')").fetchall()
-        for _ in range(4)
-    ]
+    rows = []
+    while len(set(rows)) < 4:
+        count = f"SELECT count(id) FROM read_json_auto('{busy_log.parent}/*.jsonl')"
+        rows += duckdb.sql(count).fetchall()
     assert rows == sorted(rows)
-    assert rows[0] < rows[-1]
 
 
 def test_duckdb_reads_fields_as_they_are(tmp_path: Path) -> None:
@@ -172,18 +182,20 @@ def test_duckdb_reads_fields_as_they_are(tmp_path: Path) -> None:
 
 def test_one_fsync_serves_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     on_disk: list[int] = []
+    all_asked = threading.Event()
     fsync = os.fsync
 
     def slow_fsync(handle: int) -> None:
-        time.sleep(0.02)
+        assert all_asked.wait(30)
         fsync(handle)
         on_disk.append(os.fstat(handle).st_size)
 
     monkeypatch.setattr(os, "fsync", slow_fsync)
 
     async def predict(log: prediction_log.PredictionLog, name: int) -> None:
-        await asyncio.sleep(name / 5000)
         assert log.append(line(name), 1)
+        if name == 199:
+            all_asked.set()
         assert await log.sync()
         # The last fsync that ended had the record in the file: not only sent, but on the disk.
         (path,) = tmp_path.iterdir()
@@ -196,15 +208,15 @@ def test_one_fsync_serves_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     asyncio.run(predict_all(log))
     log.close(5)
     assert sorted(map(int, ids(tmp_path))) == list(range(200))
-    assert len(on_disk) < 30
+    assert len(on_disk) <= 3  # of the file's beginning, of what came before it ended, and after
 
 
 def test_without_fsync_sync_does_not_wait(tmp_path: Path) -> None:
-    log = open_log(tmp_path, flush_seconds=60)
+    log = open_log(tmp_path, flush_seconds=240)
+    eventually(lambda: list(tmp_path.iterdir()))  # its first round is over, and the next far away
     log.append(line("a"), 1)
-    started = time.monotonic()
     assert asyncio.run(log.sync())
-    assert time.monotonic() - started < 1
+    assert log.status().written == 0
     log.close(5)
     assert ids(tmp_path) == ["a"]
 

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,14 @@ def open_log(uri: Path | str, **settings: Any) -> PredictionLog:
     return PredictionLog(str(uri), **(defaults | settings))
 
 
-def line(name: object, size: int = 0) -> bytes:
+DAY = datetime(2026, 11, 22, 3, 15, 0, 123456, tzinfo=UTC)
+
+
+def line(name: object, size: int = 0, at: datetime = DAY) -> bytes:
     """Return a record with the id ``name`` as the service writes it, of at least ``size`` bytes."""
     record = {
         "id": str(name),
-        "time": "2026-11-22T03:15:00.123456Z",
+        "time": at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "model_version": "3",
         "score": 0.25,
         "features": {"carrier": "UA", "seats": None, "note": "x" * size},
@@ -47,8 +51,8 @@ def _number(path: Path) -> tuple[str, str, int]:
     return process, when, int(number)
 
 
-def eventually(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    """Wait until ``condition`` holds."""
+def eventually(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    """Wait until ``condition`` holds, with patience for a busy machine."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it never came true"

@@ -10,7 +10,7 @@ import run_records
 import runner_machine
 import triggers
 from act_run import Order, Run, run_workflow
-from commit_files import archive, workflow_files_at
+from commit_files import unpack, workflow_files_at
 from github_events import Event, Events
 from github_server import FakeGitHub
 from workflow_files import Repository
@@ -104,8 +104,7 @@ class EventRuns:
             order.variables |= self.variables
         kept: set[str] = set()
         try:
-            with archive(self.git, event.sha, ".github") as tar:
-                tar.extractall(order.repository, filter="fully_trusted")
+            unpack(self.git, event.sha, ".github", order.repository)
             if before:
                 kept = rerun_failed.keep_what_went_well(order.repository, before)
             run = run_workflow(order)
