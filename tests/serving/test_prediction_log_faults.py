@@ -36,13 +36,13 @@ def _quick_retry(monkeypatch: pytest.MonkeyPatch) -> None:
 def failures(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every reason that a writer gives; some hold only until it tries again."""
     reasons: list[str] = []
-    fail = log_writer.Writer._fail
+    fail = prediction_log.Writer._fail
 
-    def noted(self: log_writer.Writer, error: BaseException, what: str = "") -> None:
+    def noted(self: prediction_log.Writer, error: BaseException, what: str = "") -> None:
         fail(self, error, what)
         reasons.append(self.reason)
 
-    monkeypatch.setattr(log_writer.Writer, "_fail", noted)
+    monkeypatch.setattr(prediction_log.Writer, "_fail", noted)
     return reasons
 
 

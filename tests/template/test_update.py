@@ -36,9 +36,6 @@ def test_an_update_changes_the_machinery_only(tmp_path: Path) -> None:
         "Makefile",
         "src/mlops/added.py",
         "src/mlops/project/errors.py",
-        # The copy of the flights that the machinery is tested with.
-        "tests/example/model/features.py",
-        "tests/example/params.yaml",
     ]
     errors = (project / "src/mlops/project/errors.py").read_text()
     assert errors.endswith("# new in the template\n")

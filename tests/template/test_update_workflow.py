@@ -168,9 +168,6 @@ def test_the_workflow_opens_a_draft_that_shows_the_conflict(tmp_path: Path, star
             "src/mlops/project/errors.py",
             "src/mlops/project/git.py",
             "src/mlops/project/words.py",
-            # The copy of the flights that the machinery is tested with.
-            "tests/example/model/features.py",
-            "tests/example/params.yaml",
         }
         for name in changed:
             assert f"- `{name}`" in pull["body"]
