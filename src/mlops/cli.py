@@ -10,6 +10,7 @@ import typer
 
 from mlops.project import files
 from mlops.project.errors import MlopsError
+from mlops.store.commands import store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -237,103 +238,7 @@ def export(
         print(line)
 
 
-store = typer.Typer(no_args_is_help=True, help="Copy the built-in registry out and back.")
 app.add_typer(store, name="store", rich_help_panel=REGISTRY)
-
-
-@store.command()
-def save(directory: Annotated[Path, typer.Argument(help="Where the copy goes.")]) -> None:
-    """Copy .store to DIRECTORY, whole or not at all, also while something writes to it."""
-    from mlops.project.progress import working
-    from mlops.store import folder
-
-    with working("Copying the store"):
-        folder.save(directory)
-    print(f"{files.STORE} is saved in {directory}")
-
-
-@store.command()
-def restore(
-    directory: Annotated[Path, typer.Argument(help="A copy that `mlops store save` made.")],
-    force: Annotated[
-        bool, typer.Option(help="Also when .store has versions that the copy lacks.")
-    ] = False,
-) -> None:
-    """Replace .store by the copy in DIRECTORY, after checking it; the old one is kept beside."""
-    from mlops.project.progress import working
-    from mlops.store import folder
-
-    with working("Checking and copying the store"):
-        folder.restore(directory, force=force)
-    print(f"{files.STORE} is restored from {directory}")
-
-
-@store.command()
-def pull(
-    force: Annotated[
-        bool, typer.Option(help="Also when .store has versions that the branch lacks.")
-    ] = False,
-) -> None:
-    """Replace .store by what the branch mlops-store of origin holds, after checking it."""
-    from mlops.project.progress import console
-    from mlops.store import branch
-
-    # Nothing that moves: git may ask for a password meanwhile.
-    console.print(f"Fetching {branch.THERE} ...")
-    print(branch.pull(force))
-
-
-@store.command()
-def push(
-    force: Annotated[
-        bool, typer.Option(help="Replace the branch whatever it holds; what .store lacks is lost.")
-    ] = False,
-    deployed: Annotated[
-        bool, typer.Option(help="Note that everything up to HEAD is deployed, as deploy.yml does.")
-    ] = False,
-) -> None:
-    """Save .store on the branch mlops-store of origin, unless someone else has since the pull.
-
-    Exits with 1 and changes nothing then: pull, register again, push again.
-    """
-    from mlops.project.progress import console
-    from mlops.store import branch
-
-    console.print(f"Saving {files.STORE} in {branch.THERE} ...")
-    print(branch.push(force, deployed))
-
-
-@store.command("promote")
-def promote_and_save(
-    version: Annotated[int, typer.Argument(help="Version to promote.")],
-    image: Annotated[str, typer.Argument(help="What serves it: HOST[:PORT]/PATH@sha256:DIGEST")],
-) -> None:
-    """Pull, note the image, promote, push; all again if someone else has pushed meanwhile.
-
-    Notes that everything up to HEAD is deployed.
-    """
-    from mlops.store import change
-
-    print(change.promote(settings(), version, image))
-
-
-@store.command("rollback")
-def rollback_and_save(
-    version: Annotated[int, typer.Argument(help="Version to go back to.")],
-) -> None:
-    """Pull, roll back, push; all again if someone else has pushed meanwhile."""
-    from mlops.store import change
-
-    print(change.rollback(settings(), version))
-
-
-@store.command("record")
-def record_and_save() -> None:
-    """Pull, note the last drift check in the history, push; again if someone else was faster."""
-    from mlops.store import change
-
-    print(change.record())
-
 
 EXPORT_HELP = "What `mlops export` wrote of the version that should be served."
 
@@ -490,13 +395,10 @@ def evidence() -> None:
 
 
 def settings() -> "Params":
-    """Read params.yaml; an environment variable wins over its registry."""
+    """Read params.yaml."""
     from mlops.project import params
 
-    read = params.load()
-    if read.tracking_uri:
-        os.environ.setdefault("MLFLOW_TRACKING_URI", read.tracking_uri)
-    return read
+    return params.settings()
 
 
 def connected(*, reading: bool = False) -> "tuple[Params, MlflowClient]":

@@ -30,7 +30,7 @@ PLUMBING = {
     for name in (
         *("__init__", "cli", "project/errors", "project/files", "project/git", "project/params"),
         *("project/progress", "registry/database", "registry/tracking", "registry/training_run"),
-        *("store/artifacts", *(f"{wing}/__init__" for wing in WINGS)),
+        *("store/artifacts", "store/commands", *(f"{wing}/__init__" for wing in WINGS)),
     )
 } | {"src/model/__init__.py"}
 

@@ -1,6 +1,7 @@
 """``params.yaml``: every setting a user may change, checked before anything runs."""
 
 import inspect
+import os
 import re
 from datetime import date, timedelta
 from pathlib import Path
@@ -206,6 +207,14 @@ class Params(Section):
     gate: Gate
     serving: Serving = Serving()
     drift: Drift = Drift()
+
+
+def settings() -> Params:
+    """Read ``params.yaml``; an environment variable wins over the registry that it names."""
+    read = load()
+    if read.tracking_uri:
+        os.environ.setdefault("MLFLOW_TRACKING_URI", read.tracking_uri)
+    return read
 
 
 def load(path: Path = PARAMS) -> Params:
