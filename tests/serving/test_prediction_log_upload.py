@@ -1,6 +1,7 @@
 """A prediction log on S3: files lie in the spool until they are there, whatever happens between."""
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from written_log import eventually, ids, line, open_log
 
 from mlops.predictions import label
 from mlops.predictions import log as prediction_log
+from mlops.serving import log_file
+from mlops.serving.prediction_log import Uploader
 
 URI = "s3://predictions/flights/log"
 
@@ -114,6 +117,34 @@ def test_what_a_crash_left_is_uploaded_at_the_next_start(bucket: Bucket, tmp_pat
     assert sorted(bucket.ids()) == ["a", "b"]
     assert ids(tmp_path) == ["living"]
     living.close(5)
+
+
+def test_what_is_held_for_a_moment_is_uploaded_soon_after(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the start, the writer cuts torn lines while the uploader looks for files."""
+    path = tmp_path / f"predictions-20260101T000000Z-{'0' * 12}-1.jsonl"
+    path.write_bytes(line("a") + b'{"id":"c')
+    holding, looked = threading.Event(), threading.Event()
+    look, repair = Uploader._upload, log_file.repair
+
+    def late(self: Uploader) -> None:
+        assert holding.wait(30)
+        look(self)
+        looked.set()
+
+    def held(folder: Path) -> None:
+        with log_file.claim(path):
+            holding.set()
+            assert looked.wait(30)
+        repair(folder)
+
+    monkeypatch.setattr(log_file, "repair", held)
+    monkeypatch.setattr(Uploader, "_upload", late)
+    log = open_log(URI, spool=tmp_path)
+    eventually(lambda: not path.exists())
+    log.close(10)
+    assert bucket.ids() == ["a"]
 
 
 def test_s3_that_is_down_is_tried_again(

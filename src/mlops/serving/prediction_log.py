@@ -296,6 +296,7 @@ class Writer:
     def _open_again(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         log_file.repair(self._folder)
+        self._after_rotation()  # the uploader passes by what it meets while it is repaired
         self._open()
         self._proven = True
 
