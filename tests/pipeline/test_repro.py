@@ -18,7 +18,7 @@ STAGES = {
     "ingest": {"mlflow", "sklearn", "pandera", "onnxruntime"},
     "validate": {"mlflow", "sklearn", "onnxruntime"},
     "features": {"mlflow", "sklearn", "pandera", "onnxruntime"},
-    "train": {"mlflow", "pandera", "matplotlib"},
+    "train": {"pandera"},
     "evaluate": {"mlflow", "skops", "skl2onnx", "pandera", "matplotlib"},
 }
 

@@ -5,6 +5,7 @@ import platform
 import resource
 import shutil
 import sys
+import tempfile
 import time
 from datetime import UTC, datetime
 from functools import partial
@@ -30,7 +31,6 @@ from mlops.registry.training_run import TrainingRun
 def run(params: Params) -> None:
     """Train on ``data/train.parquet`` and write ``models/`` and ``reports/training.json``."""
     started, commit = datetime.now(UTC), git.head()
-    mlflow_run = TrainingRun(params, commit)
     unfitted = build(params)
     training = read(files.TRAIN)
     y = training.pop(TARGET).to_numpy()
@@ -39,7 +39,7 @@ def run(params: Params) -> None:
     inputs = Inputs(to_columns(holdout), params.data.target)
     matrix = to_matrix(load_features(source())(inputs))
 
-    with mlflow_run:
+    with TrainingRun(params, commit) as mlflow_run:
         clock = time.perf_counter()
         with working(f"Training on {len(x):,} rows x {x.shape[1]} features"):
             estimator = unfitted.fit(x, y)
@@ -107,13 +107,10 @@ def log_holdout(
     prediction = model.predict(to_columns(holdout))
     mlflow_run.log_metrics(scorecard.scores(metrics, y, prediction, classes))
     drawn = scorecard.tables(metrics[0], y, prediction, classes, times)
-    mlflow_run.log_plots(partial(write_plots, drawn))
-
-
-def write_plots(drawn: dict[str, pd.DataFrame], folder: Path) -> None:
-    """Write the tables of the plots, and one picture of them all."""
-    scorecard.write_tables(drawn, folder)
-    scorecard.draw(drawn, folder / "plots.png")
+    with tempfile.TemporaryDirectory() as folder:
+        scorecard.write_tables(drawn, Path(folder))
+        scorecard.draw(drawn, Path(folder, "plots.png"))
+        mlflow_run.log_plots(Path(folder))
 
 
 def describe(

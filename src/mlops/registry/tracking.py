@@ -81,12 +81,6 @@ def connect(*, reading: bool = False) -> "MlflowClient":
     return client
 
 
-def load() -> None:
-    """Import what :func:`connect` will need, which takes seconds."""
-    _quiet()
-    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
-
-
 def experiment_id(client: "MlflowClient", name: str) -> str:
     """Return the id of experiment ``name``, made when it does not exist."""
     from mlflow.exceptions import MlflowException
