@@ -136,6 +136,8 @@ def verdict() -> None:
 @app.command(rich_help_panel=REGISTRY)
 def register() -> None:
     """Make the trained model a new version in the registry, with the alias `challenger`."""
+    import skops.io  # noqa: F401  before MLflow: it searches all modules that are there by then
+
     from mlops.project.progress import working
     from mlops.registry import versions
 

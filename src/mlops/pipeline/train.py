@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import skops.io  # noqa: F401  before MLflow: it searches all modules that are there by then
 
 from mlops.artifact import model_folder, skops_model
 from mlops.artifact.model_folder import Array, Facts, ModelArtifact, load_features, to_matrix
