@@ -150,7 +150,7 @@ def test_a_model_with_foreign_types_is_refused(
 
 
 def test_two_registrations_at_once_give_two_versions(project: ToyProject) -> None:
-    command = [sys.executable, "-c", REGISTER, str(Path(__file__).parent)]
+    command = [sys.executable, "-c", REGISTER, str(Path(__file__).parents[1])]
     both = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
