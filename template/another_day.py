@@ -11,7 +11,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 COPY = ROOT / "build" / "another-day"
-MACHINERY = sys.argv[1:] or ["tests/unit", "tests/serving", "tests/drift", "tests/judgement"]
+MACHINERY = sys.argv[1:] or [
+    *("tests/project", "tests/artifact", "tests/report", "tests/registry", "tests/serving"),
+    *("tests/predictions", "tests/judgement", "tests/drift", "tests/trial", "tests/store"),
+    *("tests/pipeline/test_move_window.py", "tests/template/test_lock.py"),
+]
 # libfaketime 0.9.10 adds the days also to a sleep of CPython, which ends on the untouched
 # monotonic clock; touched, it would stand still for whoever waits for a lock.
 SLEEP = """

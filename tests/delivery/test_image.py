@@ -258,7 +258,7 @@ def test_a_model_that_serves_as_skops_brings_its_own_lock(docker: Docker, tmp_pa
         copy_from_root(path, tmp_path)
     (tmp_path / "build/image/model").mkdir(parents=True)
     (tmp_path / "build/image/model/model.skops").write_bytes(b"a model")
-    # One library stands for all of them, which take a minute; tests/unit/test_lock.py knows them.
+    # One library stands for all, which take a minute; tests/template/test_lock.py knows them.
     lock = tmp_path / "requirements-serve-skops.txt"
     (one,) = re.findall(r"^threadpoolctl==.*(?:\n    --hash.*)+", lock.read_text(), re.MULTILINE)
     lock.write_text(f"{one}\n")

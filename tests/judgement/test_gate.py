@@ -3,8 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from workbench import Workbench
+
+from mlops.judgement.finding import _groups
+from mlops.project.errors import MlopsError
 
 AGAINST, SLICES = "against the champion", "no slice clearly worse"
 BASE_RATE = "beats the base rate (log loss)"
@@ -169,6 +173,11 @@ def test_a_column_that_cannot_be_sliced_is_refused(
     sentence = project.refused("compare")
     assert sentence.startswith("params.yaml: gate.slices.columns: ")
     assert said in sentence
+
+
+def test_a_number_is_no_slice() -> None:
+    with pytest.raises(MlopsError, match=r"'flight' has 501 distinct values \(at most 500\)"):
+        _groups(pd.DataFrame({"flight": range(501)}), "flight")
 
 
 def test_a_changed_gate_is_on_record(better: Workbench, tmp_path: Path) -> None:

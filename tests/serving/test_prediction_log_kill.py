@@ -40,7 +40,7 @@ def killed(folder: Path, mode: str, size: int, after: int) -> list[str]:
     writer = subprocess.Popen(
         [sys.executable, "-c", WRITER, str(folder), mode, str(size)],
         stdout=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert writer.stdout
     said = [writer.stdout.readline() for _ in range(after)]

@@ -19,6 +19,7 @@ TEMPLATE_ONLY = [
     "Makefile",
     "pytest.ini",
     "README.md",
+    "CONTRIBUTING.md",
     "LICENSE",
     "dvc.lock",
     ".ci",

@@ -102,7 +102,7 @@ def test_a_used_working_folder_carries_nothing_along(
         ".venv/bin/python",
         "src/model/__pycache__/data.cpython-311.pyc",
         "src/project.egg-info/PKG-INFO",
-        "tests/unit/__pycache__/conftest.pyc",
+        "tests/store/__pycache__/conftest.pyc",
         ".github/actions/comment/__pycache__/comment.pyc",
         "build/demo/README.md",
     ]

@@ -21,7 +21,7 @@ SAME, OTHER = "changed=false\n", "changed=true\n"
         ("requirements.txt", OTHER),
         ("src/mlops/judgement/gate.py", OTHER),
         (".github/workflows/train.yml", SAME),
-        ("tests/unit/test_store.py", SAME),
+        ("tests/store/test_store.py", SAME),
         ("tests/model/test_model.py", SAME),
         ("reports/retraining/2013-06-30/drift.json", SAME),
         ("README.md", SAME),

@@ -2,17 +2,21 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from mlops.artifact import model_folder
 from mlops.project import files
+from mlops.project.errors import MlopsError
 from mlops.project.params import Params
-from mlops.registry import tracking, versions
+from mlops.registry import database, model_version, tracking, versions
 
 NAME = "flight-delays"
+ROWS = np.random.default_rng(7).normal(size=(5, 2)).astype(np.float32)
 FEATURES = '''"""Two numbers."""
 
 
@@ -158,6 +162,33 @@ class ToyProject:
     def audit(self) -> list[dict[str, Any]]:
         path = files.STORE / "audit.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def refused(function: Callable[[], Any]) -> str:
+    """Return the one line that the user reads."""
+    with pytest.raises(MlopsError) as caught:
+        function()
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    return sentence
+
+
+def champion_predicts(seed: int) -> None:
+    """Assert that the champion loads and is the model trained with ``seed``."""
+    found = versions.fetch(tracking.connect(), NAME, "champion")
+    assert found is not None
+    record, _ = found
+    assert record.tags["data_md5"] == f"da7a{seed}"
+    model = model_version.load(tracking.connect(), record)
+    assert model.predict({"a": ROWS[:, 0], "b": ROWS[:, 1]}).shape == (5,)
+
+
+def truncate() -> bytes:
+    """Cut the database in half and return what is left."""
+    path = files.STORE / database.NAME
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+    return path.read_bytes()
 
 
 def _fit(seed: int) -> tuple[bytes, bytes]:

@@ -8,7 +8,6 @@ import pytest
 
 from mlops.artifact.model_folder import load_features
 from mlops.artifact.table import Inputs, read, to_columns
-from mlops.judgement.finding import _groups
 from mlops.project.errors import MlopsError
 
 COLUMNS = {"hour": np.array([1, 2]), "carrier": np.array(["UA", None]), "late": np.array([0, 1])}
@@ -61,8 +60,3 @@ def test_a_half_written_table_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(MlopsError, match=r"table\.parquet is damaged \(.*; run `dvc repro"):
         read(path)
-
-
-def test_a_number_is_no_slice() -> None:
-    with pytest.raises(MlopsError, match=r"'flight' has 501 distinct values \(at most 500\)"):
-        _groups(pd.DataFrame({"flight": range(501)}), "flight")

@@ -1,15 +1,13 @@
 """A version as a folder: what a service needs of it, whole or not at all."""
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from toy_project import NAME, ToyProject
+from toy_project import NAME, ToyProject, refused
 
 from mlops.artifact import model_folder, sample
 from mlops.project import files
@@ -24,21 +22,12 @@ def run(version: int | str = "challenger", target: Path = TARGET) -> list[str]:
     return export.run(tracking.connect(), ToyProject.params, target, version)
 
 
-def refused(function: Callable[[], Any]) -> str:
-    with pytest.raises(MlopsError) as caught:
-        function()
-    return str(caught.value)
-
-
 def content(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
         if path.is_file()
     }
-
-
-# Export
 
 
 def test_an_export_has_what_a_service_needs(project: ToyProject) -> None:
@@ -146,9 +135,6 @@ def test_a_model_that_is_not_what_was_registered_is_not_exported(project: ToyPro
     assert refused(lambda: run("prod")) == f"{NAME} has no version with the alias prod; {known}"
 
 
-# The sample
-
-
 def test_the_sample_is_what_the_model_said_of_the_holdout(project: ToyProject) -> None:
     table = project.hold_out(rows=700)
     table.loc[3, "a"] = np.nan
@@ -169,90 +155,3 @@ def test_the_sample_is_what_the_model_said_of_the_holdout(project: ToyProject) -
     project.register(3)
     run()
     assert (TARGET / "sample.json").read_bytes() == first
-
-
-def test_values_are_written_as_a_client_sends_them() -> None:
-    times = np.array(["2013-04-01T05:00:00", "2013-04-01T05:00:00.25", None], "datetime64[ns]")
-    assert sample.to_json(times) == ["2013-04-01T05:00:00Z", "2013-04-01T05:00:00.250000Z", None]
-    assert sample.to_json(np.array([1.5, np.nan])) == [1.5, None]
-    assert sample.to_json(np.array(["JFK", None, "ÅÄÖ"], object)) == ["JFK", None, "ÅÄÖ"]
-    assert sample.to_json(np.array([True, False])) == [True, False]
-    assert sample.to_json(np.array([1, 2], np.int16)) == [1, 2]
-
-
-def test_a_sample_of_a_few_rows_has_them_all(project: ToyProject) -> None:
-    table = project.hold_out(rows=3)
-    made = sample.build(model_folder.load(files.MODEL), table, seed=1)
-    assert [row["a"] for row in made["rows"]] == table["a"].tolist()
-
-
-# The image
-
-
-def test_an_image_goes_on_record(project: ToyProject) -> None:
-    client, params = tracking.connect(), project.params
-    assert versions.lineage(client, params, 2)["image"] is None
-    assert versions.record_image(client, params, "challenger", IMAGE) == 2
-    told = versions.lineage(client, params, 2)
-    assert told["image"] == IMAGE
-    assert versions.field(told, "image") == IMAGE
-    assert versions.field(versions.lineage(client, params, 1), "image") == ""
-    assert (versions.field(told, "version"), versions.field(told, "passed")) == ("2", "true")
-    assert json.loads(versions.field(told, "aliases")) == ["challenger"]
-    sentence = refused(lambda: versions.field(told, "digest"))
-    assert re.match(r"a version has no field 'digest'; it has name, version, .*, image, ", sentence)
-
-
-@pytest.mark.parametrize(
-    "reference",
-    [
-        "",
-        "ghcr.io/amelia/flights",
-        "ghcr.io/amelia/flights:3",
-        IMAGE[:-1],
-        f"{IMAGE}0",
-        IMAGE.replace("sha256:0", "sha256:X"),
-        IMAGE.replace("amelia", "Amelia"),
-        IMAGE.replace("ghcr.io/", ""),
-        f"{IMAGE}\n",
-        f"{IMAGE}; rm -rf /",
-        IMAGE.replace("ghcr.io", "ghcr.io:port"),
-    ],
-)
-def test_what_could_mean_another_image_tomorrow_is_refused(
-    project: ToyProject, reference: str
-) -> None:
-    sentence = refused(
-        lambda: versions.record_image(tracking.connect(), project.params, 2, reference)
-    )
-    assert "expected HOST[:PORT]/PATH@sha256:DIGEST with 64 hex digits" in sentence
-    assert versions.lineage(tracking.connect(), project.params, 2)["image"] is None
-
-
-@pytest.mark.parametrize("host", ["ghcr.io", "localhost", "localhost:5000", "127.0.0.1:5000"])
-def test_images_of_any_registry_are_known(host: str) -> None:
-    assert versions.IMAGE.fullmatch(IMAGE.replace("ghcr.io", host))
-
-
-def test_a_killed_registration_with_a_sample_is_never_reachable(
-    project: ToyProject, killed_at: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project.hold_out()
-    project.train(3)
-    killed_at(
-        lambda: versions.register(project.params, tracking.connect()),
-        lambda die: monkeypatch.setattr("mlops.artifact.sample.write", die),
-    )
-    assert project.aliases() == {"champion": 1, "challenger": 2}
-    version = versions.register(project.params, tracking.connect())
-    found = versions.fetch(tracking.connect(), NAME, version)
-    assert found is not None
-    assert (found[1] / "sample.json").is_file()
-
-
-def test_a_holdout_of_other_columns_registers_nothing(project: ToyProject) -> None:
-    project.hold_out().drop(columns="b").to_parquet(files.HOLDOUT, index=False)
-    project.train(3)
-    sentence = refused(lambda: versions.register(project.params, tracking.connect()))
-    assert "needs column b" in sentence
-    assert project.aliases() == {"champion": 1, "challenger": 2}

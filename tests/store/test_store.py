@@ -1,31 +1,17 @@
-"""The built-in store: made once, saved, restored, and what a damaged one says."""
+"""The built-in store: saved, restored, and never lost."""
 
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from toy_project import NAME, ToyProject
+from toy_project import NAME, ToyProject, refused, truncate
 
 from mlops.project import files
-from mlops.project.errors import MlopsError
 from mlops.registry import audit, database, model_version, promotion, tracking, versions
 from mlops.store import folder
-
-CONNECT = "from mlops.registry import tracking; tracking.connect()"
-
-
-def refused(function: Callable[[], Any]) -> str:
-    """Return the one line that the user reads."""
-    with pytest.raises(MlopsError) as caught:
-        function()
-    sentence = str(caught.value)
-    assert "\n" not in sentence
-    return sentence
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -44,84 +30,6 @@ def champion() -> int:
     assert found is not None
     model_version.load(client, found[0])
     return int(found[0].version)
-
-
-def truncate() -> bytes:
-    """Cut the database in half and return what is left."""
-    path = files.STORE / database.NAME
-    with path.open("r+b") as file:
-        file.truncate(path.stat().st_size // 2)
-    return path.read_bytes()
-
-
-# The first use
-
-
-def test_two_first_users_share_one_registry(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv(tracking.URI, raising=False)
-    both = [
-        subprocess.Popen([sys.executable, "-c", CONNECT], cwd=tmp_path, stderr=subprocess.PIPE)
-        for _ in range(2)
-    ]
-    said = [process.communicate()[1].decode() for process in both]
-    assert "".join(said).strip() == "Making the model registry in .store (once, a few seconds)"
-    assert database.damage(tmp_path / ".store" / database.NAME) is None
-    assert sorted(path.name for path in (tmp_path / ".store").iterdir()) == ["lock", "mlflow.db"]
-
-
-def test_an_experiment_is_made_once_and_brought_back(project: ToyProject) -> None:
-    client = tracking.connect()
-    made = tracking.experiment_id(client, "tides")
-    assert client.get_experiment(made).artifact_location == "store:/artifacts"
-    client.delete_experiment(made)
-    assert tracking.experiment_id(client, "tides") == made
-    assert client.get_experiment(made).lifecycle_stage == "active"
-
-
-# Damage
-
-
-def test_a_truncated_database_is_named_and_left_alone(project: ToyProject) -> None:
-    left = truncate()
-    sentence = refused(tracking.connect)
-    assert sentence.startswith(f"{Path.cwd()}/.store/mlflow.db is damaged (")
-    assert "restore it with `mlops store restore DIR`, or delete" in sentence
-    assert (files.STORE / database.NAME).read_bytes() == left
-
-
-def test_an_empty_database_is_not_filled_anew(project: ToyProject) -> None:
-    (files.STORE / database.NAME).write_bytes(b"")
-    assert "it holds no MLflow registry" in refused(tracking.connect)
-    assert (files.STORE / database.NAME).read_bytes() == b""
-
-
-def test_a_missing_database_beside_artifacts_is_not_made_anew(project: ToyProject) -> None:
-    (files.STORE / database.NAME).unlink()
-    assert "mlflow.db is not there but" in refused(tracking.connect)
-    assert not (files.STORE / database.NAME).exists()
-
-
-def test_a_schema_of_another_mlflow_is_one_line(project: ToyProject) -> None:
-    with sqlite3.connect(files.STORE / database.NAME) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '0'")
-    connection.close()
-    sentence = refused(tracking.connect)
-    assert sentence.startswith(f"MLflow fails at {Path.cwd()}/.store/mlflow.db: Detected out-of-d")
-
-
-def test_a_locked_database_is_not_called_damaged(
-    project: ToyProject, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(database, "LOCK_SECONDS", 0.1)
-    other = sqlite3.connect(files.STORE / database.NAME)
-    other.execute("BEGIN EXCLUSIVE")
-    assert "is locked by another process; try again later" in refused(tracking.connect)
-    other.close()
-
-
-# Save and restore
 
 
 def test_a_saved_store_is_restored_whole(project: ToyProject, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A small project with a real model in a real registry, copied for each test that changes it."""
+"""Fixtures: a small project with a real model in a real registry, a copy for each test."""
 
 import os
 import shutil
@@ -8,27 +8,34 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from projects import Project, Workshop
 from toy_project import ToyProject
 
 from mlops.registry import promotion, tracking
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def template(workshop: Workshop) -> Path:
     """A project with champion 1 and challenger 2, which was judged better than 1.
 
     ``empty.db`` beside ``.store`` is a registry without models, to spare a test the migrations.
     """
-    folder = tmp_path_factory.mktemp("template")
-    project = ToyProject()
-    with pytest.MonkeyPatch.context() as patch:
-        _enter(folder, patch)
-        client = tracking.connect()
-        shutil.copyfile(".store/mlflow.db", "empty.db")
-        project.register(1, "first", champion=None)
-        promotion.promote(client, project.params)
-        project.register(2)
-    return folder
+
+    def start(folder: Path) -> Project:
+        folder.mkdir()
+        return Project(folder)
+
+    def register(made: Project) -> None:
+        project = ToyProject()
+        with pytest.MonkeyPatch.context() as patch:
+            _enter(made.folder, patch)
+            client = tracking.connect()
+            shutil.copyfile(".store/mlflow.db", "empty.db")
+            project.register(1, "first", champion=None)
+            promotion.promote(client, project.params)
+            project.register(2)
+
+    return workshop.make("toy", Project, start, register).folder
 
 
 @pytest.fixture

@@ -1,0 +1,232 @@
+"""A model becomes a version: its files, history and image, from one training and whole."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from toy_project import NAME, ToyProject, refused
+
+from mlops.project import files
+from mlops.registry import model_version, promotion, tracking, versions
+
+IMAGE = f"ghcr.io/amelia/flight-delays@sha256:{'0123456789abcdef' * 4}"
+
+REGISTER = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from toy_project import ToyProject
+from mlops.registry import tracking, versions
+print("version", versions.register(ToyProject.params, tracking.connect()))
+"""
+
+
+def test_a_version_carries_its_files_and_its_history(project: ToyProject) -> None:
+    found = versions.fetch(tracking.connect(), NAME, "challenger")
+    assert found is not None
+    record, folder = found
+    assert {path.name for path in folder.iterdir()} >= {
+        *("MLmodel", "model.skops", "model.onnx", "model.json", "features.py"),
+        *("metrics.json", "training.json", "comparison.json"),
+    }
+    for name in ("model.skops", "model.onnx", "features.py", "model.json"):
+        assert (folder / name).read_bytes() == (files.MODEL / name).read_bytes()
+    assert record.tags == {
+        "git_commit": f"{2:040x}",
+        "git_dirty": "false",
+        "data_md5": "da7a2",
+        "model_md5": files.md5(files.MODEL / "model.onnx"),
+        "window": "2013-01 to 2013-03",
+        "rows": "200",
+        "finding": "better",
+        "passed": "true",
+        "compared_with": "1",
+        "registered_by": "amelia",
+        "metric.roc_auc": "0.7",
+    }
+
+
+def test_a_version_belongs_to_the_run_that_trained_it(project: ToyProject) -> None:
+    client = tracking.connect()
+    run = client.create_run(tracking.experiment_id(client, NAME)).info.run_id
+    project.train(3)
+    training = files.read_json(files.TRAINING, "")
+    files.write_json(files.TRAINING, training | {"run_id": run})
+    version = versions.register(project.params, client)
+    assert client.get_model_version(NAME, str(version)).run_id == run
+
+
+def test_a_model_trained_in_another_job_brings_its_run_along(project: ToyProject) -> None:
+    files.write_text(files.PLOTS / "curve.csv", "x,y\n0,1\n")
+    version = project.register(1)
+    client = tracking.connect()
+    run = client.get_run(client.get_model_version(NAME, str(version)).run_id)
+    assert run.data.tags["trained_in_run"] == "f" * 32
+    assert run.data.tags["mlflow.source.git.commit"] == f"{1:040x}"
+    assert run.info.run_name == "2013-01 to 2013-03 00000000"
+    assert run.data.metrics == {"roc_auc": 0.7, "seconds": 1.5, "peak_memory_mb": 200.0}
+    assert [file.path for file in client.list_artifacts(run.info.run_id, "plots")] == [
+        "plots/curve.csv"
+    ]
+
+
+def test_a_model_that_was_not_compared_does_not_pass(project: ToyProject) -> None:
+    client = tracking.connect()
+    project.train(3)
+    never = versions.register(project.params, client)
+    project.judge("better", True, 1)
+    stale = files.COMPARISON.read_text()
+    project.train(4)
+    files.COMPARISON.write_text(stale)
+    other = versions.register(project.params, client)
+    for version in (never, other):
+        tags = client.get_model_version(NAME, str(version)).tags
+        assert (tags["finding"], tags["passed"]) == ("not compared", "false")
+        sentence = refused(lambda v=version: promotion.promote(client, project.params, v))
+        assert "did not pass the gate (finding: not compared)" in sentence
+    assert project.aliases()["champion"] == 1
+
+
+def test_files_of_two_trainings_are_refused(project: ToyProject) -> None:
+    client = tracking.connect()
+    (files.MODEL / "model.onnx").write_bytes(b"half")
+    sentence = refused(lambda: versions.register(project.params, client))
+    assert sentence == "models is not what one training wrote; run `dvc repro` again"
+    project.train(3)
+    training = files.read_json(files.TRAINING, "")
+    files.write_json(files.TRAINING, training | {"model_md5": "0"})
+    assert "is about another model" in refused(lambda: versions.register(project.params, client))
+    assert project.aliases() == {"champion": 1, "challenger": 2}
+
+
+def test_a_model_with_foreign_types_is_refused(
+    project: ToyProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("skops.io.get_untrusted_types", lambda **_: ["sklearn.a", "os.system"])
+    sentence = refused(lambda: versions.register(project.params, tracking.connect()))
+    assert "models/model.skops needs os.system; only scikit-learn's own types" in sentence
+
+
+def test_two_registrations_at_once_give_two_versions(project: ToyProject) -> None:
+    command = [sys.executable, "-c", REGISTER, str(Path(__file__).parents[1])]
+    both = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate() for process in both]
+    assert {out.strip() for out, _ in said} == {"version 3", "version 4"}, said
+    sources = set()
+    for version in (3, 4):
+        found = versions.fetch(tracking.connect(), NAME, version)
+        assert found is not None
+        model_version.load(tracking.connect(), found[0])
+        sources.add(found[0].source)
+    assert len(sources) == 2
+    assert project.aliases()["challenger"] in (3, 4)
+
+
+@pytest.mark.parametrize("step", ["log_artifacts", "create_model_version"])
+def test_a_killed_registration_is_never_reachable(
+    project: ToyProject, killed_at: Callable[..., None], monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    project.train(3)
+    killed_at(
+        lambda: versions.register(project.params, tracking.connect()),
+        lambda die: monkeypatch.setattr(f"mlflow.MlflowClient.{step}", die),
+    )
+    assert project.aliases() == {"champion": 1, "challenger": 2}
+    assert versions.register(project.params, tracking.connect()) == 3
+    assert project.aliases()["challenger"] == 3
+
+
+def test_a_killed_registration_with_a_sample_is_never_reachable(
+    project: ToyProject, killed_at: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.hold_out()
+    project.train(3)
+    killed_at(
+        lambda: versions.register(project.params, tracking.connect()),
+        lambda die: monkeypatch.setattr("mlops.artifact.sample.write", die),
+    )
+    assert project.aliases() == {"champion": 1, "challenger": 2}
+    version = versions.register(project.params, tracking.connect())
+    found = versions.fetch(tracking.connect(), NAME, version)
+    assert found is not None
+    assert (found[1] / "sample.json").is_file()
+
+
+def test_a_holdout_of_other_columns_registers_nothing(project: ToyProject) -> None:
+    project.hold_out().drop(columns="b").to_parquet(files.HOLDOUT, index=False)
+    project.train(3)
+    sentence = refused(lambda: versions.register(project.params, tracking.connect()))
+    assert "needs column b" in sentence
+    assert project.aliases() == {"champion": 1, "challenger": 2}
+
+
+def test_lineage_tells_where_a_version_came_from(project: ToyProject) -> None:
+    client = tracking.connect()
+    promotion.promote(client, project.params)
+    told = versions.lineage(client, project.params, 2)
+    assert told["aliases"] == ["champion"]
+    assert (told["commit"], told["dirty"]) == (f"{2:040x}", False)
+    assert (told["data_md5"], told["window"], told["rows"]) == ("da7a2", "2013-01 to 2013-03", 200)
+    assert (told["features"], told["params"]) == (["a", "b"], {"C": 1.0})
+    assert told["metrics"] == {"roc_auc": 0.7}
+    assert (told["finding"], told["passed"], told["compared_with"]) == ("better", True, "1")
+    assert told["model_md5"] == files.md5(files.MODEL / "model.onnx")
+    assert (told["seconds"], told["trained"]) == (1.5, "2013-04-01T00:00:00+00:00")
+    assert [line["to"] for line in told["audit"]] == [2]
+    assert versions.lineage(client, project.params, "champion") == told
+    assert "has no version 9" in refused(lambda: versions.lineage(client, project.params, 9))
+    assert "the alias nobody" in refused(lambda: versions.lineage(client, project.params, "nobody"))
+
+
+# The image
+
+
+def test_an_image_goes_on_record(project: ToyProject) -> None:
+    client, params = tracking.connect(), project.params
+    assert versions.lineage(client, params, 2)["image"] is None
+    assert versions.record_image(client, params, "challenger", IMAGE) == 2
+    told = versions.lineage(client, params, 2)
+    assert told["image"] == IMAGE
+    assert versions.field(told, "image") == IMAGE
+    assert versions.field(versions.lineage(client, params, 1), "image") == ""
+    assert (versions.field(told, "version"), versions.field(told, "passed")) == ("2", "true")
+    assert json.loads(versions.field(told, "aliases")) == ["challenger"]
+    sentence = refused(lambda: versions.field(told, "digest"))
+    assert re.match(r"a version has no field 'digest'; it has name, version, .*, image, ", sentence)
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "",
+        "ghcr.io/amelia/flights",
+        "ghcr.io/amelia/flights:3",
+        IMAGE[:-1],
+        f"{IMAGE}0",
+        IMAGE.replace("sha256:0", "sha256:X"),
+        IMAGE.replace("amelia", "Amelia"),
+        IMAGE.replace("ghcr.io/", ""),
+        f"{IMAGE}\n",
+        f"{IMAGE}; rm -rf /",
+        IMAGE.replace("ghcr.io", "ghcr.io:port"),
+    ],
+)
+def test_what_could_mean_another_image_tomorrow_is_refused(
+    project: ToyProject, reference: str
+) -> None:
+    sentence = refused(
+        lambda: versions.record_image(tracking.connect(), project.params, 2, reference)
+    )
+    assert "expected HOST[:PORT]/PATH@sha256:DIGEST with 64 hex digits" in sentence
+    assert versions.lineage(tracking.connect(), project.params, 2)["image"] is None
+
+
+@pytest.mark.parametrize("host", ["ghcr.io", "localhost", "localhost:5000", "127.0.0.1:5000"])
+def test_images_of_any_registry_are_known(host: str) -> None:
+    assert versions.IMAGE.fullmatch(IMAGE.replace("ghcr.io", host))
