@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops.artifact import model_folder, sample
-from mlops.artifact.model_folder import Facts
 from mlops.project import files
 from mlops.project.params import Params
 from mlops.registry import model_version, tracking, versions
@@ -56,7 +55,7 @@ def collect(client: "MlflowClient", params: Params, version: int | str) -> dict[
     told = versions.lineage(client, params, record.version)
     facts = model_folder.load_facts(folder)
     approvals = [line for line in told["audit"] if line["to"] == told["version"]]
-    comparison = _comparison(folder, facts)
+    comparison = model_version.judgement(folder, facts)
     commit = told["commit"] or ""
     image = told["image"] or ""
     return {
@@ -75,15 +74,6 @@ def collect(client: "MlflowClient", params: Params, version: int | str) -> dict[
         "scores": _scores(folder, comparison or {}),
         "sampled": (folder / sample.NAME).is_file(),
     }
-
-
-def _comparison(folder: Path, facts: Facts) -> dict[str, Any] | None:
-    """Return the judgement of this very model, if there is one."""
-    path = folder / files.COMPARISON.name
-    if not path.is_file():
-        return None
-    found: dict[str, Any] = files.read_json(path, "mlops compare")
-    return found if found["candidate"]["model_md5"] == facts.model_md5 else None
 
 
 def _scores(folder: Path, comparison: dict[str, Any]) -> list[dict[str, Any]]:

@@ -54,7 +54,8 @@ def register(params: Params, client: "MlflowClient") -> int:
         raise MlopsError(
             f"{files.TRAINING} is about another model than {files.MODEL}; run `{TRAIN}` again"
         )
-    tags = _tags(facts, training, metrics, _comparison(facts))
+    comparison = model_version.judgement(files.REPORTS, facts) or NOT_COMPARED
+    tags = _tags(facts, training, metrics, comparison)
     with tracking.answers(client.tracking_uri):
         run = training_run.resume(client, params, training)
         # A folder of its own: the next registration from this run must not change this one.
@@ -163,15 +164,6 @@ def _trained() -> ModelArtifact:
 def _metrics() -> dict[str, float]:
     metrics = files.read_json(files.METRICS, TRAIN)
     return {name: value for name, value in metrics.items() if isinstance(value, float)}
-
-
-def _comparison(facts: Facts) -> dict[str, Any]:
-    """Return the judgement of this very model, if there is one."""
-    if not files.COMPARISON.is_file():
-        return NOT_COMPARED
-    comparison: dict[str, Any] = files.read_json(files.COMPARISON, "mlops compare")
-    judged = comparison["candidate"]["model_md5"]
-    return comparison if judged == facts.model_md5 else NOT_COMPARED
 
 
 def _tags(
