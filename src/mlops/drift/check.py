@@ -25,13 +25,12 @@ from mlops.drift.decision import Question
 from mlops.drift.newest import Newest, NoNewDataError
 from mlops.drift.rows import Rows
 from mlops.judgement.bootstrap import independent_difference
-from mlops.judgement.compare import Champion
+from mlops.judgement.compare import Champion, load_champion
 from mlops.judgement.metric import resolve
 from mlops.project import actions, files
 from mlops.project.errors import MlopsError
 from mlops.project.params import Params, Window
 from mlops.project.progress import counting, working
-from mlops.registry import model_version, tracking, versions
 
 Read = Callable[[Window], AbstractContextManager[Newest]]
 
@@ -144,16 +143,6 @@ def check(params: Params, as_of: date | None, page: Path) -> dict[str, Any]:
             return drift | _judged(params, known, new, read, as_of, recorded, page)
     except NoNewDataError as reason:
         return drift | {"sentence": f"No new data: {reason}"}
-
-
-def load_champion(params: Params) -> Champion | None:
-    """Load the champion, or None when there is none yet."""
-    client = tracking.connect(reading=True)
-    with tracking.answers(client.tracking_uri):
-        fetched = versions.fetch(client, params.name, model_version.CHAMPION)
-        if fetched is None:
-            return None
-        return Champion(int(fetched[0].version), model_version.load(client, fetched[0]))
 
 
 def _judged(
