@@ -49,7 +49,7 @@ def register(params: Params, client: "MlflowClient") -> int:
     model = _trained()
     facts = model.facts
     training = files.read_json(files.TRAINING, TRAIN)
-    metrics = _metrics()
+    metrics = files.read_json(files.METRICS, TRAIN)
     if training["model_md5"] != facts.model_md5:
         raise MlopsError(
             f"{files.TRAINING} is about another model than {files.MODEL}; run `{TRAIN}` again"
@@ -161,15 +161,11 @@ def _trained() -> ModelArtifact:
     return model
 
 
-def _metrics() -> dict[str, float]:
-    metrics = files.read_json(files.METRICS, TRAIN)
-    return {name: value for name, value in metrics.items() if isinstance(value, float)}
-
-
 def _tags(
-    facts: Facts, training: dict[str, Any], metrics: dict[str, float], comparison: dict[str, Any]
+    facts: Facts, training: dict[str, Any], metrics: dict[str, Any], comparison: dict[str, Any]
 ) -> dict[str, str]:
     champion = comparison["champion"]
+    scores = {name: value for name, value in metrics.items() if isinstance(value, float)}
     return {
         "git_commit": training["commit"] or NONE,
         "git_dirty": str(training["dirty"]).lower(),
@@ -181,7 +177,7 @@ def _tags(
         "passed": str(comparison["passed"]).lower(),
         "compared_with": str(champion["version"]) if champion else NONE,
         "registered_by": audit.who(),
-        **{f"metric.{name}": str(value) for name, value in metrics.items()},
+        **{f"metric.{name}": str(value) for name, value in scores.items()},
     }
 
 
