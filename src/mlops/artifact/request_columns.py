@@ -106,9 +106,7 @@ def _narrower(bound: str, known: Any, new: Any) -> Any:
 
 
 def _to_json(value: Any) -> Any:
-    if isinstance(value, list):
-        return value
-    if isinstance(value, str | bool | int | float):
+    if isinstance(value, list | str | bool | int | float):
         return value
     if isinstance(value, np.number | np.bool):
         return value.item()

@@ -64,7 +64,8 @@ def to_json(column: Array) -> list[Any]:
     """Return a column's values as JSON has them."""
     if column.dtype.kind == "M":
         instants = np.datetime_as_string(column.astype("datetime64[us]")).tolist()
-        return [None if text == "NaT" else _shorter(text) for text in instants]
+        shorter = (text.removesuffix(".000000") for text in instants)
+        return [None if text == "NaT" else f"{text}Z" for text in shorter]
     import pandas as pd
 
     missing = pd.isna(column)
@@ -72,10 +73,6 @@ def to_json(column: Array) -> list[Any]:
         None if gone else value
         for value, gone in zip(column.tolist(), missing.tolist(), strict=True)
     ]
-
-
-def _shorter(instant: str) -> str:
-    return f"{instant.removesuffix('.000000')}Z"
 
 
 def _infinite(column: Array) -> Array:
