@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -152,14 +151,12 @@ def differences(
     found: dict[str, Difference] = {}
     for metric in metrics:
         before = resampling.resamples * len(found)
-        found[metric.name] = difference(
-            metric, pair, resampling, progress=partial(_add, progress, before)
-        )
+
+        def add(done: int, before: int = before) -> None:
+            progress(before + done)
+
+        found[metric.name] = difference(metric, pair, resampling, progress=add)
     return found
-
-
-def _add(progress: Callable[[int], None], before: int, done: int) -> None:
-    progress(before + done)
 
 
 def slices(
