@@ -44,7 +44,6 @@ def decide(
         Version of the champion.
     recorded : sequence of mapping
         Entries of :mod:`mlops.drift.history`, in the order in which they were recorded.
-    retrain : Retrain
 
     References
     ----------

@@ -126,15 +126,8 @@ def _repository() -> str | None:
 def diff(drift: dict[str, Any]) -> str:
     """Return the smallest changes with which no question would have been violated.
 
-    Parameters
-    ----------
-    drift : dict
-        What ``reports/drift.json`` holds.
-
-    Returns
-    -------
-    str
-        A diff of the section ``drift`` in ``params.yaml``; empty when nothing was violated.
+    They are a diff of the section ``drift`` in ``params.yaml``; empty when nothing was violated.
+    ``drift`` is what ``reports/drift.json`` holds.
     """
     lines = []
     for key, then in changes(drift["questions"], drift["settings"]).items():

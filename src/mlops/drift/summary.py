@@ -25,13 +25,7 @@ Column = dict[str, Any]
 
 
 def render(drift: dict[str, Any]) -> str:
-    """Return the summary of a run as Markdown.
-
-    Parameters
-    ----------
-    drift : dict
-        What ``reports/drift.json`` holds.
-    """
+    """Return the summary of a run as Markdown, from what ``reports/drift.json`` holds."""
     return comment.render("drift/drift.md.j2", in_words(drift))
 
 

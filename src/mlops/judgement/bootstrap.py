@@ -51,13 +51,11 @@ def paired_difference(
 
     Parameters
     ----------
-    metric : Metric
     y : array of shape (n,)
         Raw target values.
     candidate, champion : array of shape (n,) or (n, k)
         Predictions, as the metric takes them.
     classes : sequence of length k, or None for regression
-    resamples : int
     confidence : float
         Such as 0.95; the interval leaves out half of the rest on either side.
     seed : int

@@ -39,7 +39,6 @@ def run(params: Params, mode: Mode | None) -> None:
 
     Parameters
     ----------
-    params : Params
     mode : {"change", "retrain"}, optional
         Which policy applies; by default it follows from what changed.
 

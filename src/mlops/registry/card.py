@@ -29,10 +29,7 @@ REPOSITORY = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+")
 def run(client: "MlflowClient", params: Params, version: int | str) -> None:
     """Write ``reports/model_card.md``, and print it.
 
-    Parameters
-    ----------
-    version : int or str
-        A number, or an alias such as ``champion``.
+    ``version`` is a number, or an alias such as ``champion``.
     """
     text = render(collect(client, params, version) | {"beside": "../"})
     files.write_text(files.MODEL_CARD, text)

@@ -31,17 +31,14 @@ def promote(
 ) -> str:
     """Make a version champion; the old champion becomes ``previous``.
 
+    Returns what was done, in a sentence.
+
     Parameters
     ----------
     version : int, optional
         Without it, the version that is ``challenger``.
     override : str, optional
         Why a version that the gate refused is promoted nevertheless; kept in the audit record.
-
-    Returns
-    -------
-    str
-        What was done, in a sentence.
 
     Raises
     ------

@@ -31,15 +31,10 @@ IMAGE = re.compile(rf"{_HOST}(?:/{_PART})+@sha256:[0-9a-f]{{64}}")
 
 
 def register(params: Params, client: "MlflowClient") -> int:
-    """Make the trained model a new version, with alias ``challenger``.
+    """Make the trained model a new version, with alias ``challenger``; returns its number.
 
     The version appears with its files uploaded and its tags set, or not at all. Where the holdout
     is missing, as on a laptop without data, it has no sample of scored rows.
-
-    Returns
-    -------
-    int
-        The version's number.
 
     Raises
     ------
@@ -76,10 +71,7 @@ def register(params: Params, client: "MlflowClient") -> int:
 def lineage(client: "MlflowClient", params: Params, version: int | str) -> dict[str, Any]:
     """Return where a version came from and what became of it, ready for JSON.
 
-    Parameters
-    ----------
-    version : int or str
-        A number, or an alias such as ``champion``.
+    ``version`` is a number, or an alias such as ``champion``.
     """
     with tracking.answers(client.tracking_uri):
         record = model_version.resolve(client, params.name, version)
@@ -136,10 +128,7 @@ def field(told: dict[str, Any], name: str) -> str:
 def record_image(client: "MlflowClient", params: Params, version: int | str, image: str) -> int:
     """Note on a version which container image serves it, and return the version's number.
 
-    Parameters
-    ----------
-    image : str
-        ``host/path@sha256:...``: a tag would mean another image tomorrow.
+    ``image`` is ``host/path@sha256:...``: a tag would mean another image tomorrow.
     """
     if not IMAGE.fullmatch(image):
         raise MlopsError(

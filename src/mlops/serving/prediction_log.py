@@ -106,10 +106,7 @@ class PredictionLog:
     def append(self, lines: bytes, count: int) -> bool:
         """Take ``count`` records, one JSON object a line; call it on the event loop.
 
-        Returns
-        -------
-        bool
-            False when they were dropped: the log is failing, or behind by ``BUFFER_BYTES``.
+        Returns False when they were dropped: the log is failing, or behind by ``BUFFER_BYTES``.
         """
         writer = self._writer
         waiting = self._accepted_bytes - writer.written_bytes + len(lines)
@@ -125,10 +122,7 @@ class PredictionLog:
     async def sync(self) -> bool:
         """Wait until all that :meth:`append` took so far is on the disk; one fsync serves many.
 
-        Returns
-        -------
-        bool
-            Whether it is. Without ``fsync`` True, at once.
+        Returns whether it is. Without ``fsync`` True, at once.
         """
         if not self._fsync:
             return True

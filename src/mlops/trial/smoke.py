@@ -30,19 +30,14 @@ ROUNDS = 3  # a stall of the machine spoils one round, a slow service all of the
 def run(params: Params, url: str, directory: Path, wait: float = WAIT) -> dict[str, Any]:
     """Try the service at ``url``, print what holds, and write ``reports/smoke.json``.
 
+    Returns what was written: ``passed``, ``said``, ``reason``, ``measured``.
+
     Parameters
     ----------
-    params : Params
-    url : str
     directory : Path
         An export of the version that the service should serve.
     wait : float
         Seconds until it must be ready.
-
-    Returns
-    -------
-    dict
-        What was written: ``passed``, ``said``, ``reason``, ``measured``.
 
     Raises
     ------
