@@ -40,7 +40,9 @@ def run(anyway: bool = False) -> None:
     except MlopsError:
         if not anyway:
             raise
-        template, content = "report/unfinished.md.j2", {"error": None, **_failure()}
+        template, content = "report/unfinished.md.j2", {"error": None}
+        if files.FAILURE.is_file():
+            content |= files.read_json(files.FAILURE, "mlops")
     text = render(template, content)
     files.write_text(files.REPORT, text)
     print(f"{files.REPORT}: {len(text):,} characters")
@@ -58,11 +60,6 @@ def _content() -> tuple[str, dict[str, Any]]:
             f"{files.COMPARISON} is about an older model or data; run `mlops compare` first"
         )
     return "report/report.md.j2", comparison
-
-
-def _failure() -> dict[str, Any]:
-    """Return the note that a failed command left, if any."""
-    return dict(files.read_json(files.FAILURE, "mlops")) if files.FAILURE.is_file() else {}
 
 
 def run_url() -> str | None:
