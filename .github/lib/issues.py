@@ -28,7 +28,7 @@ def write(matter: str, title: str, text: str, labels: list[str]) -> tuple[dict[s
         return dict(api("PATCH", _path(known), title=title, body=body)), True
     if known and known["title"] == title:
         return known, False
-    return dict(api("POST", f"{_path()}", title=title, body=body, labels=labels)), True
+    return dict(api("POST", _path(), title=title, body=body, labels=labels)), True
 
 
 def close(matter: str, label: str, why: str, reason: str = "completed") -> dict[str, Any] | None:
@@ -44,10 +44,8 @@ def close(matter: str, label: str, why: str, reason: str = "completed") -> dict[
 
 def find(matter: str, label: str) -> dict[str, Any] | None:
     """Return the newest issue about the matter, open or closed by people."""
-    for issue in listed(label, "all"):
-        if issue["body"].startswith(MARK.format(matter)):
-            return issue
-    return None
+    mark = MARK.format(matter)
+    return next((it for it in listed(label, "all") if it["body"].startswith(mark)), None)
 
 
 def listed(label: str, state: str) -> list[dict[str, Any]]:
