@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import cml
-from github import GitHubError, annotate, api, append, one_line
+from github import GitHubError, InputError, annotate, api, append, one_line
 
 LIMIT = 60_000  # characters of a report; GitHub takes 65,536 in a comment, and answers 422 to more
 # By this mark CML finds the comment that it is to update.
@@ -26,10 +26,6 @@ COMMENTS_SEEN = 30  # the oldest: CML asks for one page of comments and never fo
 # On the last line and alone there; who quotes it has a sign before it or an answer after it.
 OUR_MARK = re.compile(rf"^{WATERMARK}\s*\Z", re.MULTILINE)
 CODE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
-
-
-class InputError(Exception):
-    """The step was given something that cannot be commented."""
 
 
 class OutdatedError(Exception):

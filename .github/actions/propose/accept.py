@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 
-from proposal import InputError
+from github import InputError
 
 LARGEST = 5_000_000  # bytes of a file
 MOST = 100  # files

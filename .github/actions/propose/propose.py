@@ -12,8 +12,8 @@ import branch
 import review
 from accept import accept
 from branch import LeftAloneError, MayNotPushError
-from github import CommandError, GitHubError, annotate, append, git
-from proposal import InputError, Proposal
+from github import CommandError, GitHubError, InputError, annotate, append, git
+from proposal import Proposal
 
 # What was done, and the pull request, or the issue in its place, if there is one.
 Outcome = tuple[str, dict[str, Any] | None]
