@@ -47,9 +47,9 @@ def run(params: Params, url: str, directory: Path, wait: float = WAIT) -> dict[s
     files.SMOKE.unlink(missing_ok=True)
     expected = export.read(directory)
     report: dict[str, Any] = {"url": url, "version": expected.version, "passed": False}
-    report |= {"reason": None, "said": []}
     with Service(url) as service:
         trial = Trial(service, expected, params.serving.latency_ms, wait)
+        report |= {"reason": None, "said": [], "measured": trial.measured}
         try:
             for check in CHECKS:
                 said = check(trial)
@@ -60,8 +60,8 @@ def run(params: Params, url: str, directory: Path, wait: float = WAIT) -> dict[s
             report["reason"] = str(error)
             raise
         finally:
-            files.write_json(files.SMOKE, {**report, "measured": trial.measured})
-    return {**report, "measured": trial.measured}
+            files.write_json(files.SMOKE, report)
+    return report
 
 
 @dataclass
