@@ -23,7 +23,7 @@ from mlops.drift import decision, export, history, newest, questions, summary
 from mlops.drift.columns import Judged, Wanted, judge
 from mlops.drift.decision import Question
 from mlops.drift.newest import Newest, NoNewDataError
-from mlops.drift.rows import Rows
+from mlops.drift.rows import Rows, is_text
 from mlops.judgement.bootstrap import independent_difference
 from mlops.judgement.compare import Champion, load_champion
 from mlops.judgement.metric import resolve
@@ -332,11 +332,8 @@ def _rows(params: Params, champion: Champion, window: Window, what: str) -> Rows
 
 
 def _is_category(kind: "pa.DataType") -> bool:
-    if pa.types.is_dictionary(kind):
-        return _is_category(kind.value_type)
-    return bool(
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_boolean(kind)
-    )
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return is_text(kind) or bool(pa.types.is_boolean(kind))
 
 
 def _judge(
