@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops.artifact import model_folder, sample
-from mlops.project import files
+from mlops.project import actions, files
 from mlops.project.params import Params
 from mlops.registry import model_version, tracking, versions
 from mlops.registry.model_version import CHAMPION
@@ -109,8 +109,8 @@ def _description() -> str | None:
 
 def _address(commit: str) -> str | None:
     """Return where GitHub shows the datasheet as of a commit."""
-    server, repository = os.environ.get("GITHUB_SERVER_URL"), _repository()
-    return f"{server}/{repository}/blob/{commit}/{DATASHEET}" if server and repository else None
+    address = actions.repository() if _repository() else None
+    return f"{address}/blob/{commit}/{DATASHEET}" if address else None
 
 
 def _repository() -> str | None:

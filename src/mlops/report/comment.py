@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops.project import files, git, words
+from mlops.project import actions, files, git, words
 from mlops.project.errors import MlopsError
 
 if TYPE_CHECKING:
@@ -64,9 +64,8 @@ def _content() -> tuple[str, dict[str, Any]]:
 
 def run_url() -> str | None:
     """Return the address of the workflow run that this is part of."""
-    names = ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")
-    server, repository, run_id = (os.environ.get(name) for name in names)
-    return f"{server}/{repository}/actions/runs/{run_id}" if run_id else None
+    repository, run_id = actions.repository(), os.environ.get("GITHUB_RUN_ID")
+    return f"{repository}/actions/runs/{run_id}" if repository and run_id else None
 
 
 def render(template: str, content: dict[str, Any], limit: int = LIMIT) -> str:
