@@ -2,14 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mlops.judgement.metric import Classes, Metric
+from mlops.judgement.metric import Array, Classes, Metric
 
-Array = npt.NDArray[Any]
 Counts = npt.NDArray[np.int64]
 ScoreRows = Callable[[npt.NDArray[np.int64]], float]
 

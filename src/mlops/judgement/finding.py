@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from mlops.judgement.bootstrap import Difference, paired_difference
-from mlops.judgement.metric import Classes, Metric
+from mlops.judgement.metric import Array, Classes, Metric
 from mlops.project.errors import MlopsError
 from mlops.project.files import PARAMS
 
-Array = npt.NDArray[Any]
 Finding = Literal["first", "same", "better", "equivalent", "inconclusive", "worse"]
 Verdict = Literal["better", "worse", "unclear", "too few", "no champion"]
 
