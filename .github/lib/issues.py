@@ -16,11 +16,8 @@ MARK, OVER = "<!-- {} -->", "<!-- over: {} -->"
 def write(matter: str, title: str, text: str, labels: list[str]) -> tuple[dict[str, Any], bool]:
     """Open the issue, or bring it up to date.
 
-    Returns
-    -------
-    tuple of dict and bool
-        The issue, and whether it says the text now: one that people have closed is left alone
-        until its title changes.
+    Returns the issue, and whether it says the text now: one that people have closed is left alone
+    until its title changes.
     """
     body = f"{MARK.format(matter)}\n{text}"[:LONGEST]
     known = find(matter, labels[0])

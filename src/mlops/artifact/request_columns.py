@@ -26,10 +26,7 @@ OBJECTS: dict[type, Kind] = {str: "string", bool: "boolean", int: "integer", flo
 def describe(training: pd.DataFrame, schema: DataFrameSchema, target: str) -> list[Column]:
     """Return what a request may hold, for each column but the target and those JSON cannot hold.
 
-    Parameters
-    ----------
-    training : pandas.DataFrame
-        The raw rows that train; they decide types and examples.
+    ``training`` are the raw rows that train; they decide types and examples.
     """
     return [
         _column(name, values, kind, schema.columns.get(name, AnyColumn(nullable=True)))

@@ -59,13 +59,8 @@ class Known:
 def run(params: Params, as_of: date | None = None) -> dict[str, Any]:
     """Judge the newest window, print the decision and write ``reports/drift.*``.
 
-    Returns what ``reports/drift.json`` holds: the source of the summary, the pull request and the
-    alert.
-
-    Parameters
-    ----------
-    as_of : datetime.date, optional
-        Check as if this day were over and nothing had come after it.
+    With ``as_of``, it checks as if this day were over and nothing had come after it. Returns what
+    ``reports/drift.json`` holds: the source of the summary, the pull request and the alert.
 
     Raises
     ------

@@ -96,11 +96,8 @@ def concept(
 ) -> Question:
     """Is the champion worse than on its own holdout, by more than the margin and for sure?
 
-    Parameters
-    ----------
-    rows : dict
-        ``rows`` and ``holdout_rows`` that were scored, whether they were ``sampled``, and the last
-        day of the window that they are of (``labels_of``).
+    ``rows`` has the number of ``rows`` and ``holdout_rows`` that were scored, whether they were
+    ``sampled``, and the last day of the window that they are of (``labels_of``).
     """
     sign = 1 if metric.greater_is_better else -1
     gains = sorted(sign * bound for bound in (change.low, change.high))

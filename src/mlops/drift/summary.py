@@ -32,12 +32,9 @@ def render(drift: dict[str, Any]) -> str:
 def in_words(drift: dict[str, Any]) -> dict[str, Any]:
     """Return what the templates show.
 
-    Returns
-    -------
-    dict
-        ``drift`` as it is; ``questions``, ``columns`` (all that were judged) and ``windows`` as
-        rows of tables; ``top``, the columns to show first; ``until_retraining``, after how many
-        more windows that violate it retrains.
+    That is ``drift`` as it is; ``questions``, ``columns`` (all that were judged) and ``windows`` as
+    rows of tables; ``top``, the columns to show first; ``until_retraining``, after how many more
+    windows that violate it retrains.
     """
     asked = drift["questions"]
     judged = [it for question in asked.values() for it in question.get("columns", [])]

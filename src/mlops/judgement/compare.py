@@ -37,10 +37,7 @@ class Champion:
 def run(params: Params, mode: Mode | None) -> None:
     """Write ``reports/comparison.json`` and print it as a short table.
 
-    Parameters
-    ----------
-    mode : {"change", "retrain"}, optional
-        Which policy applies; by default it follows from what changed.
+    ``mode`` says which policy applies; by default it follows from what changed.
 
     Raises
     ------

@@ -28,11 +28,8 @@ MENTION = re.compile(r"[@#]")
 def run(anyway: bool = False) -> None:
     """Write ``reports/report.md`` from what validate, train and compare have written.
 
-    Parameters
-    ----------
-    anyway : bool
-        When there is nothing to judge, say so in a report instead of raising: an older comment on
-        the pull request must not stand there as if it were about this commit.
+    With ``anyway``, when there is nothing to judge, the report says so instead of an error: an
+    older comment on the pull request must not stand there as if it were about this commit.
     """
     files.REPORT.unlink(missing_ok=True)
     try:

@@ -47,13 +47,9 @@ class Party:
 def run(params: Params, champion_url: str, candidate_url: str, directory: Path) -> dict[str, Any]:
     """Compare two running services, print how, and write ``reports/canary.json``.
 
-    Returns what was written: ``finding``, ``findings``, ``passed``, ``reasons``, ``notes``,
-    ``checks``, ``measured`` and who was compared.
-
-    Parameters
-    ----------
-    directory : Path
-        An export of the version that the candidate serves; its sample is what both are asked.
+    ``directory`` is an export of the version that the candidate serves; its sample is what both
+    are asked. Returns what was written: ``finding``, ``findings``, ``passed``, ``reasons``,
+    ``notes``, ``checks``, ``measured`` and who was compared.
 
     Raises
     ------
