@@ -117,9 +117,8 @@ def _example(known: Array, kind: Kind) -> Any:
     if not len(known):
         return None
     if kind in ("string", "boolean"):
-        values, counts = np.unique(
-            known.astype(str if kind == "string" else bool), return_counts=True
-        )
+        plain = known.astype(str if kind == "string" else bool)
+        values, counts = np.unique(plain, return_counts=True)
         return values[np.argmax(counts)].item()
     middle = np.sort(known)[len(known) // 2]
     if kind == "datetime":
