@@ -17,6 +17,10 @@ LONGEST_SAID = 1000  # characters of what a command says
 LONGEST = 300  # characters of anything that others wrote
 
 
+class InputError(Exception):
+    """The step was given something that it cannot use; the text says what."""
+
+
 class CommandError(Exception):
     """``git`` or ``gh`` failed; the text is what it said, in one line."""
 
@@ -83,6 +87,14 @@ def one_line(text: str, longest: int = LONGEST) -> str:
     text = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text).strip()
     text = text.replace("::", ": :").replace("##[", "## [")
     return text if len(text) <= longest else f"{text[:longest]}…"
+
+
+def read(path: Path, what: str, longest: int) -> str:
+    """Return a text, or as much of it as is wanted."""
+    if path.is_symlink() or not path.is_file():  # a link to this job's environment, say
+        raise InputError(f"{str(path)!a}, {what}, has to be a file")
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.read(longest)
 
 
 def annotate(level: str, title: str, sentence: str) -> None:

@@ -16,11 +16,8 @@ MARK, OVER = "<!-- {} -->", "<!-- over: {} -->"
 def write(matter: str, title: str, text: str, labels: list[str]) -> tuple[dict[str, Any], bool]:
     """Open the issue, or bring it up to date.
 
-    Returns
-    -------
-    tuple of dict and bool
-        The issue, and whether it says the text now: one that people have closed is left alone
-        until its title changes.
+    Returns the issue, and whether it says the text now: one that people have closed is left alone
+    until its title changes.
     """
     body = f"{MARK.format(matter)}\n{text}"[:LONGEST]
     known = find(matter, labels[0])
@@ -28,7 +25,7 @@ def write(matter: str, title: str, text: str, labels: list[str]) -> tuple[dict[s
         return dict(api("PATCH", _path(known), title=title, body=body)), True
     if known and known["title"] == title:
         return known, False
-    return dict(api("POST", f"{_path()}", title=title, body=body, labels=labels)), True
+    return dict(api("POST", _path(), title=title, body=body, labels=labels)), True
 
 
 def close(matter: str, label: str, why: str, reason: str = "completed") -> dict[str, Any] | None:
@@ -44,10 +41,8 @@ def close(matter: str, label: str, why: str, reason: str = "completed") -> dict[
 
 def find(matter: str, label: str) -> dict[str, Any] | None:
     """Return the newest issue about the matter, open or closed by people."""
-    for issue in listed(label, "all"):
-        if issue["body"].startswith(MARK.format(matter)):
-            return issue
-    return None
+    mark = MARK.format(matter)
+    return next((it for it in listed(label, "all") if it["body"].startswith(mark)), None)
 
 
 def listed(label: str, state: str) -> list[dict[str, Any]]:

@@ -98,8 +98,7 @@ class Loop:
         shutil.copytree(ROOT / "src/model", self.folder / "src/model", ignore=ignored)
         with (self.folder / "src/model/__init__.py").open("a", encoding="utf-8") as package:
             package.write(LOAD_DATA.format(rows=str(self.rows)))
-        for name in (files.LOCK, ".gitignore"):
-            shutil.copyfile(ROOT / name, self.folder / name)
+        shutil.copyfile(ROOT / files.LOCK, self.folder / files.LOCK)
         changed = settings.model_dump()
         changed["tracking_uri"] = ""
         budgets = dict.fromkeys(("calibration", "latency_ms", "size_mb"), 1e9)
@@ -120,10 +119,6 @@ class Loop:
             "PORT": "0",  # a free one
             "DRAIN_SECONDS": "0",
         }
-        me = "-c user.name=Loop -c user.email=loop@localhost -c commit.gpgsign=false"
-        for git in ("init -q", "add --all", f"{me} commit -q --no-verify -m Loop"):
-            command = ["git", *git.split()]
-            subprocess.run(command, cwd=self.folder, env=self.environment, check=True)
 
     def load(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Have ``load_data`` return these rows, which are returned as Parquet holds them."""

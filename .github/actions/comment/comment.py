@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import cml
-from github import GitHubError, annotate, api, append, one_line
+from github import GitHubError, InputError, annotate, api, append, one_line
 
 LIMIT = 60_000  # characters of a report; GitHub takes 65,536 in a comment, and answers 422 to more
 # By this mark CML finds the comment that it is to update.
@@ -26,10 +26,6 @@ COMMENTS_SEEN = 30  # the oldest: CML asks for one page of comments and never fo
 # On the last line and alone there; who quotes it has a sign before it or an answer after it.
 OUR_MARK = re.compile(rf"^{WATERMARK}\s*\Z", re.MULTILINE)
 CODE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
-
-
-class InputError(Exception):
-    """The step was given something that cannot be commented."""
 
 
 class OutdatedError(Exception):
@@ -60,15 +56,12 @@ class PullRequest:
         path = f"repos/{self.repository}/issues/{self.number}/comments?per_page=100"
         return [comment for page in api("GET", path, "--paginate", "--slurp") for comment in page]
 
-    def add_comment(self, body: str) -> str:
-        """Write a new comment; returns its address."""
-        path = f"repos/{self.repository}/issues/{self.number}/comments"
-        return str(api("POST", path, body=body)["html_url"])
-
-    def change_comment(self, comment: dict[str, Any], body: str) -> str:
-        """Replace the text of a comment; returns its address."""
-        path = f"repos/{self.repository}/issues/comments/{comment['id']}"
-        return str(api("PATCH", path, body=body)["html_url"])
+    def write(self, comment: dict[str, Any] | None, body: str) -> str:
+        """Replace the text of a comment, or write a new one; returns its address."""
+        path = f"repos/{self.repository}/issues"
+        if comment:
+            return str(api("PATCH", f"{path}/comments/{comment['id']}", body=body)["html_url"])
+        return str(api("POST", f"{path}/{self.number}/comments", body=body)["html_url"])
 
 
 def main() -> int:
@@ -185,10 +178,7 @@ def write(pull_request: PullRequest, text: str) -> str | None:
     else:
         print(f"Without CML, which finds only the first {COMMENTS_SEEN} comments.")
     pull_request.must_be_newest()
-    marked = f"{text}\n\n{watermark(pull_request.sha)}"
-    if ours:
-        return pull_request.change_comment(ours, marked)
-    return pull_request.add_comment(marked)
+    return pull_request.write(ours, f"{text}\n\n{watermark(pull_request.sha)}")
 
 
 def write_with_cml(pull_request: PullRequest, text: str) -> str:

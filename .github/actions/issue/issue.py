@@ -7,11 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import issues
-from github import SITE, CommandError, GitHubError, annotate, append
-
-
-class InputError(Exception):
-    """The step was given something that cannot be an issue; the text says what."""
+from github import SITE, CommandError, GitHubError, InputError, annotate, append, read
 
 
 def main() -> None:
@@ -39,19 +35,12 @@ def keep(key: str, state: str) -> tuple[str, dict[str, Any] | None]:
         issue = issues.close(f"issue: {key}", labels[0], f"This is over, as {run} says.")
         return (f"closed {issue['html_url']}", issue) if issue else ("no issue to close", None)
     title = " ".join(os.environ["TITLE"].split())
-    text = f"{read(Path(os.environ['BODY']))}\n\n---\n\nAs of {run}."
+    body = read(Path(os.environ["BODY"]), "the text of the issue", issues.LONGEST - 1000)
+    text = f"{body}\n\n---\n\nAs of {run}.".replace("\0", "")
     issue, says = issues.write(f"issue: {key}", title, text, labels)
     if not says:
         return f"left alone: {issue['html_url']} said the same, and was closed", issue
     return f"{issue['html_url']} says what is the matter", issue
-
-
-def read(path: Path) -> str:
-    """Return the text, or as much of it as an issue takes."""
-    if path.is_symlink() or not path.is_file():  # a link to this job's environment, say
-        raise InputError(f"{str(path)!a}, the text of the issue, has to be a file")
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return file.read(issues.LONGEST - 1000).replace("\0", "")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 
-from proposal import InputError
+from github import InputError
 
 LARGEST = 5_000_000  # bytes of a file
 MOST = 100  # files
@@ -27,7 +27,7 @@ BEFORE_COMMENT = re.compile(r" +(?=#)")  # may shrink or grow, to keep comments 
 
 
 def accept(patterns: list[str], folder: Path, body: Path) -> list[str]:
-    """Copy the files into the checkout.
+    """Copy the files into the checkout; returns their paths.
 
     Parameters
     ----------
@@ -37,11 +37,6 @@ def accept(patterns: list[str], folder: Path, body: Path) -> list[str]:
         What the other job has handed over, with the same paths.
     body : Path
         The text of the pull request, which may be in the folder, too.
-
-    Returns
-    -------
-    list of str
-        The paths of the files.
 
     Raises
     ------

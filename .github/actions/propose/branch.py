@@ -26,25 +26,13 @@ class MayNotPushError(Exception):
     """GitHub lets this token not push changes of workflows."""
 
 
-def commit_of_patch(patch: str, title: str) -> str:
-    """Apply a patch and commit what it changes; returns the commit."""
-    git("apply", "--index", "--whitespace=nowarn", patch)
-    return _commit(title)
-
-
-def commit_of_files(paths: list[str], title: str) -> str:
-    """Commit the files; returns the commit."""
-    git("add", "--", *paths)
-    return _commit(title)
-
-
 def dates() -> dict[str, str]:
     """Return when git is to say that it commits: at the time of the commit before."""
     date = git("log", "-1", "--format=%cI")
     return {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
 
 
-def _commit(title: str) -> str:
+def commit_staged(title: str) -> str:
     """Make a commit of what is staged, which HEAD stays behind; without changes, it is HEAD."""
     tree = git("write-tree")
     if tree == git("rev-parse", "HEAD^{tree}"):

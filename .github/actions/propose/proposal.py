@@ -5,16 +5,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from github import SITE
+from github import SITE, InputError, read
 
 LONGEST = 60_000  # characters; GitHub refuses more than 65,536
 LONGEST_TITLE = 200
 # A merge carries title and text into the message of a commit, whose runs these words would skip.
 SKIPS = re.compile(r"\[(skip ci|ci skip|no ci|skip actions|actions skip)\]", re.IGNORECASE)
-
-
-class InputError(Exception):
-    """What was handed over cannot be proposed; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +35,13 @@ class Proposal:
         given = os.environ
         if not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", given["BRANCH"], re.ASCII):
             raise InputError(f"{given['BRANCH']!a} cannot be the name of the branch")
+        text = read(Path(given["BODY"]), "the text of the pull request", LONGEST)
         return cls(
             repository=given["GITHUB_REPOSITORY"],
             branch=given["BRANCH"],
             base=given["BASE"],
             title=_words(" ".join(given["TITLE"].split()))[:LONGEST_TITLE] or given["BRANCH"],
-            body=_words(_text(Path(given["BODY"])))[:LONGEST],
+            body=_words(text)[:LONGEST],
             files=given["FILES"].split(),
             draft=given["DRAFT"] == "true",
             labels=[label.strip() for label in given["LABELS"].split(",")],
@@ -71,13 +68,6 @@ class Proposal:
     def matter(self) -> str:
         """What its issue is about."""
         return f"proposal: {self.branch}"
-
-
-def _text(path: Path) -> str:
-    if path.is_symlink() or not path.is_file():  # a link to this job's environment, say
-        raise InputError(f"{str(path)!a}, the text of the pull request, has to be a file")
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return file.read(LONGEST)
 
 
 def _words(text: str) -> str:

@@ -5,7 +5,6 @@ Nothing of what is proposed is run here: it may be the work of others.
 
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,11 @@ import branch
 import review
 from accept import accept
 from branch import LeftAloneError, MayNotPushError
-from github import CommandError, GitHubError, annotate, append, git
-from proposal import InputError, Proposal
+from github import CommandError, GitHubError, InputError, annotate, append, git
+from proposal import Proposal
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """What was done, and the pull request, or the issue in its place, if there is one."""
-
-    sentence: str
-    page: dict[str, Any] | None
+# What was done, and the pull request, or the issue in its place, if there is one.
+Outcome = tuple[str, dict[str, Any] | None]
 
 
 def propose(it: Proposal, commit: str, paths: list[str]) -> Outcome:
@@ -55,7 +49,7 @@ def propose(it: Proposal, commit: str, paths: list[str]) -> Outcome:
         except review.MayNotOpenError:
             said, page = review.write_issue(it, review.MAY_NOT_OPEN)
             reason = f"pushed, but `{review.SETTING}` is off: {said}"
-            return Outcome(f"the branch {it.branch} is {reason}", page)
+            return f"the branch {it.branch} is {reason}", page
         review.label(it, known)
     elif it.files:
         review.bring_up_to_date(it, known)
@@ -64,10 +58,10 @@ def propose(it: Proposal, commit: str, paths: list[str]) -> Outcome:
         review.bring_up_to_date(it, known)
     review.close_issue(it, known["html_url"])
     if not before:
-        return Outcome(f"opened {known['html_url']}", known)
+        return f"opened {known['html_url']}", known
     if is_new:
-        return Outcome(f"updated {known['html_url']}", known)
-    return Outcome(f"nothing new: {known['html_url']} proposes it", known)
+        return f"updated {known['html_url']}", known
+    return f"nothing new: {known['html_url']} proposes it", known
 
 
 def must_be_ours(it: Proposal, commit: str, there: str | None) -> dict[str, Any] | None:
@@ -99,31 +93,33 @@ def run() -> Outcome:
     it = Proposal.from_environment()
     commit = git("rev-parse", "HEAD")
     if paths:
-        commit = branch.commit_of_files(paths, it.title)
+        git("add", "--", *paths)
+        commit = branch.commit_staged(it.title)
     elif os.environ["PATCH"]:
-        commit = branch.commit_of_patch(os.environ["PATCH"], it.title)
+        git("apply", "--index", "--whitespace=nowarn", os.environ["PATCH"])
+        commit = branch.commit_staged(it.title)
     try:
-        done = propose(it, commit, paths)
+        sentence, page = propose(it, commit, paths)
     except LeftAloneError as reason:
-        return Outcome(str(reason), reason.page)
+        return str(reason), reason.page
     if it.dispatch:
         review.start_checks(it, commit)
-    if it.supersedes and done.page:
-        review.close_older(it, done.page["html_url"])
-    return done
+    if it.supersedes and page:
+        review.close_older(it, page["html_url"])
+    return sentence, page
 
 
 def main() -> None:
     try:
-        done = run()
+        sentence, page = run()
     except (InputError, CommandError) as error:
         words = f"GitHub: {error}" if isinstance(error, GitHubError) else str(error)
         annotate("error", "Propose", words)
         sys.exit(1)
-    annotate("notice", "Propose", done.sentence)
-    append("GITHUB_STEP_SUMMARY", f"{done.sentence[0].upper()}{done.sentence[1:]}.")
-    if done.page:
-        append("GITHUB_OUTPUT", f"url={done.page['html_url']}\nnumber={done.page['number']}")
+    annotate("notice", "Propose", sentence)
+    append("GITHUB_STEP_SUMMARY", f"{sentence[0].upper()}{sentence[1:]}.")
+    if page:
+        append("GITHUB_OUTPUT", f"url={page['html_url']}\nnumber={page['number']}")
 
 
 if __name__ == "__main__":

@@ -38,8 +38,9 @@ def to_onnx(estimator: Any, n_features: int) -> bytes:
     except (MissingConverter, MissingShapeCalculator, NotImplementedError) as error:
         steps = [type(step).__name__ for step in _steps(estimator)]
         named = next((name for name in steps if name in str(error)), " or ".join(steps))
+        said = " ".join(str(error).split()).partition(". ")[0][:200]
         raise MlopsError(
-            f"src/model/estimator.py: ONNX cannot express {named} ({_first_sentence(error)}); "
+            f"src/model/estimator.py: ONNX cannot express {named} ({said}); "
             "choose an estimator that it can (https://onnx.ai/sklearn-onnx/supported.html), or set "
             f"serving.runtime: skops in {PARAMS}, and scikit-learn itself will serve"
         ) from None
@@ -55,10 +56,6 @@ def _steps(estimator: Any) -> list[Any]:
     """Return the estimators that ``estimator`` is made of, innermost first."""
     inner = [part for part in estimator.get_params().values() if hasattr(part, "get_params")]
     return [*inner, estimator]
-
-
-def _first_sentence(error: Exception) -> str:
-    return " ".join(str(error).split()).partition(". ")[0][:200]
 
 
 def check_agreement(estimator: Any, model: ModelArtifact, matrix: Array) -> None:

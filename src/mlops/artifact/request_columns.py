@@ -26,10 +26,7 @@ OBJECTS: dict[type, Kind] = {str: "string", bool: "boolean", int: "integer", flo
 def describe(training: pd.DataFrame, schema: DataFrameSchema, target: str) -> list[Column]:
     """Return what a request may hold, for each column but the target and those JSON cannot hold.
 
-    Parameters
-    ----------
-    training : pandas.DataFrame
-        The raw rows that train; they decide types and examples.
+    ``training`` are the raw rows that train; they decide types and examples.
     """
     return [
         _column(name, values, kind, schema.columns.get(name, AnyColumn(nullable=True)))
@@ -106,9 +103,7 @@ def _narrower(bound: str, known: Any, new: Any) -> Any:
 
 
 def _to_json(value: Any) -> Any:
-    if isinstance(value, list):
-        return value
-    if isinstance(value, str | bool | int | float):
+    if isinstance(value, list | str | bool | int | float):
         return value
     if isinstance(value, np.number | np.bool):
         return value.item()
@@ -122,9 +117,8 @@ def _example(known: Array, kind: Kind) -> Any:
     if not len(known):
         return None
     if kind in ("string", "boolean"):
-        values, counts = np.unique(
-            known.astype(str if kind == "string" else bool), return_counts=True
-        )
+        plain = known.astype(str if kind == "string" else bool)
+        values, counts = np.unique(plain, return_counts=True)
         return values[np.argmax(counts)].item()
     middle = np.sort(known)[len(known) // 2]
     if kind == "datetime":

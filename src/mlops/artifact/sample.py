@@ -49,8 +49,11 @@ def build(model: ModelArtifact, holdout: "pd.DataFrame", seed: int) -> dict[str,
     columns = to_columns(holdout)
     scores = model.predict(columns)
     inputs = {name: columns[name] for name in model.facts.inputs}
-    sendable = np.flatnonzero(~np.any([_infinite(values) for values in inputs.values()], axis=0))
-    some = np.random.default_rng(seed).permutation(sendable)[:ROWS]
+    sendable = np.ones(len(holdout), bool)  # JSON has no word for infinity
+    for column in inputs.values():
+        if column.dtype.kind == "f":
+            sendable &= ~np.isinf(column)
+    some = np.random.default_rng(seed).permutation(np.flatnonzero(sendable))[:ROWS]
     some.sort()
     values = {name: to_json(column[some]) for name, column in inputs.items()}
     return {
@@ -64,7 +67,8 @@ def to_json(column: Array) -> list[Any]:
     """Return a column's values as JSON has them."""
     if column.dtype.kind == "M":
         instants = np.datetime_as_string(column.astype("datetime64[us]")).tolist()
-        return [None if text == "NaT" else _shorter(text) for text in instants]
+        shorter = (text.removesuffix(".000000") for text in instants)
+        return [None if text == "NaT" else f"{text}Z" for text in shorter]
     import pandas as pd
 
     missing = pd.isna(column)
@@ -72,12 +76,3 @@ def to_json(column: Array) -> list[Any]:
         None if gone else value
         for value, gone in zip(column.tolist(), missing.tolist(), strict=True)
     ]
-
-
-def _shorter(instant: str) -> str:
-    return f"{instant.removesuffix('.000000')}Z"
-
-
-def _infinite(column: Array) -> Array:
-    """Return which values JSON has no word for."""
-    return np.isinf(column) if column.dtype.kind == "f" else np.zeros(len(column), bool)

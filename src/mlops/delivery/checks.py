@@ -22,16 +22,12 @@ def smoke_test(url: str, export: Path, params: Params) -> str:
     The way through an SSH connection or a cluster's API is long, and ``serving.latency_ms`` is not
     about it: half of the requests for ``/live``, which does nothing, take less than what is added.
     """
-    limit = params.serving.latency_ms + way_ms(url)
+    with Service(url) as service:
+        way = statistics.median(service.get("/live").seconds for _ in range(TIMES))
+    limit = params.serving.latency_ms + 1000 * way
     serving = params.serving.model_copy(update={"latency_ms": round(limit, 1)})
     report = smoke.run(params.model_copy(update={"serving": serving}), url, export)
     return "; ".join(report["said"])
-
-
-def way_ms(url: str) -> float:
-    """Return the milliseconds that a request for nothing takes (median)."""
-    with Service(url) as service:
-        return 1000 * statistics.median(service.get("/live").seconds for _ in range(TIMES))
 
 
 def compare(champion: str, candidate: str, export: Path, params: Params) -> str:

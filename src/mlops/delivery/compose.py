@@ -70,7 +70,8 @@ class ComposeTarget:
         self.idle = next(colour for colour in COLOURS if colour != self.serving)
         if not self.runs(self.serving):
             return f"{self.serving} should serve, but does not run"
-        self.current = self.image_of(self.serving)
+        image = ("inspect", "--format", "{{.Config.Image}}", self.container(self.serving))
+        self.current = self.docker(*image)
         return f"{self.serving} serves {self.current}"
 
     def start(self) -> str:
@@ -139,9 +140,6 @@ class ComposeTarget:
             "inspect", "--format", "{{.State.Running}}", self.container(service)
         )
         return found.returncode == 0 and found.stdout.strip() == "true"
-
-    def image_of(self, service: str) -> str:
-        return self.docker("inspect", "--format", "{{.Config.Image}}", self.container(service))
 
     def reach(self, service: str, port: int = PORT) -> str:
         assert self._tunnel is not None

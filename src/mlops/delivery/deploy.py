@@ -119,6 +119,8 @@ def run(
 ) -> dict[str, Any]:
     """Start ``image`` beside what serves, check it, let it serve, check again.
 
+    Returns what ``reports/deployment.json`` holds.
+
     Parameters
     ----------
     image : str
@@ -129,11 +131,6 @@ def run(
         Image of the champion: used where the place itself cannot tell what serves.
     canary : bool
         In production, compare with what serves before the switch.
-
-    Returns
-    -------
-    dict
-        What ``reports/deployment.json`` holds.
 
     Raises
     ------

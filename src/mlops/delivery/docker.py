@@ -81,13 +81,11 @@ class Container:
         else:
             network, address = ["--publish", f"127.0.0.1::{PORT}"], ""
         self.docker("run", "--detach", "--name", self.name, *network, *CONFINED, image)
-        self.url = f"http://{address or self.published()}"
+        # Without a port of ours, the engine has chosen one.
+        address = address or self.docker("port", self.name, f"{PORT}/tcp").splitlines()[0]
+        self.url = f"http://{address}"
         wait_until_ready(self.docker, self.name, self.url)
         return self.url
-
-    def published(self) -> str:
-        """Return host and port that the engine gave the container."""
-        return self.docker("port", self.name, f"{PORT}/tcp").splitlines()[0]
 
     def remove(self) -> None:
         self.docker.run("rm", "--force", "--volumes", self.name)

@@ -140,7 +140,8 @@ class KubernetesTarget:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def apply(self, objects: list[Manifest]) -> None:
-        self.kubectl("apply", "--filename", "-", stdin=json.dumps(as_list(objects)))
+        whole = {"apiVersion": "v1", "kind": "List", "items": objects}
+        self.kubectl("apply", "--filename", "-", stdin=json.dumps(whole))
 
     def rolled_out(self, name: str) -> None:
         timeout = f"--timeout={ROLLOUT_SECONDS}s"
@@ -233,10 +234,6 @@ def for_users(objects: list[Manifest]) -> list[Manifest]:
         for content in objects
         if content["kind"] != "Namespace" and content["metadata"]["name"] != CANARY
     ]
-
-
-def as_list(objects: list[Manifest]) -> Manifest:
-    return {"apiVersion": "v1", "kind": "List", "items": objects}
 
 
 def namespace_name(name: str, environment: str) -> str:

@@ -11,12 +11,8 @@ from urllib.parse import urlsplit
 
 from mlops.project.errors import MlopsError
 
-HOST, KEY, KNOWN_HOSTS, SOCKET = (
-    "DEPLOY_HOST",
-    "DEPLOY_SSH_KEY",
-    "DEPLOY_KNOWN_HOSTS",
-    "DEPLOY_SOCKET",
-)
+HOST, SOCKET = "DEPLOY_HOST", "DEPLOY_SOCKET"
+KEY, KNOWN_HOSTS = "DEPLOY_SSH_KEY", "DEPLOY_KNOWN_HOSTS"
 ENGINE = "/var/run/docker.sock"
 LOCAL = "local"
 CONNECT_SECONDS = 20.0

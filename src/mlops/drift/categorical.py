@@ -205,10 +205,7 @@ def _names(rows: Rows, name: str, hashes: Set[int]) -> dict[int, Any]:
 
 
 def _counted(hashes: list[Array]) -> Counted:
-    distinct, counts = np.unique(
-        np.concatenate([np.empty(0, np.uint64), *hashes]), return_counts=True
-    )
-    return distinct, counts
+    return np.unique(np.concatenate([np.empty(0, np.uint64), *hashes]), return_counts=True)
 
 
 def _merged(one: Counted, other: Counted) -> Counted:

@@ -23,15 +23,14 @@ from mlops.drift import decision, export, history, newest, questions, summary
 from mlops.drift.columns import Judged, Wanted, judge
 from mlops.drift.decision import Question
 from mlops.drift.newest import Newest, NoNewDataError
-from mlops.drift.rows import Rows
+from mlops.drift.rows import Rows, is_text
 from mlops.judgement.bootstrap import independent_difference
-from mlops.judgement.compare import Champion
+from mlops.judgement.compare import Champion, load_champion
 from mlops.judgement.metric import resolve
 from mlops.project import actions, files
 from mlops.project.errors import MlopsError
 from mlops.project.params import Params, Window
 from mlops.project.progress import counting, working
-from mlops.registry import model_version, tracking, versions
 
 Read = Callable[[Window], AbstractContextManager[Newest]]
 
@@ -60,17 +59,8 @@ class Known:
 def run(params: Params, as_of: date | None = None) -> dict[str, Any]:
     """Judge the newest window, print the decision and write ``reports/drift.*``.
 
-    Parameters
-    ----------
-    params : Params
-    as_of : datetime.date, optional
-        Check as if this day were over and nothing had come after it.
-
-    Returns
-    -------
-    dict
-        What ``reports/drift.json`` holds: the source of the summary, the pull request and the
-        alert.
+    With ``as_of``, it checks as if this day were over and nothing had come after it. Returns what
+    ``reports/drift.json`` holds: the source of the summary, the pull request and the alert.
 
     Raises
     ------
@@ -144,16 +134,6 @@ def check(params: Params, as_of: date | None, page: Path) -> dict[str, Any]:
             return drift | _judged(params, known, new, read, as_of, recorded, page)
     except NoNewDataError as reason:
         return drift | {"sentence": f"No new data: {reason}"}
-
-
-def load_champion(params: Params) -> Champion | None:
-    """Load the champion, or None when there is none yet."""
-    client = tracking.connect(reading=True)
-    with tracking.answers(client.tracking_uri):
-        fetched = versions.fetch(client, params.name, model_version.CHAMPION)
-        if fetched is None:
-            return None
-        return Champion(int(fetched[0].version), model_version.load(client, fetched[0]))
 
 
 def _judged(
@@ -347,11 +327,8 @@ def _rows(params: Params, champion: Champion, window: Window, what: str) -> Rows
 
 
 def _is_category(kind: "pa.DataType") -> bool:
-    if pa.types.is_dictionary(kind):
-        return _is_category(kind.value_type)
-    return bool(
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_boolean(kind)
-    )
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return is_text(kind) or bool(pa.types.is_boolean(kind))
 
 
 def _judge(

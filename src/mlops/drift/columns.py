@@ -105,12 +105,7 @@ def draw(
     Both methods are effect sizes, so that the verdict does not depend on the number of rows:
     the Wasserstein distance in standard deviations of the reference, and the Jensen-Shannon
     distance of the shares of categories. Methods, types and thresholds are all said, because
-    Evidently would choose them by the data.
-
-    Returns
-    -------
-    dict of str to float
-        The distance of each column.
+    Evidently would choose them by the data. Returns the distance of each column.
     """
     if not columns:
         return {}

@@ -44,7 +44,6 @@ def decide(
         Version of the champion.
     recorded : sequence of mapping
         Entries of :mod:`mlops.drift.history`, in the order in which they were recorded.
-    retrain : Retrain
 
     References
     ----------
@@ -57,8 +56,9 @@ def decide(
     reasons = [questions[name]["sentence"] for name in violated]
     decision: Literal["none", "watch", "retrain"] = "none"
     if violated:
+        violate = "violates" if violations == 1 else "violate"
         why = (
-            f"{violations} of the last {retrain.of} windows {_violate(violations)}, "
+            f"{violations} of the last {retrain.of} windows {violate}, "
             f"and drift.retrain asks for {retrain.violations}"
         )
         decision = "retrain" if violations >= retrain.violations else "watch"
@@ -125,7 +125,3 @@ def _sentence(
     others = len(reasons) - 2  # the last is about the windows
     more = f" (and {others} more)" if others > 0 else ""
     return f"{first} {where}: {reasons[0]}{more}; {reasons[-1]}"
-
-
-def _violate(number: int) -> str:
-    return "violates" if number == 1 else "violate"

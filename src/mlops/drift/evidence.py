@@ -7,7 +7,6 @@ it was retrained (``drift.json``) and what came of it (``comparison.json``, ``re
 
 import contextlib
 import math
-import os
 import shutil
 from decimal import Decimal
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import yaml
 
 from mlops.drift import summary
-from mlops.project import files, folders
+from mlops.project import actions, files, folders
 from mlops.project.errors import MlopsError
 from mlops.project.params import Window
 from mlops.project.words import label, number
@@ -98,7 +97,7 @@ def body(drift: dict[str, Any], comparison: dict[str, Any]) -> str:
         **comparison,
         **summary.in_words(drift),
         "tuning": diff(drift),
-        "repository": _repository(),
+        "repository": actions.repository(),
         "folder": files.EVIDENCE / drift["current"]["end"],
     }
     around = comment.render("drift/evidence.md.j2", content | {"report": ""})
@@ -117,24 +116,11 @@ def _span(window: dict[str, Any]) -> Window:
     return Window(start=window["start"], end=window["end"])
 
 
-def _repository() -> str | None:
-    """Return the address of the repository on GitHub, inside a workflow."""
-    server, name = os.environ.get("GITHUB_SERVER_URL"), os.environ.get("GITHUB_REPOSITORY")
-    return f"{server}/{name}" if server and name else None
-
-
 def diff(drift: dict[str, Any]) -> str:
     """Return the smallest changes with which no question would have been violated.
 
-    Parameters
-    ----------
-    drift : dict
-        What ``reports/drift.json`` holds.
-
-    Returns
-    -------
-    str
-        A diff of the section ``drift`` in ``params.yaml``; empty when nothing was violated.
+    They are a diff of the section ``drift`` in ``params.yaml``; empty when nothing was violated.
+    ``drift`` is what ``reports/drift.json`` holds.
     """
     lines = []
     for key, then in changes(drift["questions"], drift["settings"]).items():

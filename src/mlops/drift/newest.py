@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -138,7 +138,7 @@ def _table(read: log.Predictions, facts: Facts, version: int) -> pa.Table:
         for name in facts.inputs
     }
     columns[facts.target] = pa.Array.from_pandas(read.records["label"])
-    for name, answered in names_in_log(facts).items():
+    for name, answered in score_names(facts).items():
         columns[f"{LOGGED}{name}"] = (
             pa.Array.from_pandas(read.scores[answered], type=pa.float64())
             if answered in read.scores
@@ -210,13 +210,8 @@ def first_from(day: date, period: Period) -> Window:
     return this if this.first_day >= day else containing(this.first_day_after, period)
 
 
-def score_names(facts: Facts) -> list[str]:
-    """Return a name for the score of a row, or for the probability of each class."""
-    return list(names_in_log(facts))
-
-
-def names_in_log(facts: Facts) -> dict[str, str]:
-    """Return by name what the prediction log calls each score."""
+def score_names(facts: Facts) -> dict[str, str]:
+    """Name the score of a row, or the probability of each class; by name, as the log calls it."""
     if facts.task != "multiclass":
         return {"score": "score"}
     return {f"score of {name}": str(name) for name in facts.classes or []}
@@ -240,7 +235,7 @@ def logged(facts: Facts) -> Computed:
     return {name: itemgetter(f"{LOGGED}{name}") for name in score_names(facts)}
 
 
-def scores_in(table: pd.DataFrame, columns: Sequence[str]) -> Array:
+def scores_in(table: pd.DataFrame, columns: Collection[str]) -> Array:
     """Return score columns as a metric takes them: shape (n,), or (n, k) of several classes."""
     values = table[list(columns)].to_numpy(np.float64)
     return values[:, 0] if len(columns) == 1 else values

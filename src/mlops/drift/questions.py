@@ -43,7 +43,8 @@ def data(columns: Sequence[Column], left_out: Sequence[str], settings: Drift) ->
     drifted = sorted((it for it in columns if it["drifted"]), key=_beyond, reverse=True)
     threshold = settings.columns.at_least
     violated = len(drifted) >= threshold
-    sentence = f"{len(drifted)} of {len(columns)} inputs {_have(len(drifted))} drifted"
+    have = "has" if len(drifted) == 1 else "have"
+    sentence = f"{len(drifted)} of {len(columns)} inputs {have} drifted"
     if drifted:
         named = [_moved(it) for it in drifted[:NAMED]]
         if more := len(drifted) - len(named):
@@ -95,11 +96,8 @@ def concept(
 ) -> Question:
     """Is the champion worse than on its own holdout, by more than the margin and for sure?
 
-    Parameters
-    ----------
-    rows : dict
-        ``rows`` and ``holdout_rows`` that were scored, whether they were ``sampled``, and the last
-        day of the window that they are of (``labels_of``).
+    ``rows`` has the number of ``rows`` and ``holdout_rows`` that were scored, whether they were
+    ``sampled``, and the last day of the window that they are of (``labels_of``).
     """
     sign = 1 if metric.greater_is_better else -1
     gains = sorted(sign * bound for bound in (change.low, change.high))
@@ -218,7 +216,3 @@ def _moved(column: Column) -> str:
     if "new categories" in column["why"]:
         said.append(f"new {', '.join(column['new_categories'][:NAMED])}: {column['new_share']:.1%}")
     return f"{column['name']} ({'; '.join(said)})"
-
-
-def _have(number: int) -> str:
-    return "has" if number == 1 else "have"

@@ -133,28 +133,20 @@ class Rows:
 
     @cached_property
     def _filter(self) -> Any:
-        parts = [self._of_time, self._of_value]
-        kept = [part for part in parts if part is not None]
+        kept = [] if self.time is None else [self._of_time(self.time)]
+        if self.present is not None:
+            self._type(self.present)
+            kept.append(~pyarrow.dataset.field(self.present).is_null(nan_is_null=True))
         return functools.reduce(operator.and_, kept) if kept else None
 
-    @property
-    def _of_value(self) -> Any:
-        if self.present is None:
-            return None
-        self._type(self.present)
-        return ~pyarrow.dataset.field(self.present).is_null(nan_is_null=True)
-
-    @property
-    def _of_time(self) -> Any:
-        if self.time is None:
-            return None
-        kind = self._type(self.time)
+    def _of_time(self, time: str) -> Any:
+        kind = self._type(time)
         if not pa.types.is_timestamp(kind):
             raise MlopsError(
-                f"column {self.time} of {self.path} is {kind}; params.yaml: data.time has to name "
+                f"column {time} of {self.path} is {kind}; params.yaml: data.time has to name "
                 "a column of times"
             )
-        asked = pyarrow.dataset.field(self.time)
+        asked = pyarrow.dataset.field(time)
         bounds = [
             compare(pa.scalar(pd.Timestamp(day, tz=kind.tz), kind))
             for day, compare in ((self.start, asked.__ge__), (self.after, asked.__lt__))

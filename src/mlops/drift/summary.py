@@ -25,25 +25,16 @@ Column = dict[str, Any]
 
 
 def render(drift: dict[str, Any]) -> str:
-    """Return the summary of a run as Markdown.
-
-    Parameters
-    ----------
-    drift : dict
-        What ``reports/drift.json`` holds.
-    """
+    """Return the summary of a run as Markdown, from what ``reports/drift.json`` holds."""
     return comment.render("drift/drift.md.j2", in_words(drift))
 
 
 def in_words(drift: dict[str, Any]) -> dict[str, Any]:
     """Return what the templates show.
 
-    Returns
-    -------
-    dict
-        ``drift`` as it is; ``questions``, ``columns`` (all that were judged) and ``windows`` as
-        rows of tables; ``top``, the columns to show first; ``until_retraining``, after how many
-        more windows that violate it retrains.
+    That is ``drift`` as it is; ``questions``, ``columns`` (all that were judged) and ``windows`` as
+    rows of tables; ``top``, the columns to show first; ``until_retraining``, after how many more
+    windows that violate it retrains.
     """
     asked = drift["questions"]
     judged = [it for question in asked.values() for it in question.get("columns", [])]

@@ -2,14 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mlops.judgement.metric import Classes, Metric
+from mlops.judgement.metric import Array, Classes, Metric
 
-Array = npt.NDArray[Any]
 Counts = npt.NDArray[np.int64]
 ScoreRows = Callable[[npt.NDArray[np.int64]], float]
 
@@ -51,13 +49,11 @@ def paired_difference(
 
     Parameters
     ----------
-    metric : Metric
     y : array of shape (n,)
         Raw target values.
     candidate, champion : array of shape (n,) or (n, k)
         Predictions, as the metric takes them.
     classes : sequence of length k, or None for regression
-    resamples : int
     confidence : float
         Such as 0.95; the interval leaves out half of the rest on either side.
     seed : int

@@ -37,11 +37,7 @@ class Champion:
 def run(params: Params, mode: Mode | None) -> None:
     """Write ``reports/comparison.json`` and print it as a short table.
 
-    Parameters
-    ----------
-    params : Params
-    mode : {"change", "retrain"}, optional
-        Which policy applies; by default it follows from what changed.
+    ``mode`` says which policy applies; by default it follows from what changed.
 
     Raises
     ------
@@ -51,7 +47,7 @@ def run(params: Params, mode: Mode | None) -> None:
     for path in (files.COMPARISON, files.REPORT, files.FAILURE):
         path.unlink(missing_ok=True)
     candidate = load_candidate(params)
-    champion = load_champion(params, candidate)
+    champion = load_fair_champion(params, candidate)
     written = judge(params, candidate, champion, mode)
     files.write_json(files.COMPARISON, written)
     print_table(written)
@@ -169,22 +165,27 @@ def damaged(model: ModelArtifact) -> bool:
     )
 
 
-def load_champion(params: Params, candidate: ModelArtifact) -> Champion | None:
-    """Load the champion, or None when there is none yet.
+def load_champion(params: Params) -> Champion | None:
+    """Load the champion, or None when there is none yet."""
+    client = tracking.connect(reading=True)
+    with tracking.answers(client.tracking_uri):
+        fetched = versions.fetch(client, params.name, model_version.CHAMPION)
+        if fetched is None:
+            return None
+        return Champion(int(fetched[0].version), model_version.load(client, fetched[0]))
+
+
+def load_fair_champion(params: Params, candidate: ModelArtifact) -> Champion | None:
+    """Load the champion that a candidate is to be compared with, if there is one.
 
     Raises
     ------
     MlopsError
         When it cannot be judged fairly: it trained on the holdout, or predicts something else.
     """
-    client = tracking.connect(reading=True)
-    with tracking.answers(client.tracking_uri):
-        fetched = versions.fetch(client, params.name, "champion")
-        champion = model_version.load(client, fetched[0]) if fetched else None
-    if fetched is None or champion is None:
+    if (champion := load_champion(params)) is None:
         return None
-    version = int(fetched[0].version)
-    facts, holdout = champion.facts, params.data.holdout
+    version, facts, holdout = champion.version, champion.model.facts, params.data.holdout
     if facts.window.overlaps(holdout):
         raise MlopsError(
             f"champion v{version} trained on {facts.window}, which covers the holdout "
@@ -198,7 +199,7 @@ def load_champion(params: Params, candidate: ModelArtifact) -> Champion | None:
                 f"champion v{version} has {name} {theirs!r} and the candidate {ours!r}: they "
                 "cannot be compared; a new question wants a new name (params.yaml: name)"
             )
-    return Champion(version, champion)
+    return champion
 
 
 def print_table(written: dict[str, Any]) -> None:

@@ -98,13 +98,10 @@ def changes(
 ) -> dict[str, Any]:
     """Return what changed from the champion to the candidate.
 
-    Returns
-    -------
-    dict
-        ``window`` and ``data``: None, or ``{"champion", "candidate"}``. ``params``: the settings
-        that differ, the gate's own among them; ``gate``: whether there are any of those.
-        ``schema``: the columns whose rules differ. ``code``: the files of ``src/model``
-        that differ. ``features``: added and removed.
+    ``window`` and ``data``: None, or ``{"champion", "candidate"}``. ``params``: the settings that
+    differ, the gate's own among them; ``gate``: whether there are any of those. ``schema``: the
+    columns whose rules differ. ``code``: the files of ``src/model`` that differ. ``features``:
+    added and removed.
     """
     gate = _differences({"gate": old_gate}, {"gate": new_gate}) if old_gate else []
     return {

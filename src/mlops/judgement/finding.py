@@ -3,19 +3,16 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from mlops.judgement.bootstrap import Difference, paired_difference
-from mlops.judgement.metric import Classes, Metric
+from mlops.judgement.metric import Array, Classes, Metric
 from mlops.project.errors import MlopsError
 from mlops.project.files import PARAMS
 
-Array = npt.NDArray[Any]
 Finding = Literal["first", "same", "better", "equivalent", "inconclusive", "worse"]
 Verdict = Literal["better", "worse", "unclear", "too few", "no champion"]
 
@@ -152,14 +149,12 @@ def differences(
     found: dict[str, Difference] = {}
     for metric in metrics:
         before = resampling.resamples * len(found)
-        found[metric.name] = difference(
-            metric, pair, resampling, progress=partial(_add, progress, before)
-        )
+
+        def add(done: int, before: int = before) -> None:
+            progress(before + done)
+
+        found[metric.name] = difference(metric, pair, resampling, progress=add)
     return found
-
-
-def _add(progress: Callable[[int], None], before: int, done: int) -> None:
-    progress(before + done)
 
 
 def slices(

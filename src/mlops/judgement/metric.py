@@ -102,10 +102,7 @@ class Metric:
     def prepare(self, y: Array, prediction: Array, classes: Classes) -> tuple[Array, Float]:
         """Check both; return targets (classes as positions, int64) and predictions as float64.
 
-        Raises
-        ------
-        MlopsError
-            As for calling the metric.
+        Raises as calling the metric does.
         """
         prediction = np.asarray(prediction, np.float64)
         columns = (len(classes or ()),) if self.task == "multiclass" else ()
@@ -256,10 +253,7 @@ class Metrics:
 def choose(task: Task, gate: Gate) -> Metrics:
     """Look up by name, once, every metric that judges a model of this task.
 
-    Raises
-    ------
-    MlopsError
-        As :func:`resolve`.
+    Raises as :func:`resolve` does.
     """
     metric = resolve(gate.metric, task)
     floors = {key: resolve(key, task, "gate.floors") for key in gate.floors}

@@ -33,14 +33,12 @@ def scorecard(
 
     Parameters
     ----------
-    model : ModelArtifact
     prediction : array of shape (n,) or (n, k)
         Of this model for ``columns``, the raw columns of the holdout.
     y : array of shape (n,)
         Raw target values.
     times : Series of shape (n,)
         When each row happened.
-    metrics : Metrics
     """
     facts = model.facts
     scored = scores(metrics.shown, y, prediction, facts.classes)

@@ -136,8 +136,7 @@ def _refuse(labels: pd.DataFrame, wrong: "pd.Series[bool]", file: Path, what: st
 
 
 def _write(labels: pd.DataFrame, uri: str, name: str) -> None:
-    folder = log_file.folder_of(uri)
-    if folder:
+    if folder := log_file.folder_of(uri):
         files.write_atomic(
             folder / log.LABEL_FOLDER / name, lambda path: labels.to_parquet(path, index=False)
         )

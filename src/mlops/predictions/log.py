@@ -90,9 +90,10 @@ def read(
     # A write that failed and could not be undone was repeated: the same prediction, twice.
     records = _concat([table.select(list(RECORD)).to_pandas() for table in tables])
     order = records.drop_duplicates("id").sort_values("time", kind="stable").index
+    scores = _concat(map(_scores, tables))
+    features = _concat([pd.DataFrame(_fields(table, "features")) for table in tables])
     records, scores, features = (
-        frame.loc[order].reset_index(drop=True)
-        for frame in (records, _concat(map(_scores, tables)), _concat(map(_features, tables)))
+        frame.loc[order].reset_index(drop=True) for frame in (records, scores, features)
     )
     if labelled:
         records["label"] = _latest_labels(uri, records["id"])
@@ -223,10 +224,6 @@ def _is_record(line: bytes) -> bool:
 def _scores(table: pa.Table) -> pd.DataFrame:
     single = {"score": table["score"].to_pandas()} if "score" in table.column_names else {}
     return pd.DataFrame(single | _fields(table, "scores"))
-
-
-def _features(table: pa.Table) -> pd.DataFrame:
-    return pd.DataFrame(_fields(table, "features"))
 
 
 def _fields(table: pa.Table, name: str) -> "dict[str, pd.Series[Any]]":

@@ -5,6 +5,12 @@ import sys
 from pathlib import Path
 
 
+def repository() -> str | None:
+    """Return the address of the repository on GitHub, inside a workflow."""
+    server, name = os.environ.get("GITHUB_SERVER_URL"), os.environ.get("GITHUB_REPOSITORY")
+    return f"{server}/{name}" if server and name else None
+
+
 def outputs(**values: str) -> None:
     """Set outputs of the step.
 

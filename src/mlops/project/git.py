@@ -17,12 +17,13 @@ def head() -> Commit:
 
     Files that the pipeline itself writes (``dvc.lock``) do not make it dirty.
     """
-    sha = _git("rev-parse", "--verify", "HEAD")
-    changes = _git("status", "--porcelain", "--", ".", ":(exclude)dvc.lock")
+    sha = ask("rev-parse", "--verify", "HEAD")
+    changes = ask("status", "--porcelain", "--", ".", ":(exclude)dvc.lock")
     return Commit(sha, dirty=changes != "")
 
 
-def _git(*arguments: str) -> str | None:
+def ask(*arguments: str) -> str | None:
+    """Return what git prints; None when it fails or is not there."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
     except FileNotFoundError:

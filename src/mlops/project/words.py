@@ -43,9 +43,8 @@ def number(value: float | None, digits: int = 3) -> str:
 
 def signed(value: float | None, digits: int = 3) -> str:
     """Write a difference, always with its sign."""
-    return (
-        f"+{number(value, digits)}" if value is not None and value >= 0 else number(value, digits)
-    )
+    sign = "+" if value is not None and value >= 0 else ""
+    return sign + number(value, digits)
 
 
 def interval(row: dict[str, Any], digits: int = 3) -> str:

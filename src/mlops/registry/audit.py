@@ -2,11 +2,10 @@
 
 import getpass
 import os
-import subprocess
 from collections.abc import Mapping
 from typing import Any
 
-from mlops.project import files
+from mlops.project import files, git
 
 AUDIT = "audit.jsonl"
 
@@ -15,7 +14,7 @@ def who() -> str:
     """Return who is acting: the GitHub user, else git's, else the system's."""
     if actor := os.environ.get("GITHUB_ACTOR"):
         return actor
-    name, email = (_git_config(key) for key in ("user.name", "user.email"))
+    name, email = (git.ask("config", key) for key in ("user.name", "user.email"))
     return f"{name} <{email}>" if name and email else name or email or _system_user()
 
 
@@ -27,14 +26,6 @@ def append(entry: Mapping[str, Any]) -> None:
 def read() -> list[dict[str, Any]]:
     """Return the lines, oldest first, without one that was cut short."""
     return files.read_lines(files.STORE / AUDIT)
-
-
-def _git_config(key: str) -> str:
-    try:
-        done = subprocess.run(["git", "config", key], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return ""
-    return done.stdout.strip()
 
 
 def _system_user() -> str:

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops.artifact import model_folder, sample
-from mlops.artifact.model_folder import Facts
-from mlops.project import files
+from mlops.project import actions, files
 from mlops.project.params import Params
 from mlops.registry import model_version, tracking, versions
 from mlops.registry.model_version import CHAMPION
@@ -30,10 +29,7 @@ REPOSITORY = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+")
 def run(client: "MlflowClient", params: Params, version: int | str) -> None:
     """Write ``reports/model_card.md``, and print it.
 
-    Parameters
-    ----------
-    version : int or str
-        A number, or an alias such as ``champion``.
+    ``version`` is a number, or an alias such as ``champion``.
     """
     text = render(collect(client, params, version) | {"beside": "../"})
     files.write_text(files.MODEL_CARD, text)
@@ -56,7 +52,7 @@ def collect(client: "MlflowClient", params: Params, version: int | str) -> dict[
     told = versions.lineage(client, params, record.version)
     facts = model_folder.load_facts(folder)
     approvals = [line for line in told["audit"] if line["to"] == told["version"]]
-    comparison = _comparison(folder, facts)
+    comparison = model_version.judgement(folder, facts)
     commit = told["commit"] or ""
     image = told["image"] or ""
     return {
@@ -75,15 +71,6 @@ def collect(client: "MlflowClient", params: Params, version: int | str) -> dict[
         "scores": _scores(folder, comparison or {}),
         "sampled": (folder / sample.NAME).is_file(),
     }
-
-
-def _comparison(folder: Path, facts: Facts) -> dict[str, Any] | None:
-    """Return the judgement of this very model, if there is one."""
-    path = folder / files.COMPARISON.name
-    if not path.is_file():
-        return None
-    found: dict[str, Any] = files.read_json(path, "mlops compare")
-    return found if found["candidate"]["model_md5"] == facts.model_md5 else None
 
 
 def _scores(folder: Path, comparison: dict[str, Any]) -> list[dict[str, Any]]:
@@ -122,8 +109,8 @@ def _description() -> str | None:
 
 def _address(commit: str) -> str | None:
     """Return where GitHub shows the datasheet as of a commit."""
-    server, repository = os.environ.get("GITHUB_SERVER_URL"), _repository()
-    return f"{server}/{repository}/blob/{commit}/{DATASHEET}" if server and repository else None
+    address = actions.repository() if _repository() else None
+    return f"{address}/blob/{commit}/{DATASHEET}" if address else None
 
 
 def _repository() -> str | None:

@@ -34,10 +34,7 @@ UNREGISTERED = "0"  # the version that a service says it serves when there is no
 def run(client: "MlflowClient", params: Params, directory: Path, version: int | str) -> list[str]:
     """Write a version to ``directory``, which is replaced as a whole or not at all.
 
-    Returns
-    -------
-    list of str
-        What was done, and what is missing, in sentences.
+    Returns what was done, and what is missing, in sentences.
 
     Raises
     ------

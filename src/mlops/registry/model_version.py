@@ -5,9 +5,10 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mlops.artifact import model_folder
+from mlops.artifact.model_folder import Facts
 from mlops.artifact.skops_model import trusted_types
 from mlops.project import files
 from mlops.project.errors import MlopsError
@@ -64,6 +65,15 @@ def build_folder(folder: Path) -> None:
     for report in (files.METRICS, files.TRAINING, files.COMPARISON):
         if report.is_file():
             shutil.copyfile(report, folder / report.name)
+
+
+def judgement(reports: Path, facts: Facts) -> dict[str, Any] | None:
+    """Return the comparison in a folder of reports, if there is one of this very model."""
+    path = reports / files.COMPARISON.name
+    if not path.is_file():
+        return None
+    found: dict[str, Any] = files.read_json(path, "mlops compare")
+    return found if found["candidate"]["model_md5"] == facts.model_md5 else None
 
 
 def aliases(client: "MlflowClient", name: str) -> dict[str, int]:

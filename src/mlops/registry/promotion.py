@@ -31,17 +31,14 @@ def promote(
 ) -> str:
     """Make a version champion; the old champion becomes ``previous``.
 
+    Returns what was done, in a sentence.
+
     Parameters
     ----------
     version : int, optional
         Without it, the version that is ``challenger``.
     override : str, optional
         Why a version that the gate refused is promoted nevertheless; kept in the audit record.
-
-    Returns
-    -------
-    str
-        What was done, in a sentence.
 
     Raises
     ------
@@ -115,7 +112,7 @@ def _checked(
     with tracking.answers(client.tracking_uri), tracking.store_lock():
         now = model_version.aliases(client, name)
         # What a killed process began, whoever comes next finishes first.
-        if pending := _pending(client, name):
+        if pending := _written(model_version.registered(client, name)):
             if _is_asked(pending, action, version):
                 return model_version.find(client, name, pending["to"]), pending["from"]
             now[CHAMPION] = pending["to"]
@@ -227,12 +224,8 @@ def _finish(client: "MlflowClient", name: str) -> Transition | None:
     return transition
 
 
-def _pending(client: "MlflowClient", name: str) -> Transition | None:
-    """Return the transition that is written down and not yet carried out."""
-    return _written(model_version.registered(client, name))
-
-
 def _written(model: "RegisteredModel | None") -> Transition | None:
+    """Return the transition that is written down and not yet carried out."""
     written = model.tags.get(JOURNAL) if model else None
     return dict(json.loads(written)) if written else None
 

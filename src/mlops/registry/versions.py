@@ -31,15 +31,10 @@ IMAGE = re.compile(rf"{_HOST}(?:/{_PART})+@sha256:[0-9a-f]{{64}}")
 
 
 def register(params: Params, client: "MlflowClient") -> int:
-    """Make the trained model a new version, with alias ``challenger``.
+    """Make the trained model a new version, with alias ``challenger``; returns its number.
 
     The version appears with its files uploaded and its tags set, or not at all. Where the holdout
     is missing, as on a laptop without data, it has no sample of scored rows.
-
-    Returns
-    -------
-    int
-        The version's number.
 
     Raises
     ------
@@ -49,12 +44,13 @@ def register(params: Params, client: "MlflowClient") -> int:
     model = _trained()
     facts = model.facts
     training = files.read_json(files.TRAINING, TRAIN)
-    metrics = _metrics()
+    metrics = files.read_json(files.METRICS, TRAIN)
     if training["model_md5"] != facts.model_md5:
         raise MlopsError(
             f"{files.TRAINING} is about another model than {files.MODEL}; run `{TRAIN}` again"
         )
-    tags = _tags(facts, training, metrics, _comparison(facts))
+    comparison = model_version.judgement(files.REPORTS, facts) or NOT_COMPARED
+    tags = _tags(facts, training, metrics, comparison)
     with tracking.answers(client.tracking_uri):
         run = training_run.resume(client, params, training)
         # A folder of its own: the next registration from this run must not change this one.
@@ -75,10 +71,7 @@ def register(params: Params, client: "MlflowClient") -> int:
 def lineage(client: "MlflowClient", params: Params, version: int | str) -> dict[str, Any]:
     """Return where a version came from and what became of it, ready for JSON.
 
-    Parameters
-    ----------
-    version : int or str
-        A number, or an alias such as ``champion``.
+    ``version`` is a number, or an alias such as ``champion``.
     """
     with tracking.answers(client.tracking_uri):
         record = model_version.resolve(client, params.name, version)
@@ -135,10 +128,7 @@ def field(told: dict[str, Any], name: str) -> str:
 def record_image(client: "MlflowClient", params: Params, version: int | str, image: str) -> int:
     """Note on a version which container image serves it, and return the version's number.
 
-    Parameters
-    ----------
-    image : str
-        ``host/path@sha256:...``: a tag would mean another image tomorrow.
+    ``image`` is ``host/path@sha256:...``: a tag would mean another image tomorrow.
     """
     if not IMAGE.fullmatch(image):
         raise MlopsError(
@@ -160,24 +150,11 @@ def _trained() -> ModelArtifact:
     return model
 
 
-def _metrics() -> dict[str, float]:
-    metrics = files.read_json(files.METRICS, TRAIN)
-    return {name: value for name, value in metrics.items() if isinstance(value, float)}
-
-
-def _comparison(facts: Facts) -> dict[str, Any]:
-    """Return the judgement of this very model, if there is one."""
-    if not files.COMPARISON.is_file():
-        return NOT_COMPARED
-    comparison: dict[str, Any] = files.read_json(files.COMPARISON, "mlops compare")
-    judged = comparison["candidate"]["model_md5"]
-    return comparison if judged == facts.model_md5 else NOT_COMPARED
-
-
 def _tags(
-    facts: Facts, training: dict[str, Any], metrics: dict[str, float], comparison: dict[str, Any]
+    facts: Facts, training: dict[str, Any], metrics: dict[str, Any], comparison: dict[str, Any]
 ) -> dict[str, str]:
     champion = comparison["champion"]
+    scores = {name: value for name, value in metrics.items() if isinstance(value, float)}
     return {
         "git_commit": training["commit"] or NONE,
         "git_dirty": str(training["dirty"]).lower(),
@@ -189,7 +166,7 @@ def _tags(
         "passed": str(comparison["passed"]).lower(),
         "compared_with": str(champion["version"]) if champion else NONE,
         "registered_by": audit.who(),
-        **{f"metric.{name}": str(value) for name, value in metrics.items()},
+        **{f"metric.{name}": str(value) for name, value in scores.items()},
     }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops.project import files, git, words
+from mlops.project import actions, files, git, words
 from mlops.project.errors import MlopsError
 
 if TYPE_CHECKING:
@@ -28,11 +28,8 @@ MENTION = re.compile(r"[@#]")
 def run(anyway: bool = False) -> None:
     """Write ``reports/report.md`` from what validate, train and compare have written.
 
-    Parameters
-    ----------
-    anyway : bool
-        When there is nothing to judge, say so in a report instead of raising: an older comment on
-        the pull request must not stand there as if it were about this commit.
+    With ``anyway``, when there is nothing to judge, the report says so instead of an error: an
+    older comment on the pull request must not stand there as if it were about this commit.
     """
     files.REPORT.unlink(missing_ok=True)
     try:
@@ -40,7 +37,9 @@ def run(anyway: bool = False) -> None:
     except MlopsError:
         if not anyway:
             raise
-        template, content = "report/unfinished.md.j2", {"error": None, **_failure()}
+        template, content = "report/unfinished.md.j2", {"error": None}
+        if files.FAILURE.is_file():
+            content |= files.read_json(files.FAILURE, "mlops")
     text = render(template, content)
     files.write_text(files.REPORT, text)
     print(f"{files.REPORT}: {len(text):,} characters")
@@ -60,16 +59,10 @@ def _content() -> tuple[str, dict[str, Any]]:
     return "report/report.md.j2", comparison
 
 
-def _failure() -> dict[str, Any]:
-    """Return the note that a failed command left, if any."""
-    return dict(files.read_json(files.FAILURE, "mlops")) if files.FAILURE.is_file() else {}
-
-
 def run_url() -> str | None:
     """Return the address of the workflow run that this is part of."""
-    names = ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")
-    server, repository, run_id = (os.environ.get(name) for name in names)
-    return f"{server}/{repository}/actions/runs/{run_id}" if run_id else None
+    repository, run_id = actions.repository(), os.environ.get("GITHUB_RUN_ID")
+    return f"{repository}/actions/runs/{run_id}" if repository and run_id else None
 
 
 def render(template: str, content: dict[str, Any], limit: int = LIMIT) -> str:

@@ -68,7 +68,8 @@ class Service:
         self.prediction_log = _open_log(settings)
         self.stopping_since = 0.0
         self._reader = Reader(settings.api_key, settings.max_body_bytes, settings.timeout_seconds)
-        routes = Pages(self).routes()
+        self._asked_ready = False
+        routes = self._routes()
         self._paths = frozenset(["/predict", *(route.path for route in routes)])
         self._others = Starlette(
             routes=routes,
@@ -97,6 +98,39 @@ class Service:
     def log_status(self) -> LogState:
         """Return how the prediction log is."""
         return self.prediction_log.status() if self.prediction_log else LogState()
+
+    def _routes(self) -> list[Route]:
+        """Return the other pages; an answer that does not change is made once."""
+        described = openapi.describe(self.model, self.predictor, self.settings)
+        answers = {
+            "/live": _json(b'{"status":"live"}'),
+            "/model": _json(encode(self.model.describe())),
+            "/openapi.json": _json(encode(described)),
+            "/docs": Response(openapi.page(self.model.name), media_type="text/html"),
+        }
+        return [
+            Route("/ready", self._ready),
+            Route("/metrics", self._metrics),
+            *(Route(path, answer, methods=["GET"]) for path, answer in answers.items()),
+        ]
+
+    async def _ready(self, _: Request) -> Response:
+        if not self._asked_ready and not self.settings.api_key:
+            logger.warning(OPEN)
+        self._asked_ready = True
+        stopping = bool(self.stopping_since)
+        said = Ready(
+            status="stopping" if stopping else "ready",
+            model_version=self.model.version,
+            model_md5=self.model.facts.model_md5,
+            api_key=bool(self.settings.api_key),
+            prediction_log=self.log_status(),
+        )
+        return _json(encode(said), 503 if stopping else 200)
+
+    async def _metrics(self, _: Request) -> Response:
+        text = self.measures.text(self.log_status())
+        return Response(text, media_type=measures.CONTENT_TYPE)
 
     async def _predict(self, exchange: Exchange, receive: Receive, send: Send) -> None:
         try:
@@ -196,58 +230,6 @@ def _open_log(settings: Settings) -> PredictionLog | None:
         rotate_seconds=settings.prediction_log_rotate_seconds,
         spool=Path(settings.prediction_log_spool),
     )
-
-
-class Pages:
-    """The endpoints; what does not change is encoded once."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self._model = encode(service.model.describe())
-        self._openapi = encode(openapi.describe(service.model, service.predictor, service.settings))
-        self._asked_ready = False
-
-    def routes(self) -> list[Route]:
-        endpoints = {
-            "/live": self.live,
-            "/ready": self.ready,
-            "/model": self.model,
-            "/metrics": self.metrics,
-            "/openapi.json": self.openapi,
-            "/docs": self.docs,
-        }
-        return [Route(path, endpoint) for path, endpoint in endpoints.items()]
-
-    async def live(self, _: Request) -> Response:
-        return _json(b'{"status":"live"}')
-
-    async def ready(self, _: Request) -> Response:
-        service = self._service
-        if not self._asked_ready and not service.settings.api_key:
-            logger.warning(OPEN)
-        self._asked_ready = True
-        stopping = bool(service.stopping_since)
-        said = Ready(
-            status="stopping" if stopping else "ready",
-            model_version=service.model.version,
-            model_md5=service.model.facts.model_md5,
-            api_key=bool(service.settings.api_key),
-            prediction_log=service.log_status(),
-        )
-        return _json(encode(said), 503 if stopping else 200)
-
-    async def model(self, _: Request) -> Response:
-        return _json(self._model)
-
-    async def metrics(self, _: Request) -> Response:
-        text = self._service.measures.text(self._service.log_status())
-        return Response(text, media_type=measures.CONTENT_TYPE)
-
-    async def openapi(self, _: Request) -> Response:
-        return _json(self._openapi)
-
-    async def docs(self, _: Request) -> Response:
-        return Response(openapi.page(self._service.model.name), media_type="text/html")
 
 
 def _json(content: bytes, status: int = 200) -> Response:

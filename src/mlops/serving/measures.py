@@ -5,6 +5,7 @@ all (https://prometheus.github.io/client_python/multiprocess/).
 """
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,31 +30,22 @@ class Measures:
     def __init__(self, model: ServedModel, logs_predictions: bool) -> None:
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         registry = CollectorRegistry()
+        counter = partial(Counter, registry=registry)
         self._registry = registry
-        self._requests = Counter(
-            "serving_requests", "Requests answered.", ["path", "status"], registry=registry
-        )
+        self._requests = counter("serving_requests", "Requests answered.", ["path", "status"])
         self._seconds = Histogram(
             "serving_request_seconds",
             "Seconds from a request's headers to its answer, /predict.",
             buckets=SECONDS,
             registry=registry,
         )
-        self._errors = Counter(
-            "serving_errors", "Requests refused or failed.", ["kind"], registry=registry
+        self._errors = counter("serving_errors", "Requests refused or failed.", ["kind"])
+        self._rows = counter("serving_rows", "Rows predicted.")
+        self._unknown = counter(
+            "serving_unknown_categories", "Values that the schema does not list.", ["column"]
         )
-        self._rows = Counter("serving_rows", "Rows predicted.", registry=registry)
-        self._unknown = Counter(
-            "serving_unknown_categories",
-            "Values that the schema does not list.",
-            ["column"],
-            registry=registry,
-        )
-        self._missing = Counter(
-            "serving_missing_values",
-            "Values that were null or absent.",
-            ["column"],
-            registry=registry,
+        self._missing = counter(
+            "serving_missing_values", "Values that were null or absent.", ["column"]
         )
         self._scores = _scores(model.facts, registry)
         self._log = _LogMeasures(registry) if logs_predictions else None
@@ -120,12 +112,9 @@ class _LogMeasures:
             multiprocess_mode="livemin",
         )
         self._up.set(1)
-        self._written = Counter(
-            "serving_prediction_log_written", "Records written.", registry=registry
-        )
-        self._dropped = Counter(
-            "serving_prediction_log_dropped", "Records lost.", registry=registry
-        )
+        counter = partial(Counter, registry=registry)
+        self._written = counter("serving_prediction_log_written", "Records written.")
+        self._dropped = counter("serving_prediction_log_dropped", "Records lost.")
         self._last = (0, 0)
 
     def note(self, log: LogState) -> None:

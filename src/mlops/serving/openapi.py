@@ -35,6 +35,14 @@ STYLE = "sha384-WlYgdmXYOOBWL5apwjDEZwN+U3HmXSSu5R6V5aGxEcf7z+KuRNwBhoxKVN1i3D5I
 
 Json = dict[str, Any]
 
+REQUEST_ID: Json = {
+    "name": "X-Request-ID",
+    "in": "header",
+    "required": False,
+    "description": "Comes back with the answer, and is in the log; without it, one is made.",
+    "schema": {"type": "string"},
+}
+
 
 class Ready(msgspec.Struct):
     """Whether requests should be sent here, and how the prediction log is."""
@@ -66,7 +74,7 @@ def describe(model: ServedModel, predictor: Predictor, settings: Settings) -> Js
                     "summary": "Predict a row, or up to "
                     f"{settings.max_rows:,} of them in {settings.max_body_bytes:,} bytes",
                     "security": security,
-                    "parameters": [_request_id()],
+                    "parameters": [REQUEST_ID],
                     "requestBody": _body(row, settings.max_rows, predictor.row_type.example),
                     "responses": {
                         "200": _response("Predictions in the order of the request.", answer),
@@ -149,13 +157,3 @@ def _response(description: str, schema: Json) -> Json:
 
 def _get(summary: str, responses: Json) -> Json:
     return {"get": {"summary": summary, "responses": responses}}
-
-
-def _request_id() -> Json:
-    return {
-        "name": "X-Request-ID",
-        "in": "header",
-        "required": False,
-        "description": "Comes back with the answer, and is in the log; without it, one is made.",
-        "schema": {"type": "string"},
-    }

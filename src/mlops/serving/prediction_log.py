@@ -15,6 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -94,7 +95,7 @@ class PredictionLog:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiters: deque[tuple[int, asyncio.Future[bool]]] = deque()
         self._writer = Writer(
-            folder or spool,
+            folder=folder or spool,
             fsync=fsync,
             tick=tick,
             rotate_bytes=int(rotate_mb * 1024**2),
@@ -106,10 +107,7 @@ class PredictionLog:
     def append(self, lines: bytes, count: int) -> bool:
         """Take ``count`` records, one JSON object a line; call it on the event loop.
 
-        Returns
-        -------
-        bool
-            False when they were dropped: the log is failing, or behind by ``BUFFER_BYTES``.
+        Returns False when they were dropped: the log is failing, or behind by ``BUFFER_BYTES``.
         """
         writer = self._writer
         waiting = self._accepted_bytes - writer.written_bytes + len(lines)
@@ -125,10 +123,7 @@ class PredictionLog:
     async def sync(self) -> bool:
         """Wait until all that :meth:`append` took so far is on the disk; one fsync serves many.
 
-        Returns
-        -------
-        bool
-            Whether it is. Without ``fsync`` True, at once.
+        Returns whether it is. Without ``fsync`` True, at once.
         """
         if not self._fsync:
             return True
@@ -192,6 +187,7 @@ class PredictionLog:
                 waiter.set_result(target <= written)
 
 
+@dataclass(kw_only=True, eq=False)
 class Writer:
     """A thread that writes what lies in ``queue`` to files in a folder, and keeps what it cannot.
 
@@ -207,30 +203,21 @@ class Writer:
         When the write that is under way began (``time.monotonic``); 0 when none is.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        fsync: bool,
-        tick: float,
-        rotate_bytes: int,
-        rotate_seconds: float,
-        after_round: Callable[[], object],
-        after_rotation: Callable[[], object],
-    ) -> None:
+    folder: Path
+    fsync: bool
+    tick: float
+    rotate_bytes: int
+    rotate_seconds: float
+    after_round: Callable[[], object]
+    after_rotation: Callable[[], object]
+
+    def __post_init__(self) -> None:
         self.queue: deque[tuple[bytes, int]] = deque()
         self.wake = threading.Event()
         self.written = 0
         self.written_bytes = 0
         self.reason = ""
         self.busy_since = 0.0
-        self._folder = folder
-        self._fsync = fsync
-        self._tick = tick
-        self._rotate_bytes = rotate_bytes
-        self._rotate_seconds = rotate_seconds
-        self._after_round = after_round
-        self._after_rotation = after_rotation
         self._process = secrets.token_hex(6)
         self._files = 0
         self._file: LogFile | None = None
@@ -258,13 +245,13 @@ class Writer:
         try:
             while not self._stopping:
                 self._round()
-                self.wake.wait(RETRY_SECONDS if self.reason else self._tick)
+                self.wake.wait(RETRY_SECONDS if self.reason else self.tick)
                 self.wake.clear()
             self._round()
             self._rotate()
         except BaseException as error:
             self._fail(error, "the writer died: ")
-            self._after_round()
+            self.after_round()
             raise
 
     def _round(self) -> None:
@@ -276,14 +263,14 @@ class Writer:
             if self._pending:
                 self._write()
             if self._file and (
-                self._file.size >= self._rotate_bytes or self._file.age >= self._rotate_seconds
+                self._file.size >= self.rotate_bytes or self._file.age >= self.rotate_seconds
             ):
                 self._rotate()
             self.reason = ""
         except Exception as error:  # whatever it is, predictions go on and this is tried again
             self._fail(error)
         self.busy_since = 0.0
-        self._after_round()
+        self.after_round()
 
     def _take(self) -> None:
         now = datetime.now(UTC)
@@ -294,20 +281,20 @@ class Writer:
             self._pending.append(self.queue.popleft())
 
     def _open_again(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        log_file.repair(self._folder)
-        self._after_rotation()  # the uploader passes by what it meets while it is repaired
+        self.folder.mkdir(parents=True, exist_ok=True)
+        log_file.repair(self.folder)
+        self.after_rotation()  # the uploader passes by what it meets while it is repaired
         self._open()
         self._proven = True
 
     def _open(self) -> LogFile:
         self._files += 1
-        self._file = LogFile.create(self._folder, self._oldest, self._process, self._files)
+        self._file = LogFile.create(self.folder, self._oldest, self._process, self._files)
         return self._file
 
     def _write(self) -> None:
         lines = b"".join(lines for lines, _ in self._pending)
-        (self._file or self._open()).write(lines, fsync=self._fsync)
+        (self._file or self._open()).write(lines, fsync=self.fsync)
         self.written += sum(count for _, count in self._pending)
         self.written_bytes += len(lines)
         self._pending.clear()
@@ -316,7 +303,7 @@ class Writer:
         if self._file:
             self._file.close()
             self._file = None
-            self._after_rotation()
+            self.after_rotation()
 
     def _fail(self, error: BaseException, what: str = "") -> None:
         """Give up the file, without what a failed write left in it; what was to go in is kept."""
@@ -330,7 +317,7 @@ class Writer:
 
     def _sentence(self, error: BaseException) -> str:
         if isinstance(error, OSError) and error.errno:
-            return f"{error.filename or self._folder}: {os.strerror(error.errno)}"
+            return f"{error.filename or self.folder}: {os.strerror(error.errno)}"
         return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -150,10 +150,6 @@ class Reader:
 class Exchange:
     """One request and its answer."""
 
-    __slots__ = (
-        *("kind", "message", "predictions", "request_id", "rows", "scope", "started", "status"),
-    )
-
     def __init__(self, scope: Scope, request_id: bytes) -> None:
         self.scope = scope
         self.request_id = request_id

@@ -180,20 +180,17 @@ def _in_training_form(values: list[tuple[Any, ...]], dtype: np.dtype[Any]) -> Ar
 
 def allowed_in_words(column: Column) -> str:
     """Say what a request may hold in a column."""
-    parts = [NOUNS[column.type]]
-    if column.minimum is not None:
-        parts.append(f"from {column.minimum}")
-    if column.maximum is not None:
-        parts.append(f"up to {column.maximum}")
-    if column.min_length is not None:
-        parts.append(f"of at least {column.min_length} characters")
-    if column.max_length is not None:
-        parts.append(f"of at most {column.max_length} characters")
-    if column.pattern is not None:
-        parts.append(f"that matches {column.pattern}")
+    bounds = {
+        "from {}": column.minimum,
+        "up to {}": column.maximum,
+        "of at least {} characters": column.min_length,
+        "of at most {} characters": column.max_length,
+        "that matches {}": column.pattern,
+    }
+    parts = [said.format(bound) for said, bound in bounds.items() if bound is not None]
     if column.nullable:
         parts.append("or null")
-    return " ".join(parts)
+    return " ".join([NOUNS[column.type], *parts])
 
 
 def row_struct(columns: list[Column]) -> Any:

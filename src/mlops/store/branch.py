@@ -65,10 +65,7 @@ def pull(force: bool = False) -> str:
 def push(force: bool = False, deployed: bool = False) -> str:
     """Replace the branch by one commit that holds ``.store``; returns what was done.
 
-    Parameters
-    ----------
-    deployed : bool
-        Whether everything up to HEAD is deployed now; else it stays what the branch says.
+    With ``deployed``, everything up to HEAD is deployed now; else it stays what the branch says.
 
     Raises
     ------
@@ -93,7 +90,8 @@ def push(force: bool = False, deployed: bool = False) -> str:
                 return f"{THERE} is up to date: {message}"
             _refuse_loss(base, tree)
         origin.replace(base, write_commit(tree, message))
-        return f"{HERE} is saved in {THERE} ({_megabytes(copy):.1f} MB): {message}"
+        size = sum(path.stat().st_size for path in copy.rglob("*") if path.is_file()) / 1e6
+        return f"{HERE} is saved in {THERE} ({size:.1f} MB): {message}"
 
 
 @contextmanager
@@ -186,7 +184,3 @@ def _deployed_message() -> str:
 
 def _message(commit: str) -> str:
     return git("log", "-1", "--format=%s", commit)
-
-
-def _megabytes(copy: Path) -> float:
-    return sum(path.stat().st_size for path in copy.rglob("*") if path.is_file()) / 1e6

@@ -109,8 +109,7 @@ def _check_target(directory: Path) -> None:
     if directory.exists() and not directory.is_dir():
         raise MlopsError(f"{directory} is a file; name a folder to save the store to")
     held = {path.name for path in directory.iterdir()} if directory.exists() else set()
-    others = held - {database.NAME, *RECORDS, *FOLDERS}
-    if others:
+    if others := held - {database.NAME, *RECORDS, *FOLDERS}:
         raise MlopsError(
             f"{directory} holds {min(others)}, which is no part of a store; name another folder"
         )

@@ -9,7 +9,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from typing import IO
 
 from mlops.project.errors import MlopsError
 
@@ -22,19 +22,6 @@ SOMEBODY = {"NAME": "mlops", "EMAIL": "mlops@localhost"}
 
 class GitError(MlopsError):
     """What git said as it failed, in one line and without passwords."""
-
-
-class Blob(NamedTuple):
-    """One entry of a commit."""
-
-    mode: str
-    sha: str
-    path: PurePosixPath
-
-    @property
-    def is_plain_file(self) -> bool:
-        inside = not self.path.is_absolute() and ".." not in self.path.parts
-        return inside and self.mode in REGULAR
 
 
 def git(*arguments: str, given: str = "", **environment: str) -> str:
@@ -111,17 +98,17 @@ def extract(commit: str, folder: Path, advice: str) -> None:
         When one is a link or would lie elsewhere; the sentence ends with ``advice``.
     """
     blobs = list(_blobs(commit))
-    for blob in blobs:
-        if not blob.is_plain_file:
-            raise MlopsError(f"{folder} holds {blob.path}, which is no plain file; {advice}")
+    for mode, _, path in blobs:
+        if mode not in REGULAR or path.is_absolute() or ".." in path.parts:
+            raise MlopsError(f"{folder} holds {path}, which is no plain file; {advice}")
     with subprocess.Popen(
         ["git", "cat-file", "--batch"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdin is not None and process.stdout is not None
-        for blob in blobs:
-            process.stdin.write(f"{blob.sha}\n".encode())
+        for _, sha, path in blobs:
+            process.stdin.write(f"{sha}\n".encode())
             process.stdin.flush()
-            target = folder / blob.path
+            target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(_next_blob(process.stdout))
 
@@ -131,11 +118,12 @@ def ref(name: str) -> str | None:
     return git("for-each-ref", "--format=%(objectname)", name) or None
 
 
-def _blobs(commit: str) -> Iterator[Blob]:
+def _blobs(commit: str) -> Iterator[tuple[str, str, PurePosixPath]]:
+    """Yield mode, sha and path of each entry."""
     for entry in git("ls-tree", "-r", "-z", "--full-tree", commit).split("\0")[:-1]:
         facts, _, name = entry.partition("\t")
         mode, _, sha = facts.split()
-        yield Blob(mode, sha, PurePosixPath(name))
+        yield mode, sha, PurePosixPath(name)
 
 
 def _next_blob(answers: IO[bytes]) -> bytes:

@@ -47,18 +47,9 @@ class Party:
 def run(params: Params, champion_url: str, candidate_url: str, directory: Path) -> dict[str, Any]:
     """Compare two running services, print how, and write ``reports/canary.json``.
 
-    Parameters
-    ----------
-    params : Params
-    champion_url, candidate_url : str
-    directory : Path
-        An export of the version that the candidate serves; its sample is what both are asked.
-
-    Returns
-    -------
-    dict
-        What was written: ``finding``, ``findings``, ``passed``, ``reasons``, ``notes``, ``checks``,
-        ``measured`` and who was compared.
+    ``directory`` is an export of the version that the candidate serves; its sample is what both
+    are asked. Returns what was written: ``finding``, ``findings``, ``passed``, ``reasons``,
+    ``notes``, ``checks``, ``measured`` and who was compared.
 
     Raises
     ------

@@ -142,11 +142,6 @@ class Service:
         return " ".join(str(error).split())
 
 
-def number_of(value: object) -> float | None:
-    """Return a JSON number, or None for anything else, as for true and false."""
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
 def scores(answer: Answer, rows: int, classes: list[str] | None) -> list[list[float]]:
     """Return the scores in an answer to ``rows`` rows.
 
@@ -182,11 +177,11 @@ def _scores(prediction: object, classes: list[str] | None) -> list[float] | None
     if not isinstance(prediction, dict):
         return None
     if classes is None:
-        values = [prediction.get("score")]
+        values: list[Any] = [prediction.get("score")]
     else:
         by_class = prediction.get("scores")
         if not isinstance(by_class, dict) or set(by_class) != set(classes):
             return None
         values = [by_class[name] for name in classes]
-    numbers = [number for number in map(number_of, values) if number is not None]
-    return numbers if len(numbers) == len(values) else None
+    # By type: true and false are no numbers, though Python counts with them.
+    return list(map(float, values)) if {*map(type, values)} <= {int, float} else None

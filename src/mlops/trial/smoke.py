@@ -30,19 +30,14 @@ ROUNDS = 3  # a stall of the machine spoils one round, a slow service all of the
 def run(params: Params, url: str, directory: Path, wait: float = WAIT) -> dict[str, Any]:
     """Try the service at ``url``, print what holds, and write ``reports/smoke.json``.
 
+    Returns what was written: ``passed``, ``said``, ``reason``, ``measured``.
+
     Parameters
     ----------
-    params : Params
-    url : str
     directory : Path
         An export of the version that the service should serve.
     wait : float
         Seconds until it must be ready.
-
-    Returns
-    -------
-    dict
-        What was written: ``passed``, ``said``, ``reason``, ``measured``.
 
     Raises
     ------
@@ -52,9 +47,9 @@ def run(params: Params, url: str, directory: Path, wait: float = WAIT) -> dict[s
     files.SMOKE.unlink(missing_ok=True)
     expected = export.read(directory)
     report: dict[str, Any] = {"url": url, "version": expected.version, "passed": False}
-    report |= {"reason": None, "said": []}
     with Service(url) as service:
         trial = Trial(service, expected, params.serving.latency_ms, wait)
+        report |= {"reason": None, "said": [], "measured": trial.measured}
         try:
             for check in CHECKS:
                 said = check(trial)
@@ -65,8 +60,8 @@ def run(params: Params, url: str, directory: Path, wait: float = WAIT) -> dict[s
             report["reason"] = str(error)
             raise
         finally:
-            files.write_json(files.SMOKE, {**report, "measured": trial.measured})
-    return {**report, "measured": trial.measured}
+            files.write_json(files.SMOKE, report)
+    return report
 
 
 @dataclass
