@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlops.project.params import Params
 
 # As in params, whose import takes as long as all else of `mlops --help`.
-Mode = Literal["change", "retrain"]
+Mode = Literal["change", "retrain", "upkeep"]
 Environment = Literal["staging", "production"]
 
 app = typer.Typer(
@@ -98,8 +98,8 @@ def compare(
     mode: Annotated[
         Mode | None,
         typer.Option(
-            help="Policy: a change must be better, a retraining not worse than the margin."
-            " By default it follows from what changed."
+            help="A change must be as good as gate.change says; a retraining, and an upkeep of"
+            " libraries, not worse than the margin. By default it follows from what changed."
         ),
     ] = None,
 ) -> None:

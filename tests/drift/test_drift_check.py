@@ -17,7 +17,7 @@ def written(project: Watched) -> list[str]:
 
 def upset(table: pd.DataFrame) -> pd.DataFrame:
     """Change the outcome of some flights, for better and for worse."""
-    flip = pd.Series(np.random.default_rng(0).random(len(table)) < 0.1, table.index)
+    flip = pd.Series(np.random.default_rng(0).random(len(table)) < 0.12, table.index)
     return table.assign(late=table["late"] ^ flip)
 
 

@@ -102,7 +102,8 @@ class Loop:
         changed = settings.model_dump()
         changed["tracking_uri"] = ""
         budgets = dict.fromkeys(("calibration", "latency_ms", "size_mb"), 1e9)
-        changed["gate"] |= {"floors": {}, "resamples": 100, **budgets}
+        # In a sample, hardly two rows may have a block in common.
+        changed["gate"] |= {"floors": {}, "resamples": 100, "blocks": "row", **budgets}
         changed["gate"]["slices"]["min_rows"] = 50
         changed["serving"]["latency_ms"] = 1e9
         text = yaml.safe_dump(changed, sort_keys=False, allow_unicode=True)

@@ -118,7 +118,7 @@ def test_a_renamed_key_gets_one_sentence(tmp_path: Path, monkeypatch: pytest.Mon
     ("key", "value", "said"),
     [
         ("task", "ranking", "got 'ranking'; Input should be 'binary', 'multiclass' or"),
-        ("gate.margins", 1, "unknown key (value 1); allowed here: metric, margin, confidence,"),
+        ("gate.margins", 1, "unknown key (value 1); allowed here: metric, margin, change,"),
         ("gate.margin", "wide", "got 'wide'; Input should be a valid number"),
         ("gate.margin", -0.1, "got -0.1; Input should be greater than or equal to 0"),
         ("gate.confidence", 95, "got 95; Input should be less than 1"),
@@ -147,6 +147,7 @@ def test_a_renamed_key_gets_one_sentence(tmp_path: Path, monkeypatch: pytest.Mon
         ("data.window.start", "March", "got 'March'; expected a month such as 2013-03 or a day"),
         ("data.window.start", "2013-13", "got '2013-13'; expected a month such as 2013-03"),
         ("data.window.start", "2013-05", "start 2013-05 is after end 2013-03"),
+        ("data.timezone", "Mars/Olympus", "got 'Mars/Olympus'; expected a time zone such as"),
         ("data.holdout.start", "2013-03", "window 2013-01 to 2013-03 overlaps holdout"),
         ("data.target", None, "missing; this key is required"),
     ],

@@ -51,6 +51,8 @@ def test_hostile_values_stay_text(comparison: dict[str, Any], value: str) -> Non
         "reasons": [value],
     }
     comparison["gate"]["slices"]["columns"] = [value, "carrier"]
+    comparison["gate"]["blocks"] = value
+    comparison["holdout"]["blocks"] = f"31 {value}"
     comparison["checks"] = [
         *comparison["checks"],
         {"name": value, "value": value, "limit": value, "passed": False, "reason": f"for {value}"},

@@ -139,7 +139,7 @@ def make_hosted(folder: Path) -> Hosted:
         test.write_text(SMOKE)
     project.set(
         data__window={"start": "2013-01", "end": "2013-01"},
-        data__holdout={"start": "2013-07-01", "end": "2013-07-10"},
+        data__holdout={"start": "2013-07", "end": "2013-07"},
         estimator__max_iter=30,
         estimator__learning_rate=0.1,
         gate__resamples=200,

@@ -9,7 +9,7 @@ import pytest
 import recorded
 from act_run import Run
 from github_git import git
-from hosted import JUNE, Hosted, make_hosted
+from hosted import Hosted, make_hosted
 from overtaking import overtaken
 from watching import all_of, changed, conclusions, found, history, issues, pulls, store
 
@@ -51,7 +51,7 @@ def broken(deployed: Hosted, tmp_path_factory: pytest.TempPathFactory) -> Broken
         github.actions.left_out |= {"ci.yml", "deploy.yml"}
         before = store(hosted)
         older(hosted)
-        # Of what was in the winter, the newer rows are as old: the candidate will be worse.
+        # Of what was in the winter, the newer rows are as old: the candidate may well be worse.
         hosted.project.set(drift__retrain={"violations": 1, "of": 1, "window": "sliding"})
         push(hosted, "Retrain at the first window that violates")
         github.github.fail("POST", "/pulls$", 500, times=2)
@@ -64,8 +64,8 @@ def broken(deployed: Hosted, tmp_path_factory: pytest.TempPathFactory) -> Broken
         opened = deepcopy(pulls(hosted)[-1])
         unrecorded = history(hosted)
 
-        hosted.project.set(data__window=JUNE)
-        push(hosted, "Train on the month before the holdout")
+        hosted.project.set(data__window={"start": "2013-01", "end": "2013-06"})
+        push(hosted, "Train on the half year before the holdout")
         completed = github.schedule("drift.yml")
         replaced = deepcopy(pulls(hosted)[-1])
         recorded.check(github.github.requests)
@@ -121,10 +121,8 @@ def test_the_next_run_completes_it(broken: Broken) -> None:
 
 def test_a_worse_candidate_is_a_draft_that_says_so_first(broken: Broken) -> None:
     assert broken.opened["draft"] is True
-    assert broken.opened["title"].startswith("❌ Not better: retrained on ")
-    assert broken.opened["body"].startswith(
-        "## ❌ Not better: the retrained model is worse (ROC AUC"
-    )
+    assert broken.opened["title"].startswith("❌ Not good enough: retrained on ")
+    assert broken.opened["body"].startswith("## ❌ The retrained model is not good enough (ROC AUC")
 
 
 def test_the_same_pull_request_gets_the_newer_branch(broken: Broken) -> None:

@@ -24,6 +24,8 @@ from mlops.drift.columns import Judged, Wanted, judge
 from mlops.drift.decision import Question
 from mlops.drift.newest import Newest, NoNewDataError
 from mlops.drift.rows import Rows, is_text
+from mlops.judgement import blocks
+from mlops.judgement.blocks import Blocks
 from mlops.judgement.bootstrap import independent_difference
 from mlops.judgement.compare import Champion, load_champion
 from mlops.judgement.metric import resolve
@@ -34,6 +36,7 @@ from mlops.project.progress import counting, working
 
 Read = Callable[[Window], AbstractContextManager[Newest]]
 
+TOO_FEW_BLOCKS = "too few blocks"  # of a question: the window is to be joined with those before
 LATE_LABELS = 12  # windows to look back for labels that were not there yet: a year of months
 # Rows a side of the bootstrap. With more, an interval that is narrow already (ROC AUC: about 0.01)
 # takes longer than everything else.
@@ -126,7 +129,7 @@ def check(params: Params, as_of: date | None, page: Path) -> dict[str, Any]:
     try:
         window = newest.choose(champion, params, as_of, recorded)
         read: Read = (
-            partial(newest.from_log, champion, log)
+            partial(newest.from_log, champion, log, params.data.time)
             if log
             else partial(newest.from_data, champion, params.data.time)
         )
@@ -191,18 +194,33 @@ def _concept(
     params: Params, known: Known, new: Newest, read: Read, recorded: list[dict[str, Any]]
 ) -> Question:
     """Ask about the newest window that has labels and was not asked about before."""
-    question = concept(params, known, new)
+    question = _joined(params, known, new, read)
     if question["state"] != "waiting":
         return question
     earlier = decision.unanswered(new.described(""), known.champion.version, recorded)
     for entry in earlier[:LATE_LABELS]:
         try:
             with read(Window(start=entry["start"], end=entry["end"])) as old:
-                late = concept(params, known, old)
+                late = _joined(params, known, old, read)
         except NoNewDataError:
             continue  # its rows are gone
         if late["state"] != "waiting":
             return {**late, "sentence": f"{late['sentence']} (labels of {old.window})"}
+    return question
+
+
+def _joined(params: Params, known: Known, new: Newest, read: Read) -> Question:
+    """Ask about a window; one with too few blocks is joined with the periods before it."""
+    first = newest.own_holdout(known.champion.model.facts).first_day_after
+    window, question = new.window, concept(params, known, new)
+    while question["state"] == TOO_FEW_BLOCKS:
+        before = newest.containing(window.first_day - newest.DAY, params.drift.period)
+        if before.first_day < first:
+            return question | {"state": "skipped"}
+        window = Window(start=before.first_day.isoformat(), end=new.window.last_day.isoformat())
+        with read(window) as joined:
+            question = concept(params, known, joined)
+            question["sentence"] += f" (on {window}, for enough {params.gate.blocks} blocks)"
     return question
 
 
@@ -280,15 +298,19 @@ def concept(params: Params, known: Known, new: Newest) -> Question:
             f"labels not there yet: {new.labelled:,} of {new.count:,} rows have one "
             f"(drift.min_rows is {settings.min_rows:,})",
         )
-    now = _labelled(new.scored, facts, params.seed)
+    now = _labelled(new.scored, params, facts)
     if wrong := questions.unreadable(now[1], facts.task):
         return unanswered("skipped", wrong)
-    then = _labelled(_scored(known), facts, params.seed)
+    then = _labelled(_scored(known), params, facts)
+    for where, (*_, grouped) in {str(new.window): now, "the champion's own holdout": then}.items():
+        if grouped.number < blocks.LEAST:
+            state = TOO_FEW_BLOCKS if grouped is now[2] else "skipped"
+            return unanswered(state, f"{where} has {grouped}; at least {blocks.LEAST} are needed")
     with counting("Resampling both windows", total=gate.resamples) as progress:
         change = independent_difference(
             metric,
-            now,
-            then,
+            (*now[:2], now[2].codes),
+            (*then[:2], then[2].codes),
             facts.classes,
             resamples=gate.resamples,
             confidence=gate.confidence,
@@ -301,6 +323,7 @@ def concept(params: Params, known: Known, new: Newest) -> Question:
     rows = {
         "labels_of": new.described("")["end"],
         "rows": len(now[0]),
+        "blocks": str(now[2]),
         "holdout_rows": len(then[0]),
         "sampled": len(now[0]) < new.labelled or len(then[0]) == SCORED,
     }
@@ -351,9 +374,11 @@ def _scored(known: Known) -> Rows:
     return replace(known.holdout, computed=newest.predicted(known.champion.model))
 
 
-def _labelled(rows: Rows, facts: Facts, seed: int) -> tuple[Array, Array]:
-    """Return targets and scores of the labelled rows, or of a sample of them."""
-    names = newest.score_names(facts)
-    labelled = replace(rows, present=facts.target)
-    table = labelled.sample([facts.target, *names], SCORED, seed)
-    return table[facts.target].to_numpy(), newest.scores_in(table, names)
+def _labelled(rows: Rows, params: Params, facts: Facts) -> tuple[Array, Array, Blocks]:
+    """Return targets, scores and blocks of the labelled rows, or of a sample of them."""
+    names, chosen = newest.score_names(facts), params.gate.blocks
+    grouped = params.data.time if chosen in (blocks.DAY, blocks.WEEK) else chosen
+    columns = dict.fromkeys([facts.target, *names, *([grouped] if chosen != blocks.ROW else [])])
+    table = replace(rows, present=facts.target).sample(list(columns), SCORED, params.seed)
+    scores = newest.scores_in(table, names)
+    return table[facts.target].to_numpy(), scores, blocks.of_rows(table, params)

@@ -111,8 +111,11 @@ def from_data(champion: Champion, column: str, window: Window) -> Iterator[Newes
 
 
 @contextmanager
-def from_log(champion: Champion, uri: str, window: Window) -> Iterator[Newest]:
-    """Yield what the champion was asked in a window and answered, as a table of its own."""
+def from_log(champion: Champion, uri: str, column: str, window: Window) -> Iterator[Newest]:
+    """Yield what the champion was asked in a window and answered, as a table of its own.
+
+    Where the model does not read ``column``, it holds when each prediction was made.
+    """
     facts = champion.model.facts
     first, after = (
         datetime.combine(day, time(), UTC) for day in (window.first_day, window.first_day_after)
@@ -120,15 +123,15 @@ def from_log(champion: Champion, uri: str, window: Window) -> Iterator[Newest]:
     read = log.read(uri, first, after, labelled=True, dtypes=facts.schema_columns)
     with tempfile.TemporaryDirectory(prefix="mlops-") as folder:
         path = Path(folder, "predictions.parquet")
-        pyarrow.parquet.write_table(_table(read, facts, champion.version), path)
+        pyarrow.parquet.write_table(_table(read, facts, column, champion.version), path)
         rows = Rows(path)
         scored = replace(rows, computed=logged(facts))
         whose = f"the prediction log of champion v{champion.version}"
         yield _counted(window, rows, scored, facts.target, whose)
 
 
-def _table(read: log.Predictions, facts: Facts, version: int) -> pa.Table:
-    """Return inputs, target and logged scores of the predictions that ``version`` made."""
+def _table(read: log.Predictions, facts: Facts, time: str, version: int) -> pa.Table:
+    """Return inputs, time, target and logged scores of the predictions that ``version`` made."""
     ours = (read.records["model_version"] == str(version)).to_numpy()
     types = pyarrow.parquet.read_schema(files.RAW)
     columns = {
@@ -137,6 +140,7 @@ def _table(read: log.Predictions, facts: Facts, version: int) -> pa.Table:
         else pa.nulls(len(ours), types.field(name).type)
         for name in facts.inputs
     }
+    columns.setdefault(time, pa.Array.from_pandas(read.records["time"]))
     columns[facts.target] = pa.Array.from_pandas(read.records["label"])
     for name, answered in score_names(facts).items():
         columns[f"{LOGGED}{name}"] = (

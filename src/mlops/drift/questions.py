@@ -109,6 +109,7 @@ def concept(
         f"{number(change.newest)}"
     )
     bounds = f"{level} interval {interval({'low': change.low, 'high': change.high})}"
+    bounds += f" on {rows['blocks']}"
     said = (
         f"more than drift.concept ({settings.concept:g}) allows"
         if violated
@@ -144,6 +145,7 @@ def concept_unanswered(
         "confidence": gate.confidence,
         "labels_of": None,
         "rows": labelled,
+        "blocks": None,
         "holdout_rows": None,
         "sampled": False,
         "at_once": False,

@@ -13,7 +13,7 @@ from rich.table import Table
 from mlops.artifact import model_folder
 from mlops.artifact.model_folder import Array, ModelArtifact
 from mlops.artifact.table import read, to_columns
-from mlops.judgement import comparison, finding, metric
+from mlops.judgement import blocks, comparison, finding, metric
 from mlops.judgement import gate as policy
 from mlops.judgement.finding import Findings, Pair, Resampling
 from mlops.judgement.metric import Metrics
@@ -77,17 +77,21 @@ def judge(
         before, now = _gate_of(model.folder), gate.model_dump()
         changed = comparison.changes(model.facts, candidate.facts, before, now)
 
-    pair = Pair(y, prediction, champions, classes)
+    pair = Pair(y, prediction, champions, classes, blocks.of_rows(table, params))
+    if problem := blocks.too_few(pair.blocks, params):
+        raise MlopsError(f"{files.PARAMS}: an interval needs {problem}")
     found = find(params, metrics, pair, candidate.predict_base_rate(len(y)), table)
     mode = mode or (comparison.mode_of(changed) if changed else "change")
+    asked = comparison.policy_of(mode, gate)
     return comparison.content(
         params,
         mode,
         metrics,
         found,
-        policy.judge(gate, mode, metrics, ours, found, len(y)),
+        policy.judge(gate, asked, metrics, ours, found, pair.blocks),
         holdout={
             "rows": len(y),
+            "blocks": str(pair.blocks),
             "md5": files.md5(files.HOLDOUT),
             "seen": mean_outcome(y, classes, params.task),
         },

@@ -10,7 +10,7 @@ from mlops.judgement.bootstrap import Difference
 from mlops.judgement.finding import Findings, Slice, gain
 from mlops.judgement.gate import Check
 from mlops.judgement.metric import Metric, Metrics
-from mlops.project.params import Mode, Params, flatten
+from mlops.project.params import Gate, Mode, Params, Policy, flatten
 
 WINDOWS = ("data.window.", "data.holdout.")
 
@@ -33,6 +33,7 @@ def content(
         "passed": all(check.passed for check in checks),
         "reasons": gate.reasons(checks),
         "mode": mode,
+        "policy": policy_of(mode, params.gate),
         "name": params.name,
         "task": params.task,
         "target": params.data.target,
@@ -87,6 +88,7 @@ def _slice_row(metric: Metric, part: Slice, margin: float) -> dict[str, Any]:
         "column": part.column,
         "value": part.value,
         "rows": part.rows,
+        "blocks": part.blocks,
         **numbers,
         "verdict": part.verdict,
         "failed": gate.slice_fails(metric, part, margin),
@@ -138,7 +140,16 @@ def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[dict[str, Any
 
 
 def mode_of(changed: dict[str, Any]) -> Mode:
-    """Return ``retrain`` when nothing but the data or its window has moved."""
-    moved = changed["window"] is not None or changed["data"] is not None
+    """Return ``retrain`` when only the data or its window has moved, ``upkeep`` when nothing has.
+
+    Then libraries or the machinery have changed, or nothing at all.
+    """
     others = [change for change in changed["params"] if not change["key"].startswith("gate.")]
-    return "retrain" if moved and not others and not changed["code"] else "change"
+    if others or changed["code"]:
+        return "change"
+    return "retrain" if changed["window"] or changed["data"] else "upkeep"
+
+
+def policy_of(mode: Mode, gate: Gate) -> Policy:
+    """Return how a candidate has to compare with the champion."""
+    return gate.change if mode == "change" else "not_worse"

@@ -8,6 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from mlops.judgement import blocks
+from mlops.judgement.blocks import Blocks
 from mlops.judgement.bootstrap import Difference, paired_difference
 from mlops.judgement.metric import Array, Classes, Metric
 from mlops.project.errors import MlopsError
@@ -29,10 +31,12 @@ class Pair:
     candidate: Array
     champion: Array | None
     classes: Classes
+    blocks: Blocks
 
     def take(self, rows: Array) -> "Pair":
         champion = None if self.champion is None else self.champion[rows]
-        return Pair(self.y[rows], self.candidate[rows], champion, self.classes)
+        candidate, of_rows = self.candidate[rows], self.blocks.take(rows)
+        return Pair(self.y[rows], candidate, champion, self.classes, of_rows)
 
     @property
     def identical(self) -> bool:
@@ -41,7 +45,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Resampling:
-    """How often rows are drawn, from which seed on, for intervals of which confidence."""
+    """How often blocks are drawn, from which seed on, for intervals of which confidence."""
 
     resamples: int
     confidence: float
@@ -55,6 +59,7 @@ class Slice:
     column: str
     value: str
     rows: int
+    blocks: int
     difference: Difference | None
     verdict: Verdict
 
@@ -95,15 +100,15 @@ def find(metric: Metric, pair: Pair, difference: Difference, margin: float) -> F
     return "equivalent" if low >= -margin and high <= margin else "inconclusive"
 
 
-def rows_needed(rows: int, metric: Metric, difference: Difference) -> int | None:
-    """Return how many rows would tell a difference of this size from zero; None if none is seen.
+def blocks_needed(number: int, metric: Metric, difference: Difference) -> int | None:
+    """Return how many blocks would tell a difference of this size from zero; None if none is seen.
 
-    The width of the interval falls with the square root of the rows.
+    The width of the interval falls with the square root of their ``number``.
     """
     value, low, high = gain(metric, difference)
     if not value or not math.isfinite(low) or not math.isfinite(high):
         return None
-    return math.ceil(rows * ((high - low) / 2 / abs(value)) ** 2)
+    return math.ceil(number * ((high - low) / 2 / abs(value)) ** 2)
 
 
 def difference(
@@ -132,6 +137,7 @@ def difference(
         pair.candidate,
         pair.champion,
         pair.classes,
+        pair.blocks.codes,
         resamples=resampling.resamples,
         confidence=1 - (1 - resampling.confidence) / comparisons,
         seed=resampling.seed,
@@ -167,21 +173,27 @@ def slices(
 ) -> list[Slice]:
     """Compare the models on each of ``groups``, see :func:`by_size`.
 
-    A slice with fewer than ``min_rows`` rows is named and not judged. The intervals of the others
-    are widened, because among twenty slices one is worse by chance.
+    A slice with fewer than ``min_rows`` rows, or of too few blocks, is named and not judged. The
+    intervals of the others are widened, because among twenty slices one is worse by chance.
     """
-    judged = sum(len(rows) >= min_rows for _, _, rows in groups)
+    parts = [(column, value, pair.take(rows)) for column, value, rows in groups]
+    judged = sum(_enough(part, min_rows) for _, _, part in parts)
     found = []
-    for done, (column, value, rows) in enumerate(groups):
-        if len(rows) < min_rows:
-            found.append(Slice(column, value, len(rows), None, "too few"))
+    for done, (column, value, part) in enumerate(parts):
+        rows, number = len(part.y), part.blocks.number
+        if not _enough(part, min_rows):
+            found.append(Slice(column, value, rows, number, None, "too few"))
         else:
-            result = difference(metric, pair.take(rows), resampling, comparisons=judged)
+            result = difference(metric, part, resampling, comparisons=judged)
             low, high = gain(metric, result)[1:]
             verdict = "no champion" if pair.champion is None else _verdict(low, high)
-            found.append(Slice(column, value, len(rows), result, verdict))
+            found.append(Slice(column, value, rows, number, result, verdict))
         progress((done + 1) / len(groups))
     return found
+
+
+def _enough(part: Pair, min_rows: int) -> bool:
+    return len(part.y) >= min_rows and part.blocks.number >= blocks.LEAST
 
 
 def _verdict(low: float, high: float) -> Verdict:

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+from mlops.judgement.blocks import Blocks
 from mlops.judgement.bootstrap import Difference
-from mlops.judgement.finding import Finding, Findings, Slice, gain, rows_needed
+from mlops.judgement.finding import Finding, Findings, Slice, blocks_needed, gain
 from mlops.judgement.metric import Metric, Metrics
-from mlops.project.params import Gate, Mode
+from mlops.project.params import Gate, Policy
 from mlops.project.words import label, number, percent, signed
 
 NAMED = 5  # slices in a sentence; the table has them all
@@ -25,17 +26,17 @@ class Check:
 
 def judge(
     gate: Gate,
-    mode: Mode,
+    policy: Policy,
     metrics: Metrics,
     candidate: dict[str, Any],
     found: Findings,
-    rows: int,
+    blocks: Blocks,
 ) -> list[Check]:
-    """Hold the candidate's scorecard, and what was found on ``rows`` rows, against the policy."""
+    """Hold the candidate's scorecard, and what was found on the holdout, against the policy."""
     cost, difference = candidate["cost"], found.differences.get(metrics.gate.name)
     return [
         improvement(
-            mode, found.finding, metrics.gate, difference, rows, gate.margin, gate.confidence
+            policy, found.finding, metrics.gate, difference, blocks, gate.margin, gate.confidence
         ),
         *floors(gate.floors, metrics.floors, candidate["metrics"]),
         base_rate(metrics.proper, found.base_rate),
@@ -47,15 +48,15 @@ def judge(
 
 
 def improvement(
-    mode: Mode,
+    policy: Policy,
     finding: Finding,
     metric: Metric,
     difference: Difference | None,
-    rows: int,
+    blocks: Blocks,
     margin: float,
     confidence: float,
 ) -> Check:
-    """A change must be better; a retraining must not be worse than the margin."""
+    """The candidate must be better for sure, or not worse than the margin for sure."""
     name = "against the champion"
     if difference is None:
         reason = "there is no champion to compare with"
@@ -66,7 +67,7 @@ def improvement(
     value, low, high = gain(metric, difference)
     name_of, level = label(metric.name), percent(confidence)
     interval = f"{level} interval {signed(difference.low, 4)} to {signed(difference.high, 4)}"
-    if mode == "retrain":
+    if policy == "not_worse":
         passed = low >= -margin
         certainty = "is not" if passed else "is" if high < -margin else "may be"
         reason = f"{name_of} {certainty} worse than the champion's by more than {margin:g}"
@@ -76,9 +77,9 @@ def improvement(
         "better": f"{name_of} is better than the champion's by {value:.4f}",
         "worse": f"{name_of} is worse than the champion's by {-value:.4f}",
         "equivalent": f"{name_of} differs from the champion's by less than {margin:g}",
-        "inconclusive": f"{rows:,} rows cannot tell {name_of} from the champion's",
+        "inconclusive": f"{blocks} cannot tell {name_of} from the champion's",
     }[finding]
-    if finding == "inconclusive" and (needed := rows_needed(rows, metric, difference)):
+    if finding == "inconclusive" and (needed := blocks_needed(blocks.number, metric, difference)):
         words += f"; about {needed:,} could, if the difference is as large as it looks"
     return Check(name, finding, "better", finding == "better", f"{words} ({interval})")
 

@@ -95,9 +95,9 @@ class Metric:
         """
         return _ROWS[self.name](*self.prepare(y, prediction, classes)).astype(np.float64)
 
-    def finish(self, mean: float) -> float:
-        """Turn the mean of :meth:`rows` into the metric."""
-        return float(np.sqrt(mean) if self.name == "root_mean_squared_error" else mean)
+    def finish(self, mean: Float) -> Float:
+        """Turn means of :meth:`rows` into the metric."""
+        return np.sqrt(mean) if self.name == "root_mean_squared_error" else mean
 
     def prepare(self, y: Array, prediction: Array, classes: Classes) -> tuple[Array, Float]:
         """Check both; return targets (classes as positions, int64) and predictions as float64.

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from mlops.artifact import request_columns
 from mlops.artifact.table import in_window, read
+from mlops.judgement import blocks
 from mlops.project import files
 from mlops.project.errors import MlopsError
 from mlops.project.params import Params, Window
@@ -42,7 +43,7 @@ def run(params: Params) -> None:
     table = read(files.RAW)
     failures = [*check_schema(table, SCHEMA), *check_windows(table, params)]
     if not failures:
-        failures = check_target(table, params)
+        failures = [*check_target(table, params), *check_blocks(table, params)]
     files.write_json(files.DATA_REPORT, report(table, SCHEMA, params, failures))
     if failures:
         for path in STALE:
@@ -143,6 +144,15 @@ def check_target(table: pd.DataFrame, params: Params) -> list[dict[str, Any]]:
                 {"column": target, "check": check, "bad_rows": len(values), "example": None}
             )
     return failures
+
+
+def check_blocks(table: pd.DataFrame, params: Params) -> list[dict[str, Any]]:
+    """Return a failure when the holdout has too few blocks to say how sure a difference is."""
+    holdout = table[in_window(table[params.data.time], params.data.holdout)]
+    if problem := blocks.too_few(blocks.of_rows(holdout, params), params):
+        column = params.gate.blocks if params.gate.blocks in table else params.data.time
+        return [{"column": column, "check": problem, "bad_rows": len(holdout), "example": None}]
+    return []
 
 
 def _target_problem(values: "pd.Series[Any]", task: str) -> str | None:

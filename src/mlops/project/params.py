@@ -6,6 +6,7 @@ import re
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -14,7 +15,8 @@ from mlops.project.errors import MlopsError
 from mlops.project.files import PARAMS
 
 Task = Literal["binary", "multiclass", "regression"]
-Mode = Literal["change", "retrain"]
+Mode = Literal["change", "retrain", "upkeep"]
+Policy = Literal["better", "not_worse"]
 Runtime = Literal["onnx", "skops"]
 Target = Literal["image", "compose", "kubernetes"]
 Environment = Literal["staging", "production"]
@@ -87,8 +89,18 @@ def _first_day(text: str) -> date:
 class Data(Section):
     target: str
     time: str
+    timezone: str | None = None  # of the days in gate.blocks; by default that of the time column
     window: Window
     holdout: Window
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, value: str | None) -> str | None:
+        try:
+            ZoneInfo(value or "UTC")
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("expected a time zone such as Europe/Berlin or UTC") from None
+        return value
 
     @model_validator(mode="after")
     def _holdout_unseen(self) -> "Data":
@@ -109,6 +121,8 @@ class Slices(Section):
 class Gate(Section):
     metric: str
     margin: NotNegative
+    change: Policy = "better"
+    blocks: str = "day"
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     resamples: Annotated[int, Field(ge=100)] = 2000
     floors: dict[str, float] = {}
