@@ -7,12 +7,13 @@ import sys
 
 import bootstrap
 import drift
+import gate
 import pipeline
 import serving
 import shift
 import workflows
 
-measures = {it.__name__: it for it in (pipeline, workflows, serving, shift, bootstrap, drift)}
+measures = {it.__name__: it for it in (pipeline, workflows, serving, shift, bootstrap, gate, drift)}
 for name in sys.argv[1:] or measures:
     for line in measures[name].run():
         print(line, flush=True)

@@ -131,8 +131,9 @@ def concept(
     labels = np.where(current["chance"] < share, 1 - current["late"], current["late"])
     change = independent_difference(
         METRIC,
-        (labels, current["score"]),
-        (reference["late"], reference["score"]),
+        # Its rows are drawn one by one: they are blocks of their own.
+        (labels, current["score"], np.arange(len(labels))),
+        (reference["late"], reference["score"], np.arange(len(reference["late"]))),
         CLASSES,
         resamples=RESAMPLES,
         confidence=GATE.confidence,
