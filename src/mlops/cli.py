@@ -355,11 +355,12 @@ def drift(
         bool, typer.Option("--history", help="Check nothing: print the history and draw it.")
     ] = False,
 ) -> None:
-    """Ask whether data, predictions or the champion's score have moved; decide whether to retrain.
+    """Ask whether data, predictions or the champion's score have moved, and what follows.
 
     Judges the newest window of the data, or of the prediction log that PREDICTION_LOG_URI names, by
     `drift` in params.yaml. Writes reports/drift.json, .html, .md and .prom. Exits with 0 whatever
-    it decides: the field `decision` is none, watch or retrain.
+    it finds: the field `decision` is none or watch, and `challenger` says whether a model trained
+    on newer rows is to be asked.
     """
     if record or history:
         from mlops.drift import history as checks
@@ -383,6 +384,18 @@ def move_window() -> None:
     from mlops.pipeline import move_window
 
     print(move_window.run(settings()))
+
+
+@app.command(rich_help_panel=WATCH)
+def decide() -> None:
+    """Decide whether to retrain: by what `mlops drift` found, and how the retrained model compares.
+
+    Wants reports/comparison.json of `mlops compare --mode retrain` after `mlops move-window` and
+    `dvc repro`. Completes reports/drift.*: the field `decision` is none, watch or retrain.
+    """
+    from mlops.drift import challenger
+
+    challenger.run(settings())
 
 
 @app.command(rich_help_panel=WATCH)

@@ -23,7 +23,7 @@ WORK = {
 }
 WATCHING = {
     "drift": {"data": "Load the newest data", "drift": "Compare it with what the champion knows"},
-    "retrain": {
+    "challenger": {
         "training": WORK["pipeline"],
         "judgement": WORK["judgement"],
     },
@@ -58,7 +58,7 @@ def retraining(hosted: Hosted) -> str:
     """Let a schedule find drift that calls for a retraining; measure until it is proposed."""
     hosted.project.set(drift__retrain={"violations": 1, "of": 1}, drift__stale_days=100)
     # What comes after the pull request, and what GitHub runs beside, is not waited for.
-    hosted.keep_jobs("drift.yml", "drift", "retrain", "propose")
+    hosted.keep_jobs("drift.yml", "drift", "challenger", "propose")
     hosted.commit("Retrain at the first window that violates")
     github = hosted.github
     github.push(hosted.project.folder, run=False)

@@ -33,6 +33,9 @@ def check(
         "start": f"2013-{month:02}-01",
         "end": f"2013-{month:02}-{monthrange(2013, month)[1]}",
     }
+    made["challenger"] |= {key: made["current"][key] for key in ("start", "end")}
+    if decision != "retrain":
+        made["challenger"] = question("skipped", None, None)
     asked = made["questions"]
     asked["data"] |= question("violated" if drifted else "ok", len(drifted), 1) | {
         "share": len(drifted) / 3,
@@ -54,13 +57,13 @@ def nothing_new(version: int | None = 1) -> dict[str, Any]:
     return check(day=8) | {
         "champion": check(version=version)["champion"] if version else None,
         **{"reference": None, "current": None, "new_data": False, "decision": "none"},
-        **{"sentence": "No new data: nothing after June", "questions": {}},
+        **{"sentence": "No new data: nothing after June", "questions": {}, "challenger": None},
     }
 
 
 def too_few() -> dict[str, Any]:
     """Return a check of a window with too few rows to be judged."""
-    return check(month=5, decision="none") | {"questions": unanswered()}
+    return check(month=5, decision="none") | {"questions": unanswered(), "challenger": None}
 
 
 YEAR = [

@@ -66,8 +66,17 @@ def drift(**changed: Any) -> Json:
         },
         "new_data": True,
         "decision": "retrain",
-        "sentence": "Retrain champion v7 in 2013-06: 1 of 2 inputs has drifted",
-        "reasons": ["1 of 2 inputs has drifted", "2 of the last 3 windows violate"],
+        "sentence": "Retrain champion v7 in 2013-06: the challenger is better",
+        "reasons": ["the challenger is better", "1 of 2 inputs has drifted", "2 of 3 windows have"],
+        "moved": ["1 of 2 inputs has drifted"],
+        "lasting": "2 of 3 windows have",
+        "drifted": True,
+        "challenger": {
+            **question("better", 0.037, 0.005),
+            **{"start": "2013-06-01", "end": "2013-06-30", "metric": "roc_auc"},
+            **{"champion": 0.691, "candidate": 0.728, "low": 0.03, "high": 0.04},
+            **{"window": "2013-03 to 2013-05", "seconds": 1.57},
+        },
         "questions": {
             "data": {
                 **question("violated", 1, 1),
@@ -85,7 +94,6 @@ def drift(**changed: Any) -> Json:
                 "low": -0.02,
                 "high": -0.004,
                 "rows": 27075,
-                "at_once": False,
             },
             "staleness": question("ok", 91, 180),
         },
@@ -102,7 +110,7 @@ def drift(**changed: Any) -> Json:
     } | changed
 
 
-def question(state: str, value: float | None, threshold: float) -> Json:
+def question(state: str, value: float | None, threshold: float | None) -> Json:
     return {"state": state, "value": value, "threshold": threshold, "sentence": f"it is {state}"}
 
 
@@ -152,6 +160,7 @@ def comparison(**changed: Any) -> Json:
         "target": "late",
         "metric": "roc_auc",
         "gate": {
+            "margin": 0.005,
             "confidence": 0.95,
             "resamples": 2000,
             "slices": {"columns": ["carrier"], "min_rows": 500, "margin": 0.03},
@@ -160,6 +169,7 @@ def comparison(**changed: Any) -> Json:
             "start": "2013-06",
             "end": "2013-06",
             "rows": 27075,
+            "blocks": "30 days",
             "md5": "36d3",
             "seen": 0.3,
         },

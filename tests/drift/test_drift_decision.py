@@ -4,22 +4,24 @@ from typing import Any
 
 import pytest
 
-from mlops.drift.decision import IMPORTANCE, checked, decide, unanswered
+from mlops.drift.decision import IMPORTANCE, checked, decide, find, unanswered
 from mlops.project.params import Retrain
 
 JULY = {"start": "2013-07-01", "end": "2013-07-31", "window": "2013-07", "fingerprint": "f7"}
 
 
-def questions(*violated: str, at_once: bool = False) -> dict[str, dict[str, Any]]:
-    asked = {
+def questions(*violated: str) -> dict[str, dict[str, Any]]:
+    return {
         name: {
             "state": "violated" if name in violated else "ok",
             "sentence": f"{name} {'moved' if name in violated else 'stayed'}",
         }
         for name in IMPORTANCE
     }
-    asked["concept"]["at_once"] = at_once
-    return asked
+
+
+def challenger(state: str) -> dict[str, Any]:
+    return {"state": state, "sentence": f"the challenger: {state}"}
 
 
 def entry(month: int, *violated: str, champion: int = 1, **more: Any) -> dict[str, Any]:
@@ -36,68 +38,96 @@ def entry(month: int, *violated: str, champion: int = 1, **more: Any) -> dict[st
     }
 
 
-def decision(*recorded: dict[str, Any], violations: int = 2, of: int = 3) -> str:
-    """Decide on a July that violates."""
+def drifted(*recorded: dict[str, Any], violations: int = 2, of: int = 3) -> bool:
+    """Tell whether the drift of a July that violates lasts."""
     retrain = Retrain(violations=violations, of=of)
-    return decide(questions("data"), JULY, 1, recorded, retrain).decision
+    return find(questions("data"), JULY, 1, recorded, retrain).drifted
 
 
 @pytest.mark.parametrize(
     ("recorded", "expected"),
     [
-        ([], "watch"),
-        ([entry(6, "data")], "retrain"),
-        ([entry(5, "data"), entry(6)], "retrain"),
-        ([entry(4, "data"), entry(5), entry(6)], "watch"),  # too long ago
-        ([entry(6, "data"), entry(5), entry(4)], "retrain"),  # in the order of their ends
-        ([entry(6, "data", champion=2)], "watch"),
-        ([entry(6), entry(6, "data")], "retrain"),  # checked again: the newest check counts
-        ([entry(6, "data"), entry(6)], "watch"),
-        ([entry(7, "data", end="2013-07-31")], "watch"),  # this very window
-        ([entry(8, "data")], "watch"),  # comes later; this is a look back
-        ([entry(5, "data"), entry(6, drifted_share=None), entry(4)], "retrain"),  # too few rows
+        ([], False),
+        ([entry(6, "data")], True),
+        ([entry(5, "data"), entry(6)], True),
+        ([entry(4, "data"), entry(5), entry(6)], False),  # too long ago
+        ([entry(6, "data"), entry(5), entry(4)], True),  # in the order of their ends
+        ([entry(6, "data", champion=2)], False),
+        ([entry(6), entry(6, "data")], True),  # checked again: the newest check counts
+        ([entry(6, "data"), entry(6)], False),
+        ([entry(7, "data", end="2013-07-31")], False),  # this very window
+        ([entry(8, "data")], False),  # comes later; this is a look back
+        ([entry(5, "data"), entry(6, drifted_share=None), entry(4)], True),  # too few rows
     ],
 )
-def test_two_of_the_last_three_windows_retrain(
-    recorded: list[dict[str, Any]], expected: str
+def test_data_has_drifted_when_two_of_the_last_three_windows_have(
+    recorded: list[dict[str, Any]], expected: bool
 ) -> None:
-    assert decision(*recorded) == expected
+    assert drifted(*recorded) is expected
 
 
 def test_how_many_windows_is_a_setting() -> None:
-    assert decision(violations=1, of=1) == "retrain"
-    assert decision(entry(5, "data"), entry(6, "data"), violations=3) == "retrain"
-    assert decision(entry(5, "data"), entry(6), violations=3) == "watch"
+    assert drifted(violations=1, of=1)
+    assert drifted(entry(5, "data"), entry(6, "data"), violations=3)
+    assert not drifted(entry(5, "data"), entry(6), violations=3)
+
+
+def test_the_score_alone_is_no_drift_whatever_came_before() -> None:
+    """From one month to the next it moves by more than models differ."""
+    found = find(questions("concept"), JULY, 1, [entry(6, "data"), entry(5, "data")], Retrain())
+    assert (found.moved, found.lasting, found.drifted) == (["concept moved"], "", False)
+    assert not drifted(entry(5, "concept"), entry(6, "concept"))
 
 
 def test_a_newest_window_without_a_violation_is_none_whatever_came_before() -> None:
     before = [entry(5, "data"), entry(6, "concept", "data")]
-    made = decide(questions(), JULY, 1, before, Retrain())
+    found = find(questions(), JULY, 1, before, Retrain())
+    assert (found.moved, found.drifted) == ([], False)
+    assert [window["violated"] for window in found.windows] == [["data"], ["concept", "data"], []]
+    made = decide(found, "champion v1 in 2013-07", challenger("not better"), "either")
     assert (made.decision, made.reasons) == ("none", [])
-    assert made.sentence.startswith("Nothing to do for champion v1 in 2013-07: nothing has moved")
-    assert [window["violated"] for window in made.windows] == [["data"], ["concept", "data"], []]
-    assert made.windows[-1]["decision"] == "none"
+    assert made.sentence == (
+        "Nothing to do for champion v1 in 2013-07: nothing has moved by more than params.yaml "
+        "allows; the challenger: not better"
+    )
 
 
 def test_staleness_counts_as_the_others() -> None:
-    made = decide(questions("staleness"), JULY, 1, [entry(6, "data")], Retrain())
-    assert made.decision == "retrain"
+    assert find(questions("staleness"), JULY, 1, [entry(6, "data")], Retrain()).drifted
 
 
-@pytest.mark.parametrize(("at_once", "expected"), [(True, "retrain"), (False, "watch")])
-def test_concept_drift_that_is_sure_does_not_wait(at_once: bool, expected: str) -> None:
-    made = decide(questions("concept", at_once=at_once), JULY, 1, [], Retrain())
+@pytest.mark.parametrize(
+    ("when", "state", "lasting", "expected"),
+    [
+        ("either", "better", False, "retrain"),
+        ("either", "not worse", True, "retrain"),
+        ("either", "not worse", False, "watch"),
+        ("either", "not better", True, "watch"),
+        ("either", "same", True, "watch"),
+        ("either", "wanted", True, "watch"),  # as long as it was not judged
+        ("helps", "better", False, "retrain"),
+        ("helps", "not worse", True, "watch"),
+        ("drifts", "better", True, "retrain"),
+        ("drifts", "not worse", True, "retrain"),
+        ("drifts", "better", False, "watch"),
+    ],
+)
+def test_a_challenger_decides(when: Any, state: str, lasting: bool, expected: str) -> None:
+    before = [entry(6, "data")] if lasting else []
+    found = find(questions("data"), JULY, 1, before, Retrain())
+    made = decide(found, "champion v1 in 2013-07", challenger(state), when)
     assert made.decision == expected
-    assert made.windows == [
-        {"start": JULY["start"], "end": JULY["end"], "violated": ["concept"], "decision": expected}
-    ]
+    heard = state != "wanted"
+    assert (f"the challenger: {state}" in made.sentence) is heard
+    assert (f"the challenger: {state}" in made.reasons) is heard
 
 
 def test_one_sentence_names_the_worst_and_says_why_now() -> None:
-    made = decide(questions("data", "concept", "staleness"), JULY, 3, [], Retrain())
+    found = find(questions("data", "concept", "staleness"), JULY, 3, [], Retrain())
+    made = decide(found, "champion v3 in 2013-07", challenger("wanted"), "either")
     assert made.sentence == (
         "Watch champion v3 in 2013-07: concept moved (and 2 more); "
-        "1 of the last 3 windows violates, and drift.retrain asks for 2"
+        "1 of the last 3 windows has drifted, and drift.retrain asks for 2"
     )
     assert made.reasons[:3] == ["concept moved", "data moved", "staleness moved"]
 

@@ -62,6 +62,10 @@ def test_a_window_is_recorded_with_all_that_is_needed_later() -> None:
         "drifted_share": 2 / 3,
         "drifted": ["temp", "dewp"],
         "prediction_distance": 0.14,
+        "challenger": {
+            **{"state": "better", "champion": 0.691, "candidate": 0.728, "low": 0.03, "high": 0.04},
+            "end": "2013-06-30",
+        },
         "thresholds": {"data": 1, "predictions": 0.1, "concept": 0.02, "staleness": 180},
     }
 
@@ -137,9 +141,9 @@ def test_the_commands_record_print_and_draw(
     assert headings.split() == list(history.HEADINGS)
     cells = [line.split() for line in lines if line.startswith("2013")]
     assert [row[0] for row in cells] == [it["current"]["end"] for it in YEAR]
-    assert cells[0][1:] == ["1", "–", "0.050", "0.712", "0.728", "–", "none"]
-    assert cells[2][1:6] == ["1", "temp,", "0.090", "–", "–"]
-    assert cells[4][1:] == ["2", "–", "0.120", "0.700", "0.728", "predictions", "watch"]
+    assert cells[0][1:] == ["1", "–", "0.050", "0.712", "–", "–", "none"]
+    assert cells[2][1:7] == ["1", "temp,", "dewp", "0.090", "–", "+0.037"]
+    assert cells[4][1:] == ["2", "–", "0.120", "0.700", "–", "predictions", "watch"]
     assert plot == "the plot is reports/drift_history.svg"
     xml.etree.ElementTree.parse(files.DRIFT_HISTORY)
 

@@ -114,7 +114,6 @@ def test_each_class_has_its_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert concept["greater_is_better"] is False
     assert concept["value"] == concept["newest"] - concept["holdout"] > 0.2
     assert concept["low"] > 0.2
-    assert concept["at_once"] is True
     assert concept["sentence"].startswith("log loss rose from 0.")
 
 

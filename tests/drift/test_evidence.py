@@ -63,11 +63,13 @@ def test_the_first_paragraph_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = body(drift(), comparison()).splitlines()
     assert lines[0] == "## ✅ Retraining helps (ROC AUC 0.691 → 0.728)"
     assert lines[2] == (
-        "On the same 27,075 rows of 2013-06, which neither model has seen, **ROC AUC rises from "
-        "0.691 to 0.728** (+0.037, 95% interval +0.030 to +0.040). All 1 checks passed; merging "
-        "deploys this model."
+        "On the same 27,075 rows of 30 days in 2013-06, which neither model has seen, **ROC AUC "
+        "rises from 0.691 to 0.728** (+0.037, 95% interval +0.030 to +0.040). All 1 checks "
+        "passed; merging deploys this model."
     )
-    assert lines[4] == ("**Why now:** 1 of 2 inputs has drifted; 2 of the last 3 windows violate.")
+    assert lines[4] == (
+        "**Why now:** the challenger is better; 1 of 2 inputs has drifted; 2 of 3 windows have."
+    )
 
 
 def test_a_worse_model_says_so_first() -> None:
@@ -111,6 +113,7 @@ def test_the_tables_say_what_moved_and_what_was_gained() -> None:
         ["✅", "prediction drift", "0.050", "0.1"],
         ["✅", "concept drift", "ROC AUC 0.728 → 0.716 (−0.012)", "0.02 worse"],
         ["✅", "staleness", "91 days", "180 days"],
+        ["🔁", "challenger", "ROC AUC 0.691 → 0.728 (+0.037)", "0.005 better"],
     ]
     assert cells(text, 0)[0][4] == "do the inputs look different?"
     humid, score, carrier = cells(text, 1)
@@ -204,10 +207,15 @@ def test_the_next_value_is_above(value: float, then: float) -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({}, ["## 🔁 Retrain\n", "opens a pull request with the evidence"]),
+        ({}, ["## 🔁 Retrain\n", "opens a pull request that brings this very model"]),
+        ({"decision": "watch"}, ["## 👀 Watch\n", "nothing says that newer rows would help."]),
         (
-            {"decision": "watch", "windows": drift()["windows"][1:]},
-            ["## 👀 Watch\n", "If the next one violates, too, it retrains"],
+            {"decision": "watch", "challenger": question("skipped", None, None)},
+            ["## 👀 Watch\n", "No challenger was asked: it is skipped. `drift.retrain` in"],
+        ),
+        (
+            {"decision": "watch", "challenger": question("wanted", None, None)},
+            ["## ⏳ A challenger decides\n", "A challenger decides: it is wanted. `drift.yml` trains it next"],
         ),
         ({"decision": "none"}, ["## ✅ No drift\n", "Nothing. The next check looks at the next"]),
     ],
@@ -217,29 +225,9 @@ def test_the_summary_says_what_happens_next(changed: dict[str, Any], said: list[
     assert_only_text(text)
     assert all(part in text for part in said)
     assert f"\n\n{drift()['sentence']}.\n\n" in text
-    assert len(cells(text, 0)) == 4
+    assert len(cells(text, 0)) == 5
     assert len(cells(text, 2)) == 3  # both columns, and the score
     assert "from the data · checked 2026-11-22T07:00:00Z" in text
-
-
-@pytest.mark.parametrize(
-    ("violations", "of", "violated", "more"),
-    [
-        (2, 3, [True], 1),
-        (2, 3, [False, True], 1),
-        (3, 3, [True, False, True], 2),
-        (3, 4, [True, False, True], 1),
-        (1, 1, [False], 1),
-    ],
-)
-def test_it_counts_the_windows_that_will_still_count(
-    violations: int, of: int, violated: list[bool], more: int
-) -> None:
-    window = drift()["windows"][0]
-    windows = [window | {"violated": ["data"] if it else []} for it in violated]
-    settings = Drift.model_validate({"retrain": {"violations": violations, "of": of}})
-    given = drift(windows=windows, settings=settings.model_dump())
-    assert summary.in_words(given)["until_retraining"] == more
 
 
 def test_what_could_not_be_judged_is_one_sentence() -> None:
@@ -247,14 +235,16 @@ def test_what_could_not_be_judged_is_one_sentence() -> None:
         new_data=False,
         decision="none",
         questions={},
+        challenger=None,
         windows=[],
         current=None,
         sentence="No rows of July yet",
     )
+    few = drift(decision="none", questions=unanswered(), challenger=None, windows=[])
     for given, heading in (
         (nothing, "⏸️ Nothing new to judge"),
         (nothing | {"champion": None}, "⏸️ Nothing new to judge"),
-        (drift(decision="none", questions=unanswered(), windows=[]), "⏸️ Too little to judge"),
+        (few, "⏸️ Too little to judge"),
     ):
         text = summary.render(given)
         assert text.startswith(f"## {heading}\n\n{given['sentence']}.\n\n<sub>")
@@ -379,12 +369,13 @@ def test_a_worse_model_is_a_draft(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("found", "judged", "said"),
     [
-        ({"new_data": False}, {}, "there is nothing to retrain on: Retrain champion v7 in"),
+        ({"challenger": None}, {}, "reports/drift.json asks for no challenger: Retrain champion"),
+        ({"decision": "watch"}, {}, "there is nothing to propose: Retrain champion v7 in 2013-06"),
         (
             {},
             {"holdout": {"start": "2013-04", "end": "2013-04"}},
-            "judges on 2013-04, which does not end with the newest window, 2013-06; run `mlops "
-            "move-window`",
+            "judges on 2013-04, which does not end with 2013-06-01 to 2013-06-30, the newest "
+            "window with labels; run `mlops move-window`",
         ),
         (
             {"champion": {"version": 8}},
@@ -392,7 +383,7 @@ def test_a_worse_model_is_a_draft(tmp_path: Path) -> None:
             "reports/drift.json is about champion 8, and reports/comparison.json about 7; run",
         ),
         ({}, {"champion": None}, "about champion 7, and reports/comparison.json about None; run"),
-        ({}, {"mode": "change"}, "judges a change; run `mlops compare --mode retrain` and"),
+        ({}, {"mode": "change"}, "judges a change; run `mlops compare --mode retrain`, `mlops"),
     ],
 )
 def test_reports_that_do_not_belong_together_are_refused(

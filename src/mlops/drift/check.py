@@ -1,4 +1,4 @@
-"""``mlops drift``: has the world moved away from the champion? Four questions and a decision."""
+"""``mlops drift``: has the world moved away from the champion? Four questions, and what follows."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ import pyarrow.parquet
 
 from mlops.artifact.model_folder import Facts
 from mlops.artifact.table import Array
-from mlops.drift import decision, export, history, newest, questions, summary
+from mlops.drift import challenger, decision, export, history, newest, questions, summary
 from mlops.drift.columns import Judged, Wanted, judge
 from mlops.drift.decision import Question
 from mlops.drift.newest import Newest, NoNewDataError
@@ -83,9 +83,11 @@ def run(params: Params, as_of: date | None = None) -> dict[str, Any]:
     export.write(drift)
     files.write_json(files.DRIFT, drift)
     export.push(drift)
+    wanted = bool(drift["challenger"]) and drift["challenger"]["state"] == "wanted"
     actions.outputs(
         new_data=str(drift["new_data"]).lower(),
         decision=drift["decision"],
+        challenger=str(wanted).lower(),
         end=(drift["current"] or {}).get("end", ""),
     )
     _say(drift)
@@ -108,6 +110,7 @@ def check(params: Params, as_of: date | None, page: Path) -> dict[str, Any]:
         "sentence": "There is no champion yet: nothing to watch",
         "reasons": [],
         "questions": {},
+        "challenger": None,
         "windows": [],
         "settings": params.drift.model_dump(),
     }
@@ -186,8 +189,13 @@ def _judged(
         "concept": _concept(params, known, new, read, recorded),
         "staleness": questions.staleness(facts.window, end, settings),
     }
-    made = decision.decide(asked, current, champion.version, recorded, settings.retrain)
-    return {**found, **vars(made), "questions": asked}
+    changed = decision.find(asked, current, champion.version, recorded, settings.retrain)
+    challenged = challenger.wanted(params, new, asked["concept"], changed)
+    where = challenger.named(champion.version, new.window)
+    made = decision.decide(changed, where, challenged, settings.retrain.when)
+    changed.windows[-1]["decision"] = made.decision
+    answers = {"questions": asked, "challenger": challenged}
+    return {**found, **vars(changed), **vars(made), **answers}
 
 
 def _concept(
@@ -229,6 +237,8 @@ def _say(drift: dict[str, Any]) -> None:
     for name, question in drift["questions"].items():
         mark = "!" if question["state"] == "violated" else "-"
         print(f"{mark} {name}: {question['sentence']}")
+    if drift["challenger"]:
+        print(f"- challenger: {drift['challenger']['sentence']}")
 
 
 def load_known(params: Params, champion: Champion) -> Known:

@@ -1,38 +1,47 @@
-"""The decision: what follows from the four questions, and from what earlier checks found."""
+"""The decision: what follows from the questions, from earlier checks and from a challenger."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mlops.project.params import Retrain
+from mlops.project.params import Retrain, When
 
 Question = dict[str, Any]
+
+# States of a challenger that was judged; see :mod:`mlops.drift.challenger`.
+ANSWERED = ("better", "not worse", "not better", "same")
 
 # Which question a single sentence speaks of, when several are violated.
 IMPORTANCE = ("concept", "data", "predictions", "staleness")
 
 
 @dataclass(frozen=True)
-class Decision:
-    """``windows``: the newest one last, before it those of the same champion that counted."""
+class Found:
+    """What a window was found to have moved by, before a challenger is heard.
 
-    decision: Literal["none", "watch", "retrain"]
-    sentence: str
-    reasons: list[str]
+    ``moved``: a sentence for each violated question. ``drifted``: whether enough of the last
+    windows have, and ``lasting`` says so. ``windows``: the newest one last, before it those of the
+    same champion that counted.
+    """
+
+    moved: list[str]
+    lasting: str
+    drifted: bool
     windows: list[dict[str, Any]]
 
 
-def decide(
+def find(
     questions: Mapping[str, Question],
     current: Mapping[str, Any],
     champion: int,
     recorded: Sequence[Mapping[str, Any]],
     retrain: Retrain,
-) -> Decision:
-    """Decide what to do about a window that was judged.
+) -> Found:
+    """Find what has moved, and whether that lasts.
 
-    One window that violates is watched: it may be a week of storms. ``retrain`` needs a second one
-    among the last, or concept drift that is beyond its margin with its whole interval.
+    One window may be a week of storms: data has drifted when ``retrain.violations`` of the last
+    ``retrain.of`` windows have, the newest included. The champion's score does not count: from one
+    month to the next it moves whatever the model does.
 
     Parameters
     ----------
@@ -52,22 +61,53 @@ def decide(
     violated = [name for name in IMPORTANCE if questions[name]["state"] == "violated"]
     earlier = before(current, champion, recorded)[-(retrain.of - 1) :] if retrain.of > 1 else []
     windows = [*earlier, {"start": current["start"], "end": current["end"], "violated": violated}]
-    violations = sum(bool(window["violated"]) for window in windows)
-    reasons = [questions[name]["sentence"] for name in violated]
-    decision: Literal["none", "watch", "retrain"] = "none"
-    if violated:
-        violate = "violates" if violations == 1 else "violate"
-        why = (
-            f"{violations} of the last {retrain.of} windows {violate}, "
-            f"and drift.retrain asks for {retrain.violations}"
-        )
-        decision = "retrain" if violations >= retrain.violations else "watch"
-        if decision == "watch" and questions["concept"]["at_once"]:
-            decision = "retrain"
-            why = "the whole interval is beyond the margin, so nobody waits for a second window"
-        reasons.append(why)
-    windows[-1]["decision"] = decision
-    return Decision(decision, _sentence(decision, reasons, champion, current), reasons, windows)
+    moved = [questions[name]["sentence"] for name in violated]
+    drifted = sum(_drifted(window) for window in windows)
+    if not _drifted(windows[-1]):
+        return Found(moved, "", False, windows)
+    lasting = (
+        f"{drifted} of the last {retrain.of} windows {'has' if drifted == 1 else 'have'} drifted, "
+        f"and drift.retrain asks for {retrain.violations}"
+    )
+    return Found(moved, lasting, drifted >= retrain.violations, windows)
+
+
+def _drifted(window: Mapping[str, Any]) -> bool:
+    return any(name != "concept" for name in window["violated"])
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do, in a word and in a sentence; ``reasons`` has all of them."""
+
+    decision: Literal["none", "watch", "retrain"]
+    sentence: str
+    reasons: list[str]
+
+
+def decide(found: Found, where: str, challenger: Question, when: When) -> Decision:
+    """Decide what to do about a window, ``where`` names it and the champion.
+
+    A challenger retrains where it is better by the margin (``helps``), or where data has drifted
+    and it is not worse (``drifts``). As long as none was asked, nothing does.
+    """
+    said, state = challenger["sentence"], challenger["state"]
+    moved = [*found.moved, *filter(None, [found.lasting])]
+    helps = when != "drifts" and state == "better"
+    drifts = when != "helps" and found.drifted and state in ("better", "not worse")
+    if helps:
+        return Decision("retrain", f"Retrain {where}: {said}", [said, *moved])
+    heard = [said] if state in ANSWERED else []
+    reasons = [*moved, *heard]
+    if not moved:
+        nothing = "; ".join(["nothing has moved by more than params.yaml allows", *heard])
+        return Decision("none", f"Nothing to do for {where}: {nothing}", [])
+    others = len(found.moved) - 1
+    first = moved[0] + (f" (and {others} more)" if others else "")
+    why = "; ".join([first, *moved[others + 1 :], *heard])
+    if drifts:
+        return Decision("retrain", f"Retrain {where}: {why}", reasons)
+    return Decision("watch", f"Watch {where}: {why}", reasons)
 
 
 def before(
@@ -113,15 +153,3 @@ def checked(
         if entry["champion"] == champion and all(entry[key] == current[key] for key in same):
             return str(entry["checked"])[:10]
     return ""
-
-
-def _sentence(
-    decision: str, reasons: Sequence[str], champion: int, current: Mapping[str, Any]
-) -> str:
-    where = f"champion v{champion} in {current['window']}"
-    if not reasons:
-        return f"Nothing to do for {where}: nothing has moved by more than params.yaml allows"
-    first = {"watch": "Watch", "retrain": "Retrain"}[decision]
-    others = len(reasons) - 2  # the last is about the windows
-    more = f" (and {others} more)" if others > 0 else ""
-    return f"{first} {where}: {reasons[0]}{more}; {reasons[-1]}"

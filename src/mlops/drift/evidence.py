@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from mlops.drift import summary
+from mlops.drift import challenger, summary
 from mlops.project import actions, files, folders
 from mlops.project.errors import MlopsError
 from mlops.project.params import Window
@@ -41,7 +41,11 @@ def run() -> None:
     files.RETRAINING.unlink(missing_ok=True)
     drift = files.read_json(files.DRIFT, "mlops drift")
     comparison = files.read_json(files.COMPARISON, "mlops compare --mode retrain")
-    check(drift, comparison)
+    challenger.check(drift, comparison)
+    if drift["decision"] != "retrain":
+        raise MlopsError(
+            f"there is nothing to propose: {drift['sentence']}; `mlops decide` decides"
+        )
     if not files.REPORT.is_file():
         raise MlopsError(f"{files.REPORT} is not there; run `mlops report` first")
     text = body(drift, comparison)
@@ -53,30 +57,6 @@ def run() -> None:
     print(f"title={title(comparison)}")
     print(f"draft={str(not comparison['passed']).lower()}")
     print(f"end={drift['current']['end']}")
-
-
-def check(drift: dict[str, Any], comparison: dict[str, Any]) -> None:
-    """Refuse reports that are not about one retraining."""
-    if not drift["new_data"]:
-        raise MlopsError(f"there is nothing to retrain on: {drift['sentence']}")
-    holdout = _span(comparison["holdout"])
-    if _span(drift["current"]).first_day_after != holdout.first_day_after:
-        raise MlopsError(
-            f"{files.COMPARISON} judges on {holdout}, which does not end with the newest window, "
-            f"{drift['current']['window']}; run `mlops move-window`, `dvc repro` and "
-            "`mlops compare --mode retrain` first"
-        )
-    watched, judged = (it["champion"] and it["champion"]["version"] for it in (drift, comparison))
-    if watched != judged:
-        raise MlopsError(
-            f"{files.DRIFT} is about champion {watched}, and {files.COMPARISON} about {judged}; "
-            "run `mlops drift` again"
-        )
-    if comparison["mode"] != "retrain":
-        raise MlopsError(
-            f"{files.COMPARISON} judges a change; run `mlops compare --mode retrain` and "
-            "`mlops report`"
-        )
 
 
 def title(comparison: dict[str, Any]) -> str:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 Entries = Sequence[Mapping[str, Any]]
 
 HISTORY = "drift.jsonl"
-HEADINGS = ("until", "champion", "drifted", "distance", "score", "holdout", "violated", "decision")
+# ``gain``: of the challenger, over the champion on the same rows.
+HEADINGS = ("until", "champion", "drifted", "distance", "score", "gain", "violated", "decision")
 NONE_YET = (
     f"no drift check is on record in {files.STORE / HISTORY} yet; `mlops store pull` brings the "
     "record of the workflow, `mlops drift --record` begins one"
@@ -26,6 +27,7 @@ QUESTIONS = ("data", "predictions", "concept", "staleness")
 # Okabe and Ito's palette, which people who see few colours can tell apart: jfly.uni-koeln.de/color
 DECISIONS = {"none": "#009E73", "watch": "#E69F00", "retrain": "#D55E00"}
 SCORE, PREDICTIONS, COLUMNS = "#0072B2", "#CC79A7", "#A6BDD7"
+CHALLENGER = "#404040"
 
 
 def read() -> list[dict[str, Any]]:
@@ -81,8 +83,16 @@ def entry(drift: Mapping[str, Any]) -> dict[str, Any]:
         "drifted_share": data.get("share"),
         "drifted": [it["name"] for it in data.get("columns", []) if it["drifted"]],
         "prediction_distance": predictions.get("value"),
+        "challenger": _challenger(drift.get("challenger") or {}),
         "thresholds": {name: it["threshold"] for name, it in questions.items()},
     }
+
+
+def _challenger(asked: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what a challenger scored beside the champion, if one was judged."""
+    if asked.get("value") is None:
+        return None
+    return {name: asked[name] for name in ("state", "champion", "candidate", "low", "high", "end")}
 
 
 def show() -> None:
@@ -105,13 +115,14 @@ def _table(entries: Entries) -> "Table":
     for heading in HEADINGS:
         table.add_column(heading, no_wrap=heading != "drifted")
     for it in entries:
+        judged = it.get("challenger")  # older entries have none
         table.add_row(
             it["end"],
             str(it["champion"]),
             escape(", ".join(it["drifted"])) or "–",
             words.number(it["prediction_distance"]),
             words.number(it["newest"]),
-            words.number(it["holdout"]),
+            words.signed(judged["candidate"] - judged["champion"]) if judged else "–",
             "\n".join(it["violated"]) or "–",
             it["decision"],
         )
@@ -161,6 +172,10 @@ def _draw_score(axes: Any, entries: Entries) -> None:
             axes.plot([at, at], [own + entry["low"], own + entry["high"]], color=SCORE, linewidth=1)
         colour = DECISIONS[entry["decision"]]
         axes.plot(at, entry["newest"], "o", color=colour, markersize=8, zorder=3)
+    asked = [it for it in scored if it.get("challenger") and it["challenger"]["end"] == it["end"]]
+    scores = [it["challenger"]["candidate"] for it in asked]
+    if asked:
+        axes.plot(_middles(asked), scores, "D", color=CHALLENGER, mfc="none", label="challenger")
     for decision, colour in DECISIONS.items():
         axes.plot([], [], "o", color=colour, markersize=8, label=decision)
     axes.margins(y=0.15)  # room for the versions

@@ -128,7 +128,6 @@ def concept(
         "high": change.high,
         "confidence": gate.confidence,
         **rows,
-        "at_once": gains[1] < -settings.concept,
     }
 
 
@@ -148,7 +147,6 @@ def concept_unanswered(
         "blocks": None,
         "holdout_rows": None,
         "sampled": False,
-        "at_once": False,
     }
 
 

@@ -18,8 +18,11 @@ QUESTIONS = {
     "predictions": ("prediction drift", "does the champion answer otherwise?"),
     "concept": ("concept drift", "is the champion worse than it was?"),
     "staleness": ("staleness", "how old is what the champion knows?"),
+    "challenger": ("challenger", "would a model trained on newer rows be better on them?"),
 }
-STATES = {"ok": "✅", "violated": "❌", "waiting": "⏳", "skipped": "⏸️"}
+STATES = {"ok": "✅", "violated": "❌", "waiting": "⏳", "skipped": "⏸️", "wanted": "⏳"}
+LIMITS = {"concept": "{} worse", "staleness": "{} days", "challenger": "{} better"}
+STATES |= {"better": "🔁", "not worse": "🟰", "not better": "⚪", "same": "🟰"}
 
 Column = dict[str, Any]
 
@@ -33,21 +36,20 @@ def in_words(drift: dict[str, Any]) -> dict[str, Any]:
     """Return what the templates show.
 
     That is ``drift`` as it is; ``questions``, ``columns`` (all that were judged) and ``windows`` as
-    rows of tables; ``top``, the columns to show first; ``until_retraining``, after how many more
-    windows that violate it retrains.
+    rows of tables; ``top``, the columns to show first.
     """
     asked = drift["questions"]
+    challenger = {"challenger": drift["challenger"]} if drift.get("challenger") else {}
     judged = [it for question in asked.values() for it in question.get("columns", [])]
     judged.sort(key=lambda it: (not it["drifted"], -_times(it)))
     drifted = sum(it["drifted"] for it in judged)
     columns = [_column(it) for it in judged]
     return {
         "drift": drift,
-        "questions": [_question(name, question) for name, question in asked.items()],
+        "questions": [_question(name, it) for name, it in (asked | challenger).items()],
         "columns": columns,
         "top": columns[: min(MOST, max(FEWEST, drifted))],
         "windows": [_window(it) for it in drift["windows"]],
-        "until_retraining": _until_retraining(drift),
     }
 
 
@@ -62,17 +64,20 @@ def span(start: str, end: str) -> str:
 def _question(name: str, question: dict[str, Any]) -> dict[str, Any]:
     title, asks = QUESTIONS[name]
     value, threshold = question["value"], question["threshold"]
-    limit = f"{threshold:g}"
-    if question["state"] == "waiting":
+    limit = "" if threshold is None else f"{threshold:g}"
+    if question["state"] == "wanted":
+        found = "to be trained"
+    elif question["state"] == "waiting":
         found = "waiting for labels"
     elif value is None:
-        found = "not judged"
+        found = "not asked" if name == "challenger" else "not judged"
     elif name == "data":
         found = f"{value} of {len(question['columns'])} inputs"
     elif name == "predictions":
         found = number(value)
-    elif name == "concept":
-        scores = f"{number(question['holdout'])} → {number(question['newest'])}"
+    elif name in ("concept", "challenger"):
+        before, now = ("holdout", "newest") if name == "concept" else ("champion", "candidate")
+        scores = f"{number(question[before])} → {number(question[now])}"
         found = f"{label(question['metric'])} {scores} ({signed(value)})"
     else:
         found = f"{value} days"
@@ -82,7 +87,7 @@ def _question(name: str, question: dict[str, Any]) -> dict[str, Any]:
         "title": title,
         "asks": asks,
         "found": found,
-        "threshold": {"concept": f"{limit} worse", "staleness": f"{limit} days"}.get(name, limit),
+        "threshold": limit and LIMITS.get(name, "{}").format(limit),
         "sentence": question["sentence"],
     }
 
@@ -148,16 +153,6 @@ def _moved_shares(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str
             yield f"{str(name)[:LONGEST_NAME]} {was[name]:.1%} → {now[name]:.1%}"
     if before["distinct"] != after["distinct"]:
         yield f"{before['distinct']:,} → {after['distinct']:,} values"
-
-
-def _until_retraining(drift: dict[str, Any]) -> int:
-    retrain = drift["settings"]["retrain"]
-    needed, of = retrain["violations"], retrain["of"]
-    violated = [bool(window["violated"]) for window in drift["windows"]]
-    # Those of the last windows that still count when so many more have come.
-    return next(
-        more for more in range(1, of + 1) if more + sum(violated[::-1][: of - more]) >= needed
-    )
 
 
 def _window(window: dict[str, Any]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from mlops.judgement.metric import Metric, Metrics
 from mlops.project.params import Gate, Policy
 from mlops.project.words import label, number, percent, signed
 
+CHAMPION = "against the champion"  # the name of the check that holds the candidate against it
 NAMED = 5  # slices in a sentence; the table has them all
 
 
@@ -57,7 +58,7 @@ def improvement(
     confidence: float,
 ) -> Check:
     """The candidate must be better for sure, or not worse than the margin for sure."""
-    name = "against the champion"
+    name = CHAMPION
     if difference is None:
         reason = "there is no champion to compare with"
         return Check(name, "first", "first", True, reason)

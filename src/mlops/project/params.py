@@ -22,6 +22,7 @@ Target = Literal["image", "compose", "kubernetes"]
 Environment = Literal["staging", "production"]
 Period = Literal["month", "week", "day"]
 Growth = Literal["growing", "sliding"]
+When = Literal["helps", "drifts", "either"]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -171,11 +172,15 @@ class DriftColumns(Section):
 
 
 class Retrain(Section):
-    """Retrain when ``violations`` of the last ``of`` windows violate, the newest included.
+    """When a model trained on newer rows replaces the champion.
 
-    ``window`` says whether ``data.window`` keeps its start then, or its length.
+    ``when``: where it is better (``helps``), where data has drifted and it is not worse
+    (``drifts``), or where either is so. Data has drifted when ``violations`` of the last ``of``
+    windows have, the newest included. ``window`` says whether ``data.window`` keeps its start then,
+    or its length.
     """
 
+    when: When = "either"
     violations: Annotated[int, Field(ge=1)] = 2
     of: Annotated[int, Field(ge=1)] = 3
     window: Growth = "growing"
