@@ -9,11 +9,13 @@ import bootstrap
 import drift
 import gate
 import pipeline
+import retraining
 import serving
 import shift
 import workflows
 
-measures = {it.__name__: it for it in (pipeline, workflows, serving, shift, bootstrap, gate, drift)}
+modules = (pipeline, workflows, serving, shift, bootstrap, gate, retraining, drift)
+measures = {it.__name__: it for it in modules}
 for name in sys.argv[1:] or measures:
     for line in measures[name].run():
         print(line, flush=True)

@@ -23,9 +23,9 @@ from model import build_estimator, load_data
 
 Array = npt.NDArray[Any]
 
-BLOCKS = (15, 30, 61, 92)
+BLOCKS = (30, 61, 92)
 MARGINS = (-2, -1, 0, 1, 2)
-HOLDOUTS = 500
+HOLDOUTS = 400
 RESAMPLES = 500
 AGAINST = {
     "a setting changed": {"learning_rate": 0.1},

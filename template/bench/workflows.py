@@ -56,7 +56,8 @@ def run() -> Iterator[str]:
 
 def retraining(hosted: Hosted) -> str:
     """Let a schedule find drift that calls for a retraining; measure until it is proposed."""
-    hosted.project.set(drift__retrain={"violations": 1, "of": 1}, drift__stale_days=100)
+    once = {"when": "drifts", "violations": 1, "of": 1}
+    hosted.project.set(drift__retrain=once, drift__stale_days=100, gate__margin=0.5)
     # What comes after the pull request, and what GitHub runs beside, is not waited for.
     hosted.keep_jobs("drift.yml", "drift", "challenger", "propose")
     hosted.commit("Retrain at the first window that violates")

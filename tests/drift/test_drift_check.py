@@ -223,6 +223,37 @@ def test_a_replay_goes_on_period_by_period_for_each_champion(
     assert watched.check()["current"]["window"] == "2013-05"
 
 
+def test_a_week_has_too_few_days_and_is_joined_with_the_one_before(
+    watched: Watched, flights: Flights
+) -> None:
+    watched.load(flights.windows(upset))
+    watched.set(drift__period="week", drift__min_rows=500, data__timezone="UTC")
+    drift = watched.check("--as-of=2013-05-19")
+    concept = drift["questions"]["concept"]
+    assert concept["blocks"] == "14 days"
+    assert concept["sentence"].endswith(" (on 2013-05-06 to 2013-05-19, for enough day blocks)")
+    asked = drift["challenger"]
+    assert (asked["start"], asked["end"]) == ("2013-05-13", "2013-05-19")
+    first = watched.check("--as-of=2013-05-12")["questions"]["concept"]
+    assert first["state"] == "skipped", "the week before lies in the champion's own holdout"
+    assert first["sentence"] == "2013-05-06 to 2013-05-12 has 7 days; at least 8 are needed"
+
+
+def test_blocks_that_no_log_can_have_are_refused(
+    watched: Watched, flights: Flights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = flights.windows()
+    watched.load(table.assign(crew=table.index % 50))
+    watched.set(gate__blocks="crew", drift__replay=False)
+    assert watched.check(MAY)["questions"]["concept"]["blocks"] == "50 crew values"
+    watched.log(tmp_path / "log", month(table, "2013-05"))
+    monkeypatch.setenv("PREDICTION_LOG_URI", str(tmp_path / "log"))
+    assert watched.refused("drift", MAY) == (
+        "params.yaml: gate.blocks: the prediction log has no 'crew', which is no input of the "
+        "model; set day, week, row or an input"
+    )
+
+
 def test_the_log_is_judged_with_its_labels_and_only_what_the_champion_said(
     watched: Watched, flights: Flights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -215,7 +215,10 @@ def test_the_next_value_is_above(value: float, then: float) -> None:
         ),
         (
             {"decision": "watch", "challenger": question("wanted", None, None)},
-            ["## ⏳ A challenger decides\n", "A challenger decides: it is wanted. `drift.yml` trains it next"],
+            [
+                "## ⏳ A challenger decides\n",
+                "A challenger decides: it is wanted. `drift.yml` trains it next",
+            ],
         ),
         ({"decision": "none"}, ["## ✅ No drift\n", "Nothing. The next check looks at the next"]),
     ],

@@ -60,9 +60,11 @@ def test_the_day_is_that_of_the_clock_where_it_happened() -> None:
     assert blocks.of_rows(table, there).codes.tolist() == [0, 1, 1, 1, 1, 2, 2, 2]
     local = table.assign(at=table["at"].dt.tz_convert("America/New_York"))
     assert blocks.of_rows(local, settings()).codes.tolist() == [0, 1, 1, 1, 1, 2, 2, 2]
-    # Times without a zone are taken as they are written, whatever the setting.
+    # Times without a zone are taken as they are written; to turn them is a guess.
     plain = table.assign(at=table["at"].dt.tz_localize(None))
-    assert blocks.of_rows(plain, there).codes.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert blocks.of_rows(plain, settings()).codes.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+    with pytest.raises(MlopsError, match="got 'America/New_York', and at has no zone to"):
+        blocks.of_rows(plain, there)
 
 
 def test_what_makes_no_blocks_is_refused() -> None:
@@ -70,6 +72,8 @@ def test_what_makes_no_blocks_is_refused() -> None:
         blocks.of_rows(flights(), settings("carier"))
     with pytest.raises(MlopsError, match="'id' is another in each of 120 rows, which makes no"):
         blocks.of_rows(flights(), settings("id"))
+    with pytest.raises(MlopsError, match="'late' is the same in all 120 rows, which makes a"):
+        blocks.of_rows(flights(), settings("late"))
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from workflow_files import CHECKOUT, Job, Repository, Workflow
 
 # The jobs whose token may do more than read the code. Each is a decision, made here.
 GRANTED: dict[str, dict[str, str]] = {
-    "train.yml: comment": {"contents": "read", "pull-requests": "write"},
-    "deploy.yml: train": {"contents": "read", "pull-requests": "write"},
+    "train.yml: comment": {"contents": "read", "pull-requests": "write", "actions": "read"},
+    "deploy.yml: train": {"contents": "read", "pull-requests": "write", "actions": "read"},
     "deploy.yml: register": {"contents": "write"},
     "deploy.yml: image": {
         "contents": "read",

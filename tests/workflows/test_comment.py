@@ -55,6 +55,58 @@ def test_the_first_run_comments_and_the_next_updates_that_comment(
     assert step.url == url
 
 
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        (1, "<!-- holdout {0} 0.0250 20 -->"),
+        (
+            9,
+            "Judged 9 times on this holdout; an idea that changes nothing looks better in 1 of 40.",
+        ),
+        (
+            20,
+            "⚠️ **This holdout is worn out**: judged 20 times. Of so many ideas that change "
+            "nothing, one at least looks better with 40%. Judge on newer rows: move `data.holdout` "
+            "(`gate.judgements` is 20).",
+        ),
+    ],
+)
+def test_it_says_how_often_the_holdout_was_judged_on(
+    github: Conversation, step: Step, times: int, said: str
+) -> None:
+    holdout, other = "0f" * 16, "1f" * 16
+    for run, name in enumerate([holdout] * times + [other]):
+        (github.folder / f"runs/{run}/artifacts/holdout-{name}").mkdir(parents=True)
+    mark = f"<!-- holdout {holdout} 0.0250 20 -->"
+    step.run(f"{REPORT}\n\n{mark}\n\nMore")
+    assert github.comments() == [
+        (BOT, expected(f"{REPORT}\n\n{said.format(holdout)}\n\nMore", github.head))
+    ]
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "<!-- holdout 0f&name=x 0.0250 20 -->",
+        f"<!-- holdout {'0f' * 16} 0.0 20 -->",
+        f"<!-- holdout {'0f' * 16} 0.0250 0 -->",
+        f"a <!-- holdout {'0f' * 16} 0.0250 20 -->",
+    ],
+)
+def test_a_mark_that_no_report_has_is_text(github: Conversation, step: Step, mark: str) -> None:
+    for run in range(3):
+        (github.folder / f"runs/{run}/artifacts/holdout-{'0f' * 16}").mkdir(parents=True)
+    step.run(f"{REPORT}\n\n{mark}")
+    assert github.comments() == [(BOT, expected(f"{REPORT}\n\n{mark}", github.head))]
+
+
+def test_without_the_count_the_report_is_what_it_is(github: Conversation, step: Step) -> None:
+    github.fail("GET", "/actions/artifacts", 403)
+    text = f"{REPORT}\n\n<!-- holdout {'0f' * 16} 0.0250 20 -->"
+    assert "How often the holdout was judged on is not known" in step.run(text)
+    assert github.comments() == [(BOT, expected(text, github.head))]
+
+
 def test_only_an_earlier_comment_is_brought_up_to_date(github: Conversation, step: Step) -> None:
     assert step.run("Nothing to judge", ONLY_UPDATE="true") == (
         "No comment: there is none to bring up to date.\n"

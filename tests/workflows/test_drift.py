@@ -51,9 +51,10 @@ def broken(deployed: Hosted, tmp_path_factory: pytest.TempPathFactory) -> Broken
         github.actions.left_out |= {"ci.yml", "deploy.yml"}
         before = store(hosted)
         older(hosted)
-        # Of what was in the winter, the newer rows are as old: the candidate may well be worse.
-        hosted.project.set(drift__retrain={"violations": 1, "of": 1, "window": "sliding"})
-        push(hosted, "Retrain at the first window that violates")
+        # Half a year teaches more than the champion's January, and never as much as is asked for.
+        half_a_year = {"start": "2013-01", "end": "2013-06"}
+        hosted.project.set(data__window=half_a_year, gate__floors={"roc_auc": 0.95})
+        push(hosted, "Ask for more than any model has")
         github.github.fail("POST", "/pulls$", 500, times=2)
         refused = github.dispatch("drift.yml", as_of="2013-08-31")
         elsewhere = hosted.copy(tmp_path_factory.mktemp("issued") / "hosted")
@@ -64,8 +65,8 @@ def broken(deployed: Hosted, tmp_path_factory: pytest.TempPathFactory) -> Broken
         opened = deepcopy(pulls(hosted)[-1])
         unrecorded = history(hosted)
 
-        hosted.project.set(data__window={"start": "2013-01", "end": "2013-06"})
-        push(hosted, "Train on the half year before the holdout")
+        hosted.project.set(gate__floors={"roc_auc": 0.6})
+        push(hosted, "Ask for what there is")
         completed = github.schedule("drift.yml")
         replaced = deepcopy(pulls(hosted)[-1])
         recorded.check(github.github.requests)
@@ -102,12 +103,12 @@ def older(hosted: Hosted) -> None:
 
 def test_what_broke_off_is_not_on_record(broken: Broken) -> None:
     assert conclusions(broken.refused) == {
-        **all_of("success", "drift", "data", "retrain"),
+        **all_of("success", "drift", "data", "challenger"),
         "propose": "failure",
         "record": "skipped",
     }, broken.refused.log
     assert conclusions(broken.again) == {
-        **all_of("success", "drift", "data", "retrain", "propose"),
+        **all_of("success", "drift", "data", "challenger", "propose"),
         "record": "failure",
     }, broken.again.log
     assert broken.unrecorded == []
@@ -119,7 +120,7 @@ def test_the_next_run_completes_it(broken: Broken) -> None:
     assert [it["end"] for it in history(broken.hosted)] == ["2013-08-31"]
 
 
-def test_a_worse_candidate_is_a_draft_that_says_so_first(broken: Broken) -> None:
+def test_a_challenger_that_is_not_good_enough_is_a_draft_that_says_so_first(broken: Broken) -> None:
     assert broken.opened["draft"] is True
     assert broken.opened["title"].startswith("❌ Not good enough: retrained on ")
     assert broken.opened["body"].startswith("## ❌ The retrained model is not good enough (ROC AUC")
@@ -187,7 +188,7 @@ def test_bad_data_is_shown_and_told_and_nothing_is_trained_on_it(refusals: Refus
     assert conclusions(refusals.bad) == {
         "drift": "failure",
         "data": "success",
-        **all_of("skipped", "retrain", "propose", "record"),
+        **all_of("skipped", "challenger", "propose", "record"),
     }, refusals.bad.log
     assert refusals.bad.summary.startswith("## ⛔ Data refused\n")
     row = next(line for line in refusals.bad.summary.splitlines() if line.startswith("| distance"))
@@ -200,7 +201,7 @@ def test_bad_data_is_shown_and_told_and_nothing_is_trained_on_it(refusals: Refus
 def test_the_issue_is_closed_when_the_data_are_good_again(refusals: Refusals) -> None:
     assert conclusions(refusals.good) == {
         **all_of("success", "drift", "data"),
-        **all_of("skipped", "retrain", "propose", "record"),
+        **all_of("skipped", "challenger", "propose", "record"),
     }, refusals.good.log
     (issue,) = issues(refusals.hosted)
     assert issue["state"] == "closed"
@@ -235,7 +236,7 @@ def test_what_is_no_day(hosted: Hosted, as_of: str) -> None:
     ]
     assert conclusions(run) == {
         "drift": "failure",
-        **all_of("skipped", "data", "retrain", "propose", "record"),
+        **all_of("skipped", "data", "challenger", "propose", "record"),
     }
 
 

@@ -452,6 +452,10 @@ def test_the_answers_are_those_of_github(
     output = {"title": "Passed", "summary": "better"}
     check: Any = {"name": "model gate", "head_sha": head, "conclusion": "success", "output": output}
     assert read(rest.checks.create(*of, data=check)).conclusion == "success"
+    for kept in ("1/artifacts/holdout-1", "1/artifacts/model", "2/artifacts/holdout-1"):
+        (github.folder / "runs" / kept).mkdir(parents=True)
+    found = read(rest.actions.list_artifacts_for_repo(*of, name="holdout-1", per_page=1))
+    assert (found.total_count, [it.name for it in found.artifacts]) == (2, ["holdout-1"])
     workflow = rest.actions.create_workflow_dispatch(*of, "train.yml", ref="main")
     assert workflow.status_code == 204
     (run,) = read(rest.actions.list_workflow_runs(*of, "train.yml", head_sha=main)).workflow_runs

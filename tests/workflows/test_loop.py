@@ -46,6 +46,7 @@ def loop(deployed: Hosted, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         # Not deployed, but what a retraining starts from: the month before the holdout. What one
         # month has taught scores the next ones otherwise: neither a fault, nor drift.
         hosted.project.set(data__window=JUNE, serving__canary__shift=0.9, drift__predictions=0.5)
+        hosted.project.set(drift__retrain={"when": "drifts"})
         hosted.commit("Train on the month before")
         github.push(hosted.project.folder, run=False)
         github.pending.clear()
@@ -80,7 +81,7 @@ def loop(deployed: Hosted, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def test_one_window_that_violates_is_watched(loop: Loop) -> None:
     assert conclusions(loop.august) == {
         **all_of("success", "drift", "data", "record"),
-        **all_of("skipped", "retrain", "propose"),
+        **all_of("skipped", "challenger", "propose"),
     }, loop.august.log
     drift = found(loop.august)
     assert (drift["decision"], drift["current"]["start"]) == ("watch", "2013-08-01")
@@ -149,7 +150,7 @@ def test_then_nothing_has_drifted(loop: Loop) -> None:
     assert drift["champion"]["version"] == 2
     assert drift["current"]["start"] == "2013-10-01"
     assert drift["decision"] == "none", drift["sentence"]
-    assert conclusions(loop.october)["retrain"] == "skipped"
+    assert conclusions(loop.october)["challenger"] == "skipped"
     assert len(pulls(loop.hosted)) == 1
 
 

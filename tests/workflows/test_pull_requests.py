@@ -116,6 +116,8 @@ def test_a_better_model_is_commented_on_and_the_comment_kept_up_to_date(hosted: 
     assert run.summary.startswith("## ✅ Better than production\n")
     judged = json.loads((run.artifacts["report"] / "comparison.json").read_text())
     assert (judged["finding"], judged["champion"]["version"]) == ("better", 1)
+    # The one that made the champion was judged on it, too.
+    assert "\nJudged 2 times on this holdout; an idea that changes nothing looks better" in body
 
     run = train(hosted.github.run(slow))
     assert conclusions(run) == {"train": "success", "comment": "success", "model gate": "success"}

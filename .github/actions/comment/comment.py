@@ -25,6 +25,8 @@ WATERMARK = rf'!\[\]\(https://cml\.dev/watermark\.png#[0-9a-fA-F]+ "CML watermar
 COMMENTS_SEEN = 30  # the oldest: CML asks for one page of comments and never for the next
 # On the last line and alone there; who quotes it has a sign before it or an answer after it.
 OUR_MARK = re.compile(rf"^{WATERMARK}\s*\Z", re.MULTILINE)
+# A report's holdout, how often an idea that changes nothing looks better, and the most judgements.
+HOLDOUT = re.compile(r"^<!-- holdout ([0-9a-f]{32}) (0\.\d{1,6}) ([1-9]\d{0,5}) -->$", re.MULTILINE)
 CODE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 
 
@@ -51,6 +53,35 @@ class PullRequest:
         if head != self.sha:
             raise OutdatedError(f"the report is about {self.sha}, the newest commit is {head}")
 
+    def with_judgements(self, report: str) -> str:
+        """Say in place of the report's mark how often its holdout was judged on.
+
+        Each run that judges keeps an artifact with the name of the holdout. Who tries often enough
+        finds what looks better by chance.
+        """
+        if not (mark := HOLDOUT.search(report)):
+            return report
+        path = f"repos/{self.repository}/actions/artifacts?name=holdout-{mark[1]}&per_page=1"
+        try:
+            times = int(api("GET", path)["total_count"])
+        except GitHubError as error:
+            print(f"How often the holdout was judged on is not known: {error}")
+            return report
+        chance, most = float(mark[2]), int(mark[3])
+        if times < 2 or not chance:
+            return report
+        said = (
+            f"Judged {times:,} times on this holdout; an idea that changes nothing looks better in "
+            f"1 of {1 / chance:.0f}."
+        )
+        if times >= most:
+            said = (
+                f"⚠️ **This holdout is worn out**: judged {times:,} times. Of so many ideas that "
+                f"change nothing, one at least looks better with {1 - (1 - chance) ** times:.0%}. "
+                f"Judge on newer rows: move `data.holdout` (`gate.judgements` is {most:,})."
+            )
+        return f"{report[: mark.start()]}{said}{report[mark.end() :]}"
+
     def comments(self) -> list[dict[str, Any]]:
         """Return all comments, oldest first."""
         path = f"repos/{self.repository}/issues/{self.number}/comments?per_page=100"
@@ -68,7 +99,8 @@ def main() -> int:
     """Write or update the comment; returns the exit code of the step."""
     try:
         pull_request = from_environment()
-        url = write(pull_request, comment_text(read_report()))
+        report = pull_request.with_judgements(read_report())
+        url = write(pull_request, comment_text(report))
     except InputError as error:
         annotate("error", "Comment", str(error))
         return 1

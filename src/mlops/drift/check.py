@@ -41,6 +41,7 @@ LATE_LABELS = 12  # windows to look back for labels that were not there yet: a y
 # Rows a side of the bootstrap. With more, an interval that is narrow already (ROC AUC: about 0.01)
 # takes longer than everything else.
 SCORED = 50_000
+KNOWN_TO_LOGS = (blocks.DAY, blocks.WEEK, blocks.ROW)
 
 WRITTEN = (files.DRIFT, files.DRIFT_PAGE, files.DRIFT_SUMMARY, files.DRIFT_METRICS)
 
@@ -388,6 +389,11 @@ def _labelled(rows: Rows, params: Params, facts: Facts) -> tuple[Array, Array, B
     """Return targets, scores and blocks of the labelled rows, or of a sample of them."""
     names, chosen = newest.score_names(facts), params.gate.blocks
     grouped = params.data.time if chosen in (blocks.DAY, blocks.WEEK) else chosen
+    if chosen not in KNOWN_TO_LOGS and chosen not in facts.inputs and rows.path != files.RAW:
+        raise MlopsError(
+            f"{files.PARAMS}: gate.blocks: the prediction log has no {chosen!r}, which is no input "
+            f"of the model; set {', '.join(KNOWN_TO_LOGS)} or an input"
+        )
     columns = dict.fromkeys([facts.target, *names, *([grouped] if chosen != blocks.ROW else [])])
     table = replace(rows, present=facts.target).sample(list(columns), SCORED, params.seed)
     scores = newest.scores_in(table, names)

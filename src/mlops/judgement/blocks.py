@@ -48,13 +48,25 @@ def of_rows(table: pd.DataFrame, params: Params) -> Blocks:
     if chosen == ROW:
         return Blocks(np.arange(len(table)), len(table), "rows")
     if chosen in (DAY, WEEK):
-        return _of_time(table[params.data.time], chosen, params.data.timezone)
+        times, zone = table[params.data.time], params.data.timezone
+        if zone and times.dt.tz is None:
+            raise MlopsError(
+                f"{PARAMS}: data.timezone: got {zone!r}, and {params.data.time} has no zone to "
+                "turn into it; remove the setting (days are then as they are written), or let "
+                "load_data in src/model/data.py return times with their zone (dt.tz_localize)"
+            )
+        return _of_time(times, chosen, zone)
     if chosen not in table:
         raise MlopsError(
             f"{PARAMS}: gate.blocks: got {chosen!r}; expected {DAY}, {WEEK}, {ROW} or a column; "
             f"the data has {', '.join(table.columns)}"
         )
     blocks = _numbered(pd.factorize(table[chosen], use_na_sentinel=False)[0], f"{chosen} values")
+    if blocks.number == 1 < len(table):
+        raise MlopsError(
+            f"{PARAMS}: gate.blocks: {chosen!r} is the same in all {len(table):,} rows, which "
+            f"makes a single block; set {DAY}, or a column of what is independent, as customers are"
+        )
     if blocks.number == len(table):
         raise MlopsError(
             f"{PARAMS}: gate.blocks: {chosen!r} is another in each of {len(table):,} rows, which "

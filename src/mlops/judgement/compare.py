@@ -13,14 +13,14 @@ from rich.table import Table
 from mlops.artifact import model_folder
 from mlops.artifact.model_folder import Array, ModelArtifact
 from mlops.artifact.table import read, to_columns
-from mlops.judgement import blocks, comparison, finding, metric
+from mlops.judgement import blocks, comparison, finding, metric, shelf_life
 from mlops.judgement import gate as policy
 from mlops.judgement.finding import Findings, Pair, Resampling
 from mlops.judgement.metric import Metrics
 from mlops.judgement.scorecard import mean_outcome, scorecard, training_facts
-from mlops.project import files
+from mlops.project import actions, files
 from mlops.project.errors import MlopsError
-from mlops.project.params import Mode, Params
+from mlops.project.params import Gate, Mode, Params
 from mlops.project.progress import counting
 from mlops.project.words import interval, label, number, signed
 from mlops.registry import model_version, tracking, versions
@@ -49,8 +49,13 @@ def run(params: Params, mode: Mode | None) -> None:
     candidate = load_candidate(params)
     champion = load_fair_champion(params, candidate)
     written = judge(params, candidate, champion, mode)
+    judged = shelf_life.judged(written["holdout"]["md5"], candidate.facts.model_md5)
+    written["holdout"]["judged"] = judged
     files.write_json(files.COMPARISON, written)
+    actions.outputs(holdout=written["holdout"]["md5"])
     print_table(written)
+    if champion and judged > 1:
+        print(shelf_life.sentence(judged, params.gate))
 
 
 def judge(
@@ -135,9 +140,15 @@ def refuse_undefined(params: Params, metrics: Metrics, scores: dict[str, float],
 
 
 def _gate_of(folder: Path) -> dict[str, Any] | None:
-    """Return the gate that a registered model had to pass, when it was compared at all."""
+    """Return the gate that a registered model had to pass, when it was compared at all.
+
+    A setting that did not exist then had its default.
+    """
     path = folder / files.COMPARISON.name
-    return files.read_json(path, "mlops compare")["gate"] if path.is_file() else None
+    if not path.is_file():
+        return None
+    gate: dict[str, Any] = files.read_json(path, "mlops compare")["gate"]
+    return Gate.model_construct(**gate).model_dump(warnings=False)
 
 
 def load_candidate(params: Params) -> ModelArtifact:

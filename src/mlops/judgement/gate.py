@@ -1,5 +1,6 @@
 """The policy: which findings and numbers let a candidate replace the champion."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +68,12 @@ def improvement(
         return Check(name, "same", "same or better", True, reason)
     value, low, high = gain(metric, difference)
     name_of, level = label(metric.name), percent(confidence)
+    if math.isnan(low):
+        reason = (
+            f"{name_of} is undefined on too many resamples of {blocks}, so nobody knows how sure a "
+            "difference is; choose a longer data.holdout, or another gate.metric"
+        )
+        return Check(name, "no interval", policy.replace("_", " "), False, reason)
     interval = f"{level} interval {signed(difference.low, 4)} to {signed(difference.high, 4)}"
     if policy == "not_worse":
         passed = low >= -margin

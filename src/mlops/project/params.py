@@ -126,6 +126,7 @@ class Gate(Section):
     blocks: str = "day"
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     resamples: Annotated[int, Field(ge=100)] = 2000
+    judgements: Annotated[int, Field(ge=1)] = 20
     floors: dict[str, float] = {}
     slices: Slices = Slices()
     calibration: Positive

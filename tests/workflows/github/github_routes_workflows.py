@@ -1,5 +1,7 @@
 """GitHub's routes to workflows: what they are, and the runs that were started by hand."""
 
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import github_answers as answers
@@ -7,6 +9,8 @@ import yaml
 from github_git import GitError, git, resolve
 from github_rest import API, Call, GitHubError, Reply, Routes
 from github_state import now
+
+EXPIRES = timedelta(days=90)
 
 routes = Routes()
 
@@ -83,6 +87,42 @@ def runs(call: Call) -> Reply:
     page = call.page(found[::-1])
     content = {"total_count": len(found), "workflow_runs": page.content}
     return Reply(page.status, content, page.headers)
+
+
+@routes.serve("GET", "/repos/{owner}/{repo}/actions/artifacts")
+def artifacts(call: Call) -> Reply:
+    """List the artifacts of all runs, the newest run first; ``name`` asks for those of one name.
+
+    Also what a run that goes on has kept already, as on GitHub.
+    """
+    kept = sorted(
+        call.github.folder.glob("runs/*/artifacts/*"),
+        key=lambda path: int(path.parts[-3]),
+        reverse=True,
+    )
+    found = [
+        _artifact(call, number, path)
+        for number, path in enumerate(kept, 1)
+        if call.query("name", path.name) == path.name
+    ]
+    page = call.page(found)
+    return Reply(page.status, {"total_count": len(found), "artifacts": page.content}, page.headers)
+
+
+def _artifact(call: Call, number: int, path: Path) -> dict[str, Any]:
+    url = f"{API}/repos/{call.name}/actions/artifacts/{number}"
+    created = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    times = {"created_at": created, "updated_at": created, "expires_at": created + EXPIRES}
+    return {
+        "id": number,
+        "node_id": f"A_{number}",
+        "name": path.name,
+        "size_in_bytes": sum(file.stat().st_size for file in path.rglob("*") if file.is_file()),
+        "url": url,
+        "archive_download_url": f"{url}/zip",
+        "expired": False,
+        **{name: f"{time:%Y-%m-%dT%H:%M:%SZ}" for name, time in times.items()},
+    }
 
 
 def _run(call: Call, number: int, known: dict[str, Any]) -> dict[str, Any]:
