@@ -11,7 +11,7 @@ from mlops.report import comment
 TAGS = {"<code>", "</code>", "<sub>", "</sub>"}
 FOLD = re.compile(r"(<details><summary>[^<>]+</summary>|</details>)\n?")
 HOLDOUT = re.compile(
-    r"<!-- holdout [0-9a-f]{32} 0\.\d{4} \d+ -->\n"
+    r"<!-- holdout [0-9a-f]{4,32} 0\.\d{4} \d+ -->\n"
 )  # the comment says it in words
 
 
