@@ -71,7 +71,8 @@ def while_the_data_lasts(github: LocalGitHub) -> None:
         recorded = history(github)
         checked = github.schedule("drift.yml")
         show([checked])
-        print(f"      {next(line for line in checked.summary.splitlines() if line.strip())}")
+        found = (checked.artifacts["drift"] / "drift.md").read_text(encoding="utf-8")
+        print(f"      {found.splitlines()[0]}")
         green = True
         while github.pending:
             for done in github.run(github.pending[0]):

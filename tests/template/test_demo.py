@@ -26,12 +26,12 @@ def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def test_it_moves_the_window_by_three_months(demo: ModuleType, tmp_path: Path) -> None:
+def test_it_moves_the_window_by_a_month(demo: ModuleType, tmp_path: Path) -> None:
     before = params.load(tmp_path / "params.yaml")
     demo.move_the_window()
     after = params.load(tmp_path / "params.yaml")
-    assert str(after.data.window) == "2013-04 to 2013-06"
-    assert str(after.data.holdout) == "2013-07"
+    assert str(after.data.window) == "2013-01 to 2013-04"
+    assert str(after.data.holdout) == "2013-05"
     assert after.model_copy(update={"data": before.data}) == before
 
 
