@@ -269,6 +269,11 @@ def test_the_log_is_judged_with_its_labels_and_only_what_the_champion_said(
     assert violated(drift) == []
     concept = drift["questions"]["concept"]
     assert (concept["rows"], concept["holdout_rows"]) == (4000, 8000)
+    asked = drift["challenger"]
+    assert (asked["state"], asked["sentence"]) == (
+        "skipped",
+        "data/raw.parquet has no rows of 2013-05 to judge one on",
+    )
     # What was answered counts, though the same rows would be answered alike today.
     watched.load(table)
     monkeypatch.delenv("PREDICTION_LOG_URI")

@@ -1,13 +1,20 @@
 """The policy: each check in the state in which it opens the gate, and in the one that closes it."""
 
+import json
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from workbench import Workbench
 
+from mlops.judgement import gate as policy
+from mlops.judgement.blocks import Blocks
+from mlops.judgement.bootstrap import Difference
 from mlops.judgement.finding import _groups
+from mlops.judgement.metric import resolve
 from mlops.project.errors import MlopsError
 
 AGAINST, SLICES = "against the champion", "no slice clearly worse"
@@ -95,6 +102,32 @@ def test_a_change_may_be_asked_for_less_and_libraries_are(close: Workbench, tmp_
         ("not_worse", "change"): ("not_worse", True),
         ("not_worse", "upkeep"): ("not_worse", True),
     }
+
+
+def test_a_difference_that_nobody_knows_how_sure_it_is_does_not_pass() -> None:
+    """As of a rare class, which most resamples lack."""
+    unknown = Difference(0.9, 0.8, 0.1, math.nan, math.nan)
+    days = Blocks(np.arange(8), 8, "days")
+    for asked in ("better", "not_worse"):
+        found = policy.improvement(
+            asked, "inconclusive", resolve("roc_auc", "binary"), unknown, days, 0.005, 0.95
+        )
+        assert (found.passed, found.value) == (False, "no interval")
+        assert found.reason.startswith("ROC AUC is undefined on too many resamples of 8 days, so")
+
+
+def test_a_setting_that_the_champion_s_gate_did_not_have_is_no_change(
+    better: Workbench, tmp_path: Path
+) -> None:
+    project = better.copy(tmp_path / "project")
+    (path,) = (project / ".store").rglob("comparison.json")
+    told = json.loads(path.read_text())
+    for newer in ("judgements", "blocks", "change"):
+        del told["gate"][newer]
+    path.write_text(json.dumps(told))
+    assert project.compare()["changes"]["gate"] is False
+    project.set(gate__judgements=9)
+    assert project.compare()["changes"]["gate"] is True
 
 
 # The other checks
