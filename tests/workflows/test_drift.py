@@ -155,6 +155,24 @@ def test_where_workflows_may_open_none_an_issue_says_how_to_go_on(broken: Broken
     assert [it["decision"] for it in history(hosted)] == ["retrain"]
 
 
+def test_where_no_challenger_can_be_trained_the_check_is_not_on_record(
+    deployed: Hosted, tmp_path: Path
+) -> None:
+    """Else the next run would take the window for judged, and never ask one."""
+    hosted = deployed.copy(tmp_path / "hosted")
+    with hosted.github as github:
+        github.actions.left_out |= {"ci.yml", "deploy.yml"}
+        hosted.project.set(estimator__max_iter=-1)
+        push(hosted, "An estimator that cannot be fitted")
+        run = github.dispatch("drift.yml", as_of="2013-08-31")
+        assert conclusions(run) == {
+            **all_of("success", "drift", "data"),
+            "challenger": "failure",
+            **all_of("skipped", "propose", "record"),
+        }, run.log
+        assert history(hosted) == []
+
+
 @dataclass(frozen=True)
 class Refusals:
     """Bad data twice, and good data that are not new."""
