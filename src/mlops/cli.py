@@ -390,8 +390,8 @@ def move_window() -> None:
 def decide() -> None:
     """Decide whether to retrain: by what `mlops drift` found, and how the retrained model compares.
 
-    Wants reports/comparison.json of `mlops compare --mode retrain` after `mlops move-window` and
-    `dvc repro`. Completes reports/drift.*: the field `decision` is none, watch or retrain.
+    Before: `mlops move-window`, `dvc repro`, `mlops compare --mode retrain`.
+    Completes reports/drift.*: the field `decision` is none, watch or retrain.
     """
     from mlops.drift import challenger
 
