@@ -73,6 +73,7 @@ test: .venv/setup lint ## Check the code, test data and model, and take a sample
 	pytest $(TESTS)
 
 repro: .venv/setup ## Run the stages of the pipeline that have something new to do
+	@mlops check
 	dvc repro
 
 report: repro ## Judge the model against the champion and write reports/report.md
@@ -82,6 +83,7 @@ report: repro ## Judge the model against the champion and write reports/report.m
 # A dvc.lock from a laptop may name results that were never pushed: DVC then skips their stages, and
 # there is nothing to pull; the second repro computes them.
 pull-repro: .venv/setup ## The same, but take results from the DVC remote where it has them
+	@mlops check
 	dvc repro --pull --allow-missing
 	dvc pull --quiet validate features train evaluate || dvc repro --pull
 

@@ -44,6 +44,12 @@ def project(
 
 
 @app.command(rich_help_panel=PIPELINE)
+def check() -> None:
+    """Check params.yaml, before DVC reads it in its own way."""
+    settings()
+
+
+@app.command(rich_help_panel=PIPELINE)
 def ingest() -> None:
     """Load the raw data into data/raw.parquet."""
     from mlops.pipeline import ingest

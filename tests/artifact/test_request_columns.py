@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from pandera.pandas import Check, Column, DataFrameSchema
+from pandera.pandas import Check, Column
 from projects import Project
 
 from mlops.artifact import model_folder
@@ -24,10 +24,8 @@ TIMES = pd.to_datetime(["2013-01-01 00:00", "2013-01-02 12:00", "2013-01-09 00:0
 def described(values: Any, *checks: Check, nullable: bool = False) -> dict[str, Any]:
     """Return what becomes of one column, without what it says nothing about."""
     table = pd.DataFrame({"it": values, "y": 0})
-    schema = DataFrameSchema(
-        {"it": Column(None, list(checks), nullable=nullable), "y": Column(int)}
-    )
-    (column,) = describe(table, schema, "y")
+    rules = {"it": Column(None, list(checks), nullable=nullable), "y": Column(int)}
+    (column,) = describe(table, rules, "y")
     assert column.name == "it"
     return column.model_dump(exclude_none=True, exclude={"name"})
 
@@ -112,7 +110,7 @@ def test_what_json_cannot_hold_is_left_out_and_refused_as_an_input(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch, trained: Project
 ) -> None:
     table = pd.DataFrame({"spans": pd.to_timedelta([1, 2], "h"), "both": ["a", 1], "y": 0})
-    assert describe(table, DataFrameSchema({}), "y") == []
+    assert describe(table, {}, "y") == []
     monkeypatch.chdir(tmp_path)
     files.write_json(files.DATA_REPORT, {"columns": [], "schema": {}, "md5": "da7a"})
     params = Params.model_validate_json(_params(trained))

@@ -36,7 +36,7 @@ def _quick_and_apart() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def flights(trained: Project) -> Flights:
-    table = pd.read_parquet(trained / "data/raw.parquet")
+    table = pd.read_parquet(trained / "data/checked.parquet")
     # Days that stay inside one month when they are moved by whole weeks.
     inside = table["time_hour"].between("2013-04-01", "2013-04-26", inclusive="left")
     return Flights(table[inside])

@@ -194,7 +194,7 @@ def test_before_there_is_a_champion_there_is_nothing_to_watch(
             "No new data: 2013-04, the newest month that is over, is not after the champion's own "
             "holdout 2013-04",
         ),
-        ("2013-07-01", "No new data: data/raw.parquet has no rows in 2013-06"),
+        ("2013-07-01", "No new data: data/checked.parquet has no rows in 2013-06"),
     ],
 )
 def test_as_of_a_day_only_what_was_over_counts(
@@ -216,7 +216,7 @@ def test_a_replay_goes_on_period_by_period_for_each_champion(
     assert found == ["2013-05", "2013-07", None]  # June has no rows
     assert [check["as_of"] for check in checks[:2]] == ["2013-05-31", "2013-07-31"]
     assert checks[2]["sentence"] == (
-        "No new data: data/raw.parquet ends before 2013-08, which would be next"
+        "No new data: data/checked.parquet ends before 2013-08, which would be next"
     )
     assert watched.check("--as-of=2013-05-31")["sentence"].startswith("No new data: 2013-05 was")
     watched.do("register", "promote --override again")
@@ -272,7 +272,7 @@ def test_the_log_is_judged_with_its_labels_and_only_what_the_champion_said(
     asked = drift["challenger"]
     assert (asked["state"], asked["sentence"]) == (
         "skipped",
-        "data/raw.parquet has no rows of 2013-05 to judge one on",
+        "data/checked.parquet has no rows of 2013-05 to judge one on",
     )
     # What was answered counts, though the same rows would be answered alike today.
     watched.load(table)
@@ -317,7 +317,9 @@ def test_the_source_must_still_have_what_the_champion_knows(
     watched.load(table[table["time_hour"].dt.strftime("%Y-%m").isin(months)])
     (watched / "reports/drift.html").write_text("of an older check")
     line = watched.refused("drift", MAY)
-    assert line.startswith(f"data/raw.parquet has no rows of the {said}, with which the newest are")
+    assert line.startswith(
+        f"data/checked.parquet has no rows of the {said}, with which the newest are"
+    )
     assert "let load_data in src/model/data.py return them too" in line
     assert written(watched) == []  # the older check is gone, and no half of a new one is there
 
@@ -325,8 +327,8 @@ def test_the_source_must_still_have_what_the_champion_knows(
 def test_an_input_that_is_gone_is_named(watched: Watched, flights: Flights) -> None:
     watched.load(flights.windows(rows=600).drop(columns=["seats", "distance"]))
     assert watched.refused("drift", MAY) == (
-        "data/raw.parquet no longer has column distance, seats, which champion v1 needs; keep the "
-        "column until a model without it is champion"
+        "data/checked.parquet no longer has column distance, seats, which champion v1 needs; keep "
+        "the column until a model without it is champion"
     )
 
 
@@ -347,5 +349,5 @@ def test_a_day_must_be_a_day(watched: Watched) -> None:
 
 
 def test_nothing_is_judged_without_the_data(watched: Watched) -> None:
-    (watched / "data/raw.parquet").unlink()
-    assert watched.refused("drift", MAY) == "data/raw.parquet is not there; run `dvc repro`"
+    (watched / "data/checked.parquet").unlink()
+    assert watched.refused("drift", MAY) == "data/checked.parquet is not there; run `dvc repro`"

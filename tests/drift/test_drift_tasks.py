@@ -80,8 +80,8 @@ def watch(
         rows(rng, begin, task, more if name == "newest" else 0.0, n)
         for name, begin in BEGINNINGS.items()
     )
-    files.RAW.parent.mkdir()
-    table.to_parquet(files.RAW, index=False)
+    files.CHECKED.parent.mkdir()
+    table.to_parquet(files.CHECKED, index=False)
     mine = champion(task, table, folder / "champion")
     patch.setattr(check, "load_champion", lambda params: mine)
     params = Params.model_validate(

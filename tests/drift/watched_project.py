@@ -39,7 +39,7 @@ class Watched(Workbench):
 
     def load(self, table: pd.DataFrame) -> None:
         """Replace what the data source gave."""
-        table.to_parquet(self / "data/raw.parquet", index=False)
+        table.to_parquet(self / "data/checked.parquet", index=False)
 
     def log(self, folder: Path, table: pd.DataFrame, version: int = 1, factor: float = 1) -> None:
         """Write the log of a service that was asked for ``table``, hour by hour, with labels."""

@@ -94,7 +94,7 @@ def test_nothing_after_a_refusal_runs(trained: Project, tmp_path: Path) -> None:
     assert "Running stage 'features'" not in done.stdout
     assert "Data refused" in done.stderr
     assert "XYZ" in done.stderr
-    assert "mlops: data/raw.parquet is refused: 1 checks failed" in done.stderr
+    assert "mlops: data/raw.parquet is refused: 1 check failed" in done.stderr
     assert "Traceback" not in done.stderr
     assert (project / "models/model.onnx").stat().st_mtime_ns == model
     assert not (project / "reports/metrics.json").exists()

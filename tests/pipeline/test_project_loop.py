@@ -85,7 +85,11 @@ def parcels(
     project.set(
         task=task,
         estimator={},
-        data={"target": "arrives", "time": "seen_at", "window": windows[0], "holdout": windows[1]},
+        data={
+            **({"positive": "late"} if task == "binary" else {}),
+            **{"target": "arrives", "time": "seen_at"},
+            **{"window": windows[0], "holdout": windows[1]},
+        },
         # What nobody could reach: the loop is tested, not the model.
         gate__metric=metric,
         gate__floors={metric: -9 if task == "regression" else 2},

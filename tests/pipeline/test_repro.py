@@ -29,7 +29,13 @@ PLUMBING = {
     f"src/mlops/{name}.py"
     for name in (
         *("__init__", "cli", "project/errors", "project/files", "project/git", "project/params"),
-        *("project/progress", "registry/database", "registry/tracking", "registry/training_run"),
+        *(
+            "project/progress",
+            "project/user_code",
+            "registry/database",
+            "registry/tracking",
+            "registry/training_run",
+        ),
         *("store/artifacts", "store/commands", *(f"{wing}/__init__" for wing in WINGS)),
     )
 } | {"src/model/__init__.py"}

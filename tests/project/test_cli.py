@@ -37,7 +37,7 @@ def test_help_of_a_command_says_more_than_its_name(new_project: Project, command
     ("command", "said"),
     [
         ("validate", "data/raw.parquet is not there; run `dvc repro`"),
-        ("features", "data/raw.parquet is not there; run `dvc repro`"),
+        ("features", "data/checked.parquet is not there; run `dvc repro`"),
         ("train", "data/train.parquet is not there; run `dvc repro`"),
         ("evaluate", "models/model.json is not there; run `dvc repro`"),
         ("compare", "models/model.json is not there; run `dvc repro`"),

@@ -186,13 +186,43 @@ def test_no_file_is_one_line(tmp_path: Path) -> None:
         load(tmp_path / "params.yaml")
 
 
-def test_unquoted_days_are_dates_to_yaml_and_days_to_us(tmp_path: Path) -> None:
+def test_days_are_quoted_because_dvc_takes_no_dates(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     text = EXAMPLE.read_text().replace("end: 2013-03 }", "end: 2013-03-14 }")
     path.write_text(text)
+    with pytest.raises(MlopsError, match=r'data.window.end: got 2013-03-14 .*write "2013-03-14"'):
+        load(path)
+    path.write_text(text.replace("2013-03-14", '"2013-03-14"'))
     window = load(path).data.window
     assert window.end == "2013-03-14"
     assert str(window.first_day_after) == "2013-03-15"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"seed: 1\nseed: 2\n", "line 2: seed is there already, in line 1"),
+        (b"data: {target: a,\n  target: b}\n", "line 2: target is there already"),
+        ("seed: 1\n".encode("utf-16"), "is not UTF-8"),
+        ("name: Köln\n".encode("latin-1"), "is not UTF-8 (invalid"),
+        (b"<<<<<<< HEAD\nseed: 1\n=======\nseed: 2\n>>>>>>> other\n", "merge conflict"),
+        (b"", "is empty; expected sections"),
+        (b"- 1\n", "holds list; expected sections"),
+        (b"data:\n\ttarget: a\n", "is not YAML: while scanning"),
+    ],
+)
+def test_a_file_as_editors_and_merges_leave_it(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content)
+    with pytest.raises(MlopsError) as refused:
+        load(path)
+    assert said in str(refused.value)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_key(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(b"\xef\xbb\xbf" + EXAMPLE.read_bytes())
+    assert load(path) == load(EXAMPLE)
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,12 @@ only, so give such a column bounds beside it.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from pandera.pandas import Check, DataFrameSchema
+from pandera.pandas import Check
 from pandera.pandas import Column as AnyColumn
 
 from mlops.artifact.model_folder import Array, Column
@@ -23,13 +24,14 @@ KINDS: dict[str, Kind] = {
 OBJECTS: dict[type, Kind] = {str: "string", bool: "boolean", int: "integer", float: "number"}
 
 
-def describe(training: pd.DataFrame, schema: DataFrameSchema, target: str) -> list[Column]:
+def describe(training: pd.DataFrame, rules: Mapping[str, AnyColumn], target: str) -> list[Column]:
     """Return what a request may hold, for each column but the target and those JSON cannot hold.
 
-    ``training`` are the raw rows that train; they decide types and examples.
+    ``training`` are the checked rows that train; they decide types and examples. ``rules`` are the
+    schema's, by column.
     """
     return [
-        _column(name, values, kind, schema.columns.get(name, AnyColumn(nullable=True)))
+        _column(name, values, kind, rules.get(name, AnyColumn(nullable=True)))
         for name, values in to_columns(training).items()
         if name != target and (kind := _kind(values))
     ]

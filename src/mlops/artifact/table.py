@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow
 
 from mlops.project.errors import MlopsError
-from mlops.project.params import Window
+from mlops.project.params import Task, Window
 
 Array = npt.NDArray[Any]
 Nullable = pd.api.extensions.ExtensionDtype
@@ -50,6 +50,21 @@ def to_columns(table: pd.DataFrame) -> dict[str, Array]:
         else:
             columns[str(name)] = series.to_numpy(dtype=object, na_value=np.nan)
     return columns
+
+
+def to_target(values: "pd.Series[Any]", task: Task) -> Array:
+    """Return target values of shape (n,) as models learn them, whatever type a database gave.
+
+    Numbers for a regression. Classes as integers where they are whole numbers or true and false,
+    else as text; where some are missing, as they are.
+    """
+    if task == "regression":
+        return values.to_numpy(dtype=np.float64, na_value=np.nan)
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(values.cat.categories.dtype)
+    plain = to_columns(values.to_frame())[str(values.name)]
+    whole = plain.dtype.kind in "biuf" and not (plain != np.floor(plain)).any()
+    return plain.astype(np.int64) if whole else plain
 
 
 class Inputs(Mapping[str, Array]):

@@ -34,8 +34,8 @@ def wanted(params: Params, new: Newest, concept: Question, found: Found) -> Ques
             f"data.holdout ends with {params.data.holdout.end} already: once the retraining on it "
             "is deployed, newer ones follow"
         )
-    if not Rows(files.RAW, params.data.time, window.first_day, window.first_day_after).count():
-        return _unasked(f"{files.RAW} has no rows of {window} to judge one on")
+    if not Rows(files.CHECKED, params.data.time, window.first_day, window.first_day_after).count():
+        return _unasked(f"{files.CHECKED} has no rows of {window} to judge one on")
     return {
         **_unasked(f"a model trained on newer rows is to be judged on {window}"),
         "state": "wanted",

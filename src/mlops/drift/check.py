@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from mlops.artifact.model_folder import Facts
-from mlops.artifact.table import Array
+from mlops.artifact.table import Array, to_target
 from mlops.drift import challenger, decision, export, history, newest, questions, summary
 from mlops.drift.columns import Judged, Wanted, judge
 from mlops.drift.decision import Question
@@ -259,7 +259,7 @@ def load_known(params: Params, champion: Champion) -> Known:
 
 def _inputs(params: Params, champion: Champion) -> tuple[list[Wanted], list[str]]:
     """Return the inputs with their thresholds, and those that are left out, by their types."""
-    schema, inputs = pyarrow.parquet.read_schema(files.RAW), champion.model.facts.inputs
+    schema, inputs = pyarrow.parquet.read_schema(files.CHECKED), champion.model.facts.inputs
     limits = params.drift.columns
     for name, limit in limits.own.items():
         if name not in inputs and name not in schema.names:
@@ -269,7 +269,7 @@ def _inputs(params: Params, champion: Champion) -> tuple[list[Wanted], list[str]
             )
     if missing := [name for name in inputs if name not in schema.names]:
         raise MlopsError(
-            f"{files.RAW} no longer has column {', '.join(missing)}, which champion "
+            f"{files.CHECKED} no longer has column {', '.join(missing)}, which champion "
             f"v{champion.version} needs; keep the column until a model without it is champion"
         )
     wanted, left_out = [], []
@@ -350,12 +350,12 @@ def fingerprint(params: Params, judged: Judged | None, new: Newest) -> str:
 
 
 def _rows(params: Params, champion: Champion, window: Window, what: str) -> Rows:
-    rows = Rows(files.RAW, params.data.time, window.first_day, window.first_day_after)
+    rows = Rows(files.CHECKED, params.data.time, window.first_day, window.first_day_after)
     if not rows.count():
         raise MlopsError(
-            f"{files.RAW} has no rows of the {what} of champion v{champion.version} ({window}), "
-            "with which the newest are compared; let load_data in src/model/data.py return "
-            "them too, and run `dvc repro --force --single-item ingest`"
+            f"{files.CHECKED} has no rows of the {what} of champion v{champion.version} "
+            f"({window}), with which the newest are compared; let load_data in src/model/data.py "
+            "return them too; `dvc repro --force ingest validate` loads them"
         )
     return rows
 
@@ -389,7 +389,7 @@ def _labelled(rows: Rows, params: Params, facts: Facts) -> tuple[Array, Array, B
     """Return targets, scores and blocks of the labelled rows, or of a sample of them."""
     names, chosen = newest.score_names(facts), params.gate.blocks
     grouped = params.data.time if chosen in (blocks.DAY, blocks.WEEK) else chosen
-    if chosen not in KNOWN_TO_LOGS and chosen not in facts.inputs and rows.path != files.RAW:
+    if chosen not in KNOWN_TO_LOGS and chosen not in facts.inputs and rows.path != files.CHECKED:
         raise MlopsError(
             f"{files.PARAMS}: gate.blocks: the prediction log has no {chosen!r}, which is no input "
             f"of the model; set {', '.join(KNOWN_TO_LOGS)} or an input"
@@ -397,4 +397,4 @@ def _labelled(rows: Rows, params: Params, facts: Facts) -> tuple[Array, Array, B
     columns = dict.fromkeys([facts.target, *names, *([grouped] if chosen != blocks.ROW else [])])
     table = replace(rows, present=facts.target).sample(list(columns), SCORED, params.seed)
     scores = newest.scores_in(table, names)
-    return table[facts.target].to_numpy(), scores, blocks.of_rows(table, params)
+    return to_target(table[facts.target], facts.task), scores, blocks.of_rows(table, params)

@@ -80,9 +80,9 @@ def choose(
         ends = [it["end"] for it in recorded if it["champion"] == champion.version]
         after = [date.fromisoformat(end) + DAY for end in ends]
         following = first_from(max([own.first_day_after, *after]), settings.period)
-        first = _first_day(Rows(files.RAW, params.data.time, following.first_day))
+        first = _first_day(Rows(files.CHECKED, params.data.time, following.first_day))
         if first is None:
-            raise NoNewDataError(f"{files.RAW} ends before {following}, which would be next")
+            raise NoNewDataError(f"{files.CHECKED} ends before {following}, which would be next")
         return containing(first, settings.period)
     window = newest_complete(as_of or yesterday(), settings.period)
     if window.first_day < own.first_day_after:
@@ -104,10 +104,10 @@ def own_holdout(facts: Facts) -> Window:
 
 @contextmanager
 def from_data(champion: Champion, column: str, window: Window) -> Iterator[Newest]:
-    """Yield a window of ``data/raw.parquet``; the champion scores it anew."""
-    rows = Rows(files.RAW, column, window.first_day, window.first_day_after)
+    """Yield a window of ``data/checked.parquet``; the champion scores it anew."""
+    rows = Rows(files.CHECKED, column, window.first_day, window.first_day_after)
     scored = replace(rows, computed=predicted(champion.model))
-    yield _counted(window, rows, scored, champion.model.facts.target, str(files.RAW))
+    yield _counted(window, rows, scored, champion.model.facts.target, str(files.CHECKED))
 
 
 @contextmanager
@@ -133,7 +133,7 @@ def from_log(champion: Champion, uri: str, column: str, window: Window) -> Itera
 def _table(read: log.Predictions, facts: Facts, time: str, version: int) -> pa.Table:
     """Return inputs, time, target and logged scores of the predictions that ``version`` made."""
     ours = (read.records["model_version"] == str(version)).to_numpy()
-    types = pyarrow.parquet.read_schema(files.RAW)
+    types = pyarrow.parquet.read_schema(files.CHECKED)
     columns = {
         name: _typed(read.features[name], types.field(name).type)
         if name in read.features  # what may be missing need not be sent

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from mlops.artifact import model_folder
 from mlops.artifact.model_folder import Array, ModelArtifact
-from mlops.artifact.table import read, to_columns
+from mlops.artifact.table import read, to_columns, to_target
 from mlops.judgement import blocks, comparison, finding, metric, shelf_life
 from mlops.judgement import gate as policy
 from mlops.judgement.finding import Findings, Pair, Resampling
@@ -65,7 +65,7 @@ def judge(
     gate, classes = params.gate, candidate.facts.classes
     metrics = metric.choose(params.task, gate)
     table = read(files.HOLDOUT)
-    columns, y = to_columns(table), table[params.data.target].to_numpy()
+    columns, y = to_columns(table), to_target(table[params.data.target], params.task)
     described = partial(
         scorecard, columns=columns, y=y, times=table[params.data.time], metrics=metrics
     )
@@ -94,6 +94,8 @@ def judge(
         metrics,
         found,
         policy.judge(gate, asked, metrics, ours, found, pair.blocks),
+        data=files.read_json(files.DATA_REPORT, "dvc repro"),
+        positive=classes[1] if classes and params.task == "binary" else None,
         holdout={
             "rows": len(y),
             "blocks": str(pair.blocks),
@@ -163,7 +165,7 @@ def load_candidate(params: Params) -> ModelArtifact:
         raise MlopsError(
             f"{files.TRAINING} is about another model than {files.MODEL}; run `dvc repro` again"
         )
-    settings = params.model_dump(include=set(candidate.facts.params))
+    settings = params.of_the_model()
     trained = (candidate.facts.data_md5, candidate.facts.params, candidate.facts.runtime)
     if (data["md5"], settings, params.serving.runtime) != trained:
         raise MlopsError(

@@ -22,12 +22,18 @@ def content(
     found: Findings,
     checks: list[Check],
     *,
+    data: dict[str, Any],
+    positive: str | int | None,
     holdout: dict[str, Any],
     candidate: dict[str, Any],
     champion: dict[str, Any] | None,
     changed: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    """Put together a judgement; ``candidate`` and ``champion`` are their scorecards."""
+    """Put together a judgement.
+
+    ``data`` is what ``reports/data.json`` says, ``positive`` the class that a binary model looks
+    for; ``candidate`` and ``champion`` are their scorecards.
+    """
     return {
         "finding": found.finding,
         "passed": all(check.passed for check in checks),
@@ -37,6 +43,8 @@ def content(
         "name": params.name,
         "task": params.task,
         "target": params.data.target,
+        "positive": positive,
+        "data": {name: data[name] for name in ("rows", "dropped", "changed")},
         "metric": metrics.gate.name,
         "gate": params.gate.model_dump(),
         "holdout": {**params.data.holdout.model_dump(), **holdout},

@@ -1,7 +1,7 @@
 """Stage ``evaluate``: the trained model on the holdout, in numbers and plots."""
 
 from mlops.artifact import model_folder
-from mlops.artifact.table import read, to_columns
+from mlops.artifact.table import read, to_columns, to_target
 from mlops.judgement import metric
 from mlops.judgement.scorecard import scores, tables, write_tables
 from mlops.project import files
@@ -13,7 +13,7 @@ def run(params: Params) -> None:
     model = model_folder.load(files.MODEL)
     metrics, classes = metric.choose(model.facts.task, params.gate), model.facts.classes
     holdout = read(files.HOLDOUT)
-    y, times = holdout[params.data.target].to_numpy(), holdout[params.data.time]
+    y, times = to_target(holdout[params.data.target], params.task), holdout[params.data.time]
     prediction = model.predict(to_columns(holdout))
 
     scored = scores(metrics.shown, y, prediction, classes)

@@ -1,16 +1,21 @@
 """Stage ``features``: the rows that train as features, the rows that judge as they came."""
 
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from mlops.artifact.model_folder import load_features, to_matrix
-from mlops.artifact.table import Inputs, in_window, read, to_columns
+from mlops.artifact.model_folder import Array, load_features, to_matrix
+from mlops.artifact.table import Inputs, in_window, read, to_columns, to_target
 from mlops.project import files
+from mlops.project.errors import MlopsError
 from mlops.project.params import Params
+from mlops.project.user_code import running, shortened
 
-TARGET = "target"  # in data/train.parquet, after the features
+TARGET = "target"  # the last column of data/train.parquet
 
 
 def run(params: Params) -> None:
@@ -18,15 +23,18 @@ def run(params: Params) -> None:
 
     The holdout keeps its raw columns: a champion is asked with the features of its own time.
     """
-    table = read(files.RAW)
+    table = read(files.CHECKED)
     times = table[params.data.time]
     training = table[in_window(times, params.data.window)].reset_index(drop=True)
     holdout = table[in_window(times, params.data.holdout)].reset_index(drop=True)
 
     target = params.data.target
-    built = load_features(source())(Inputs(to_columns(training), target))
+    built = build(Inputs(to_columns(training), target), len(training))
     features = pd.DataFrame(to_matrix(built), columns=list(built))
-    features.insert(len(built), TARGET, training[target], allow_duplicates=False)
+    name = TARGET
+    while name in built:  # a feature may be called so
+        name += "_"
+    features[name] = to_target(training[target], params.task)
     files.write_atomic(files.TRAIN, lambda path: features.to_parquet(path, index=False))
     files.write_atomic(files.HOLDOUT, lambda path: holdout.to_parquet(path, index=False))
     print(
@@ -35,8 +43,48 @@ def run(params: Params) -> None:
     )
 
 
+def build(inputs: Mapping[str, Array], rows: int) -> dict[str, Array]:
+    """Return what the project's ``build_features`` makes of ``rows`` rows.
+
+    Raises
+    ------
+    MlopsError
+        When it stops, or a feature is not one number for each row.
+    """
+    with running("build_features"):
+        built = load_features(source())(inputs)
+    where = f"{source().parent.name}/{source().name}: build_features returns"
+    if not isinstance(built, dict) or not built:
+        got = f"{type(built).__name__}" if not isinstance(built, dict) else "no features"
+        raise MlopsError(f"src/{where} {got}; expected a dict of arrays by feature")
+    for name, values in built.items():
+        if not isinstance(name, str):
+            raise MlopsError(f"src/{where} a feature named {name!r}; expected a text as its name")
+        if problem := _problem(values, rows):
+            raise MlopsError(
+                f"src/{where} {problem} for feature {name!r}; expected {rows:,} numbers, one for "
+                "each row"
+            )
+    return built
+
+
+def _problem(values: Any, rows: int) -> str | None:
+    """Say what makes of a feature something else than one number for each row."""
+    array = np.asarray(values)
+    if array.shape != (rows,):
+        return f"an array of shape {array.shape}"
+    if array.dtype.kind in "biuf":
+        return None
+    try:
+        array.astype(np.float32)
+    except (TypeError, ValueError) as error:
+        return f"{array.dtype} ({shortened(str(error), 80)})"
+    return None if array.dtype.kind == "O" else f"{array.dtype}"
+
+
 def source() -> Path:
     """Return the file that holds the project's ``build_features``; it travels with the model."""
-    from model import build_features
+    with running("build_features"):
+        from model import build_features
 
     return Path(inspect.getfile(build_features))

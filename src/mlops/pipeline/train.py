@@ -17,15 +17,17 @@ import pandas as pd
 import skops.io  # noqa: F401  before MLflow: it searches all modules that are there by then
 
 from mlops.artifact import model_folder, skops_model
-from mlops.artifact.model_folder import Array, Facts, ModelArtifact, load_features, to_matrix
+from mlops.artifact.model_folder import Array, Facts, ModelArtifact, to_matrix
 from mlops.artifact.onnx_graph import check_agreement, to_onnx
-from mlops.artifact.table import Inputs, read, to_columns
+from mlops.artifact.table import Inputs, read, to_columns, to_target
 from mlops.judgement import metric, scorecard
-from mlops.pipeline.features import TARGET, source
+from mlops.pipeline import features as built
+from mlops.pipeline.features import source
 from mlops.project import files, git
 from mlops.project.errors import MlopsError
 from mlops.project.params import Data, Params, Task, check_estimator_arguments
 from mlops.project.progress import working
+from mlops.project.user_code import running
 from mlops.registry.training_run import TrainingRun
 
 
@@ -34,21 +36,22 @@ def run(params: Params) -> None:
     started, commit = datetime.now(UTC), git.head()
     unfitted = build(params)
     training = read(files.TRAIN)
-    y = training.pop(TARGET).to_numpy()
+    y = training.pop(training.columns[-1]).to_numpy()
+    classes, learned = encode(y, params)
     x = training.to_numpy(dtype=np.float32)
     holdout = read(files.HOLDOUT)
     inputs = Inputs(to_columns(holdout), params.data.target)
-    matrix = to_matrix(load_features(source())(inputs))
+    matrix = to_matrix(built.build(inputs, len(holdout)))
 
     with TrainingRun(params, commit) as mlflow_run:
         clock = time.perf_counter()
-        with working(f"Training on {len(x):,} rows x {x.shape[1]} features"):
-            estimator = unfitted.fit(x, y)
+        with working(f"Training on {len(x):,} rows x {x.shape[1]} features"), running("fit"):
+            estimator = unfitted.fit(x, learned)
         seconds = time.perf_counter() - clock
 
         check_probabilities(params.task, estimator)
         graph = to_onnx(estimator, x.shape[1]) if params.serving.runtime == "onnx" else None
-        facts = describe(params, [str(name) for name in training], inputs.read, estimator, y)
+        facts = describe(params, list(training), inputs.read, classes, y)
         write_model(estimator, graph, facts)
         model = model_folder.load(files.MODEL)
         if graph is not None:
@@ -76,10 +79,28 @@ def run(params: Params) -> None:
 
 def build(params: Params) -> Any:
     """Return the project's unfitted estimator, refusing settings that it does not take."""
-    from model import build_estimator
+    with running("build_estimator"):
+        from model import build_estimator
 
     check_estimator_arguments(params.estimator, inspect.signature(build_estimator))
-    return build_estimator(seed=params.seed, **params.estimator)
+    with running("build_estimator"):
+        return build_estimator(seed=params.seed, **params.estimator)
+
+
+def encode(y: Array, params: Params) -> tuple[list[Any] | None, Array]:
+    """Return the classes, None for a regression, and the target as the estimator learns it.
+
+    Of two classes the positive one is second, and learned as 1: so it is the second column of
+    ``predict_proba``, whatever the alphabet says.
+    """
+    if params.task == "regression":
+        return None, y
+    classes = np.unique(y).tolist()
+    if params.task == "binary":
+        positive = classes[-1] if params.data.positive is None else params.data.positive
+        classes.sort(key=lambda label: bool(label == positive))
+        y = (y == positive).astype(np.int64)
+    return classes, y
 
 
 def check_probabilities(task: Task, estimator: Any) -> None:
@@ -104,7 +125,7 @@ def log_holdout(
     """Log the task's metrics and plots on the holdout, also as one picture."""
     task, classes = model.facts.task, model.facts.classes
     metrics = [metric.resolve(name, task) for name in metric.defaults(task)]
-    y, times = holdout[data.target].to_numpy(), holdout[data.time]
+    y, times = to_target(holdout[data.target], task), holdout[data.time]
     prediction = model.predict(to_columns(holdout))
     mlflow_run.log_metrics(scorecard.scores(metrics, y, prediction, classes))
     drawn = scorecard.tables(metrics[0], y, prediction, classes, times)
@@ -115,15 +136,14 @@ def log_holdout(
 
 
 def describe(
-    params: Params, features: list[str], inputs: list[str], estimator: Any, y: Array
+    params: Params, features: list[str], inputs: list[str], classes: list[Any] | None, y: Array
 ) -> dict[str, Any]:
     """Return the facts for ``model.json``, but for the hash of a model not yet written."""
     data = files.read_json(files.DATA_REPORT, "dvc repro")
-    if params.task == "regression":
-        classes, base_rate = None, [float(np.mean(y))]
+    if classes is None:
+        base_rate = [float(np.mean(y))]
         target_quantiles = np.quantile(y, np.arange(1, 20) / 20).tolist()
     else:
-        classes = estimator.classes_.tolist()
         base_rate = [float(np.mean(y == label)) for label in classes]
         target_quantiles = []
     columns = [column for column in data["columns"] if column["name"] in inputs]
@@ -146,7 +166,7 @@ def describe(
         "target_quantiles": target_quantiles,
         "window": params.data.window,
         "rows": len(y),
-        "params": params.model_dump(include={"task", "seed", "data", "estimator"}),
+        "params": params.of_the_model(),
         "schema_columns": data["schema"],
         "code": {path.name: files.md5(path) for path in code},
         "data_md5": data["md5"],

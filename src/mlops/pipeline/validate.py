@@ -1,113 +1,109 @@
 """Stage ``validate``: the raw data against the schema and the windows. Bad data stops here."""
 
+import json
 import shutil
+from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
-from pandera.errors import SchemaErrors
-from pandera.pandas import Check, DataFrameSchema
 from rich.markup import escape
 from rich.table import Table
 
 from mlops.artifact import request_columns
-from mlops.artifact.table import in_window, read
+from mlops.artifact.table import in_window, read, to_target
 from mlops.judgement import blocks
+from mlops.pipeline import schema
+from mlops.pipeline.schema import Checked, Failure
 from mlops.project import files
 from mlops.project.errors import MlopsError
-from mlops.project.params import Params, Window
+from mlops.project.params import Params, Task, Window
 from mlops.project.progress import console
 
 # What older data led to. Left in place beside refused data, it would look fresh.
-STALE = [files.METRICS, files.TRAINING, files.PLOTS, files.COMPARISON, files.REPORT]
-
-SHOWN = 10  # allowed values in an error; more would drown the row that is wrong
-
-WHAT_FAILED = {
-    "column_in_dataframe": "column is there",
-    "column_in_schema": "column is in the schema",
-    "not_nullable": "no missing value",
-    "multiple_fields_uniqueness": "no duplicate key",
-}
+STALE = [
+    *(files.CHECKED, files.METRICS, files.TRAINING, files.PLOTS),
+    *(files.COMPARISON, files.REPORT),
+]
+NUMBERS = [0, 1]  # labels of which nobody asks which is the positive one
 
 
 def run(params: Params) -> None:
-    """Check ``data/raw.parquet`` and write ``reports/data.json``.
+    """Check ``data/raw.parquet``; write ``data/checked.parquet`` and ``reports/data.json``.
+
+    What is written is what the schema returns: everything after this stage reads nothing else.
 
     Raises
     ------
     MlopsError
         When any check fails, after printing every column, check, count of bad rows and an example.
     """
-    from model import SCHEMA
-
-    table = read(files.RAW)
-    failures = [*check_schema(table, SCHEMA), *check_windows(table, params)]
+    raw = read(files.RAW)
+    checked = schema.check(raw, schema.load())
+    failures = checked.failures or check_dropped(raw, checked, params)
     if not failures:
-        failures = [*check_target(table, params), *check_blocks(table, params)]
-    files.write_json(files.DATA_REPORT, report(table, SCHEMA, params, failures))
+        failures = check_windows(checked.table, params) or check_target(checked.table, params)
+    failures = failures or check_blocks(checked.table, params)
+    if not failures:
+        write(raw, checked.table)
+    files.write_json(files.DATA_REPORT, report(raw, checked, params, failures))
     if failures:
         for path in STALE:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         console.print(failure_table(failures))
+        counted = "1 check" if len(failures) == 1 else f"{len(failures)} checks"
         raise MlopsError(
-            f"{files.RAW} is refused: {len(failures)} checks failed (also in {files.DATA_REPORT}); "
+            f"{files.RAW} is refused: {counted} failed (also in {files.DATA_REPORT}); "
             "correct the data, or src/model/schema.py if the data is right"
         )
-    print(f"{files.RAW}: {len(table):,} rows pass {len(SCHEMA.columns)} columns' checks")
+    print(f"{files.RAW}: {len(raw):,} rows pass {len(checked.columns)} columns' checks")
+    for line in made_of_it(raw, checked, params):
+        print(line)
 
 
-def check_schema(table: pd.DataFrame, schema: DataFrameSchema) -> list[dict[str, Any]]:
-    """Return one failure for each column and check of ``schema`` that ``table`` does not pass."""
-    try:
-        schema.validate(table, lazy=True)
-    except SchemaErrors as errors:
-        cases = errors.failure_cases
-    else:
+def write(raw: pd.DataFrame, table: pd.DataFrame) -> None:
+    """Write what the schema returned; where that is what came in, the very same file."""
+    # The same bytes are kept once, in DVC's cache and on its remote.
+    keep = partial(shutil.copyfile, files.RAW)
+    save = partial(table.reset_index(drop=True).to_parquet, index=False)
+    files.write_atomic(files.CHECKED, keep if table.equals(raw) else save)
+
+
+def made_of_it(raw: pd.DataFrame, checked: Checked, params: Params) -> list[str]:
+    """Say what the schema changed, and what is taken for granted of the times."""
+    lines = []
+    if dropped := len(raw) - len(checked.table):
+        why = "; ".join(f"{it['column']}: {it['check']}" for it in checked.dropped)
+        lines.append(f"the schema drops {dropped:,} of them{f' ({why})' if why else ''}")
+    for it in checked.changed:
+        rows = "" if it["rows"] is None else f", {it['rows']:,} values differ"
+        kinds = "" if it["from"] == it["to"] else f" from {it['from'] or 'nothing'} to {it['to']}"
+        lines.append(f"the schema changes {it['column']}{kinds}{rows}")
+    if checked.table[params.data.time].dt.tz is None:
+        lines.append(
+            f"{params.data.time} has no time zone: days begin as it is written, and the service "
+            "takes such times without a zone; with dt.tz_localize in src/model/data.py they get one"
+        )
+    return lines
+
+
+def check_dropped(raw: pd.DataFrame, checked: Checked, params: Params) -> list[Failure]:
+    """Return a failure for each reason to drop rows when the schema drops more than allowed."""
+    dropped, most = len(raw) - len(checked.table), params.data.dropped
+    if dropped <= most * len(raw):
         return []
-    failures = []
-    for (column, check), group in cases.groupby(["column", "check"], sort=False, dropna=False):
-        failures.append(_failure(table, schema, str(column), str(check), group))
-    return failures
-
-
-def _failure(
-    table: pd.DataFrame, schema: DataFrameSchema, column: str, check: str, cases: pd.DataFrame
-) -> dict[str, Any]:
-    rows = cases["index"].dropna().astype(int).unique()
-    key = [name for name in schema.unique or [] if name in table.columns]
-    if check == "multiple_fields_uniqueness":
-        column = ", ".join(key)
-    elif check in ("column_in_dataframe", "column_in_schema"):
-        column = str(cases["failure_case"].iloc[0])
-    rules = schema.columns[column].checks if column in schema.columns else []
-    sentence = WHAT_FAILED.get(check) or next(
-        (in_words(rule) for rule in rules if str(rule.error) == check), check
+    said = (
+        f"the schema drops {dropped:,} of {len(raw):,} rows, more than {100 * most:g}% "
+        "(params.yaml: data.dropped)"
     )
-    if check.startswith("dtype("):
-        sentence = f"type is {schema.columns[column].dtype}, not {cases['failure_case'].iloc[0]}"
-    example = None
-    if len(rows):
-        shown = list(dict.fromkeys([*(column.split(", ")), *key]))
-        values = table.loc[rows[0], [name for name in shown if name in table.columns]]
-        example = {"row": int(rows[0]), **{name: str(value) for name, value in values.items()}}
-    # A check on the column as a whole (missing, wrong type) makes every row a bad one.
-    bad = len(rows) if len(rows) else len(table)
-    return {"column": column, "check": sentence, "bad_rows": bad, "example": example}
+    reasons = checked.dropped or [{"column": "the whole table", "check": "", "example": None}]
+    return [
+        {"bad_rows": dropped, **it, "check": f"{it['check']}; {said}".removeprefix("; ")}
+        for it in reasons
+    ]
 
 
-def in_words(rule: Check) -> str:
-    """Say what a check of Pandera demands; what is not known here keeps Pandera's words."""
-    values = rule.statistics or {}
-    if rule.name == "isin":
-        allowed = [str(value) for value in values["allowed_values"]]
-        shown = ", ".join(allowed[:SHOWN]) + (", …" if len(allowed) > SHOWN else "")
-        return f"one of {len(allowed)} values: {shown}"
-    if rule.name == "in_range":
-        return f"between {values['min_value']} and {values['max_value']}"
-    return str(rule.error or rule.name)
-
-
-def check_windows(table: pd.DataFrame, params: Params) -> list[dict[str, Any]]:
+def check_windows(table: pd.DataFrame, params: Params) -> list[Failure]:
     """Return a failure for each window of ``params.yaml`` with a month in which no row lies."""
     column = params.data.time
     if column not in table or not pd.api.types.is_datetime64_any_dtype(table[column]):
@@ -129,8 +125,8 @@ def check_windows(table: pd.DataFrame, params: Params) -> list[dict[str, Any]]:
     return failures
 
 
-def check_target(table: pd.DataFrame, params: Params) -> list[dict[str, Any]]:
-    """Return a failure when the target does not fit ``params.yaml: task``."""
+def check_target(table: pd.DataFrame, params: Params) -> list[Failure]:
+    """Return a failure when the target does not fit ``params.yaml: task``, or has gaps."""
     target = params.data.target
     if target not in table:
         check = f"column is there (params.yaml: data.target is {target!r})"
@@ -138,15 +134,27 @@ def check_target(table: pd.DataFrame, params: Params) -> list[dict[str, Any]]:
     failures = []
     for name, window in (("window", params.data.window), ("holdout", params.data.holdout)):
         values = table.loc[in_window(table[params.data.time], window), target]
-        if problem := _target_problem(values, params.task):
-            check = f"{problem} in data.{name} (params.yaml: task is {params.task})"
-            failures.append(
-                {"column": target, "check": check, "bad_rows": len(values), "example": None}
+        if unknown := int(values.isna().sum()):
+            check = (
+                f"no missing value in data.{name}: such rows teach and judge nothing; "
+                "leave them out in src/model/data.py"
             )
+            failures.append(_of_target(params, check, unknown))
+        elif problem := _target_problem(values, params.task):
+            check = f"{problem} in data.{name} (params.yaml: task is {params.task})"
+            failures.append(_of_target(params, check, len(values)))
+    if params.task == "binary" and not failures:
+        classes = np.unique(to_target(values, params.task)).tolist()
+        if problem := _positive_problem(classes, params.data.positive):
+            failures.append(_of_target(params, problem, len(table)))
     return failures
 
 
-def check_blocks(table: pd.DataFrame, params: Params) -> list[dict[str, Any]]:
+def _of_target(params: Params, check: str, rows: int) -> Failure:
+    return {"column": params.data.target, "check": check, "bad_rows": rows, "example": None}
+
+
+def check_blocks(table: pd.DataFrame, params: Params) -> list[Failure]:
     """Return a failure when the holdout has too few blocks to say how sure a difference is."""
     holdout = table[in_window(table[params.data.time], params.data.holdout)]
     if problem := blocks.too_few(blocks.of_rows(holdout, params), params):
@@ -155,14 +163,30 @@ def check_blocks(table: pd.DataFrame, params: Params) -> list[dict[str, Any]]:
     return []
 
 
-def _target_problem(values: "pd.Series[Any]", task: str) -> str | None:
-    distinct = values.nunique()
-    if task == "binary" and distinct != 2:
-        return f"two classes, not {distinct},"
-    if task == "multiclass" and distinct < 2:
-        return f"two or more classes, not {distinct},"
-    if task == "regression" and not pd.api.types.is_numeric_dtype(values):
-        return f"a number, not {values.dtype},"
+def _target_problem(values: "pd.Series[Any]", task: Task) -> str | None:
+    if task == "regression":
+        if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+            return f"a number, not {values.dtype},"
+        infinite = int(np.isinf(to_target(values, task)).sum())
+        return f"finite numbers, not infinity in {infinite:,} rows," if infinite else None
+    classes = values.nunique()
+    if task == "binary" and classes != 2:
+        return f"two classes, not {classes},"
+    return f"two or more classes, not {classes}," if classes < 2 else None
+
+
+def _positive_problem(classes: list[Any], positive: str | int | None) -> str | None:
+    """Say what is wrong with ``data.positive``, which need not be set where labels are 0 and 1."""
+    both = " or ".join(json.dumps(label, ensure_ascii=False) for label in classes)
+    if positive is None and classes != NUMBERS:
+        return (
+            f"one class to look for: which of {both}? Set data.positive in params.yaml "
+            f"(until now it was the last one, {both.rpartition(' or ')[2]})"
+        )
+    if positive is not None and positive not in classes:
+        quoted = " (without quotes, YAML reads yes, no, on and off as true and false)"
+        hint = quoted if isinstance(positive, bool) else ""
+        return f"data.positive in params.yaml is {positive!r}{hint}; expected {both}"
     return None
 
 
@@ -171,41 +195,32 @@ def last_day(window: Window) -> Any:
 
 
 def report(
-    table: pd.DataFrame,
-    schema: DataFrameSchema,
-    params: Params,
-    failures: list[dict[str, Any]],
+    raw: pd.DataFrame, checked: Checked, params: Params, failures: list[Failure]
 ) -> dict[str, Any]:
-    """Return what ``reports/data.json`` says."""
+    """Return what ``reports/data.json`` says.
+
+    ``md5`` is that of the rows that go on, ``raw_md5`` that of what came in.
+    """
     return {
         "passed": not failures,
-        "md5": files.md5(files.RAW),
-        "rows": len(table),
-        "schema": {name: describe(column) for name, column in schema.columns.items()},
-        "columns": [] if failures else _request_columns(table, schema, params),
+        "md5": files.md5(files.RAW if failures else files.CHECKED),
+        "raw_md5": files.md5(files.RAW),
+        "rows": len(raw),
+        "dropped": {"rows": len(raw) - len(checked.table), "checks": checked.dropped},
+        "changed": checked.changed,
+        "schema": {name: schema.describe(rules) for name, rules in checked.columns.items()},
+        "columns": [] if failures else _request_columns(checked, params),
         "failures": failures,
     }
 
 
-def _request_columns(
-    table: pd.DataFrame, schema: DataFrameSchema, params: Params
-) -> list[dict[str, Any]]:
-    training = table[in_window(table[params.data.time], params.data.window)]
-    described = request_columns.describe(training, schema, params.data.target)
+def _request_columns(checked: Checked, params: Params) -> list[dict[str, Any]]:
+    training = checked.table[in_window(checked.table[params.data.time], params.data.window)]
+    described = request_columns.describe(training, checked.columns, params.data.target)
     return [column.model_dump() for column in described]
 
 
-def describe(column: Any) -> str:
-    """Return a column's rules in words, so that two schemas can be compared line by line."""
-    checks = [
-        f"{check.name} {check.statistics}" if check.statistics else check.name
-        for check in column.checks
-    ]
-    nullable = ["may be missing"] if column.nullable else []
-    return "; ".join([str(column.dtype), *nullable, *checks])
-
-
-def failure_table(failures: list[dict[str, Any]]) -> Table:
+def failure_table(failures: list[Failure]) -> Table:
     """Return the failures as a table for a terminal."""
     table = Table("column", "check", "bad rows", "example", title="Data refused", show_lines=True)
     for failure in failures:

@@ -16,6 +16,7 @@ LOCK = Path("requirements.txt")
 STORE = Path(".store")
 
 RAW = Path("data/raw.parquet")
+CHECKED = Path("data/checked.parquet")  # what the schema makes of it
 TRAIN = Path("data/train.parquet")
 HOLDOUT = Path("data/holdout.parquet")
 

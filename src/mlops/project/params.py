@@ -9,10 +9,22 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from mlops.project.errors import MlopsError
 from mlops.project.files import PARAMS
+
+PERCENT = re.compile(r"(\d+(?:\.\d+)?) ?%")
+CONFLICT = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
+DAY_OR_MONTH = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?")
 
 Task = Literal["binary", "multiclass", "regression"]
 Mode = Literal["change", "retrain", "upkeep"]
@@ -27,10 +39,17 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
+
+def _from_percent(value: Any) -> Any:
+    """Read ``1%`` as 0.01; whatever else is given is left to be judged."""
+    match = PERCENT.fullmatch(value) if isinstance(value, str) else None
+    return float(match[1]) / 100 if match else value
+
+
+Percentage = Annotated[Share, BeforeValidator(_from_percent)]
+
 # Keys by their old name, as in `gate.margins: gate.margin`: who has one is told the new name.
 RENAMED: dict[str, str] = {}
-
-DAY_OR_MONTH = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?")
 
 
 class Section(BaseModel):
@@ -46,7 +65,7 @@ class Window(Section):
     @field_validator("start", "end", mode="before")
     @classmethod
     def _parse(cls, value: object) -> str:
-        text = str(value)  # YAML reads an unquoted 2013-03-15 as a date
+        text = str(value)
         _first_day(text)
         return text
 
@@ -89,10 +108,12 @@ def _first_day(text: str) -> date:
 
 class Data(Section):
     target: str
+    positive: str | int | bool | None = None  # of two classes, the one to look for; 1 of 0 and 1
     time: str
     timezone: str | None = None  # of the days in gate.blocks; by default that of the time column
     window: Window
     holdout: Window
+    dropped: Percentage = 0.01  # largest share of rows that the schema may drop
 
     @field_validator("timezone")
     @classmethod
@@ -228,6 +249,11 @@ class Params(Section):
     serving: Serving = Serving()
     drift: Drift = Drift()
 
+    def of_the_model(self) -> dict[str, Any]:
+        """Return the settings that a trained model depends on."""
+        kept = {"task": True, "seed": True, "data": True, "estimator": True}
+        return self.model_dump(include=kept, exclude={"data": {"dropped"}})
+
 
 def settings() -> Params:
     """Read ``params.yaml``; an environment variable wins over the registry that it names."""
@@ -246,13 +272,7 @@ def load(path: Path = PARAMS) -> Params:
         One line for each wrong key: the key, the value and what is allowed.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise MlopsError(f"{path} is not there") from None
-    except yaml.YAMLError as error:
-        raise MlopsError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    try:
-        return Params.model_validate(content)
+        return Params.model_validate(read_yaml(path))
     except ValidationError as error:
         problems = {_key(problem): problem for problem in error.errors()}
         for old in RENAMED.keys() & problems.keys():
@@ -260,6 +280,57 @@ def load(path: Path = PARAMS) -> Params:
         raise MlopsError(
             "\n".join(f"{path}: {_sentence(problem)}" for problem in problems.values())
         ) from None
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is there twice, of which PyYAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: dict[Any, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if key.value in seen:
+                raise MlopsError(
+                    f"{PARAMS}: line {line}: {key.value} is there already, in line "
+                    f"{seen[key.value]}; keep one of them"
+                )
+            seen[key.value] = line
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a file of settings by section.
+
+    Raises
+    ------
+    MlopsError
+        When it is not there, not UTF-8, not YAML, has a key twice, or a value that DVC refuses.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        content = yaml.load(text, _Loader)
+    except FileNotFoundError:
+        raise MlopsError(f"{path} is not there") from None
+    except UnicodeDecodeError as error:
+        raise MlopsError(
+            f"{path} is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
+        ) from None
+    except yaml.YAMLError as error:
+        if CONFLICT.search(text):
+            raise MlopsError(
+                f"{path} holds the marks of a merge conflict (<<<<<<<); choose a side"
+            ) from None
+        raise MlopsError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        got = "is empty" if content is None else f"holds {type(content).__name__}"
+        raise MlopsError(f"{path} {got}; expected sections such as data and gate")
+    for key, value in flatten(content).items():
+        if isinstance(value, date):
+            raise MlopsError(
+                f"{path}: {key}: got {value} without quotes, which YAML reads as a date and DVC "
+                f'refuses; write "{value}"'
+            )
+    return content
 
 
 def _key(problem: Any) -> str:
