@@ -7,18 +7,34 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mlops.project.errors import MlopsError
+from mlops.project.errors import MlopsError, first_line
 from mlops.project.params import Task
 
 LOCK = "requirements-serve-skops.txt"
-# Binds arguments to a function, which is listed and judged on its own.
-HARMLESS = {"functools.partial"}
+# Where scikit-learn keeps what tests, downloads, prints and starts processes: no part of a model.
+NOT_OF_A_MODEL = {"callback", "conftest", "datasets", "externals", "tests", "utils"}
+# A file may call whatever it names with arguments of its own. So a function is trusted by its name,
+# when it computes from what it is given and does nothing else.
+PURE = {
+    "functools.partial",  # binds arguments to a function that is judged by its own name
+    "numpy.dtype",
+    *(f"numpy.{name}" for name in ("clip", "max", "mean", "median", "min", "nan_to_num")),
+    "scipy._lib.array_api_compat.numpy._aliases.asarray",  # within a BSpline
+    "scipy.interpolate._bsplines.BSpline",  # of a SplineTransformer
+    "sklearn.utils._bunch.Bunch",
+    "sklearn.utils._metadata_requests.MetadataRequest",  # of a scorer, as is the next
+    "sklearn.utils._metadata_requests.MethodMetadataRequest",
+    "sklearn.utils.validation.check_array",  # what HistGradientBoosting does before it bins
+}
+# These publish functions that score features and predictions.
+SCORES = ("sklearn.feature_selection", "sklearn.metrics")
 
 Predict = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
 
@@ -31,7 +47,13 @@ def dump(estimator: Any) -> bytes:
     """
     import skops.io
 
-    content = skops.io.dumps(estimator)
+    try:
+        content = skops.io.dumps(estimator)
+    except Exception as error:  # UnsupportedTypeException, or what the estimator's own state raises
+        raise MlopsError(
+            f"src/model/estimator.py: skops cannot write {type(estimator).__name__} "
+            f"({first_line(error)}), and the registry keeps models in its files; choose other steps"
+        ) from None
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = {name: archive.read(name) for name in archive.namelist()}
     schema = json.loads(entries.pop("schema.json"))
@@ -75,18 +97,40 @@ def trusted_types(path: Path) -> list[str]:
     Raises
     ------
     MlopsError
-        When one is from outside scikit-learn, which nobody could load safely.
+        When one could run code, which nobody should load.
     """
     import skops.io
 
     types: list[str] = skops.io.get_untrusted_types(file=path)
-    if foreign := [one for one in types if not one.startswith("sklearn.") and one not in HARMLESS]:
+    if foreign := [one for one in types if not _is_trusted(one)]:
         raise MlopsError(
             f"{path} needs {', '.join(foreign)}; only scikit-learn's own types can be loaded "
             "without running code from the file: build the estimator from those "
             "(src/model/estimator.py)"
         )
     return types
+
+
+def _is_trusted(name: str) -> bool:
+    """Whether ``name`` is known to be pure, or a class of scikit-learn that a model consists of.
+
+    Such a class computes nothing before it is asked to predict. (Its arrays may be forged, so that
+    a tree reads beyond them: a file can still crash who predicts with it, but not command them.)
+    """
+    module, _, attribute = name.rpartition(".")
+    parts = module.split(".")
+    if name in PURE:
+        return True
+    if parts[0] != "sklearn" or NOT_OF_A_MODEL.intersection(parts):
+        return False
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError):  # such as a method, whose class is no module
+        return False
+    if isinstance(found, type):
+        return f"{found.__module__}.{found.__qualname__}" == name
+    published = (import_module(scores) for scores in SCORES if module.startswith(f"{scores}."))
+    return any(found is getattr(package, attribute, None) for package in published)
 
 
 def load(path: Path) -> Any:
@@ -104,7 +148,11 @@ def load(path: Path) -> Any:
             f"{path} is a model of scikit-learn (serving.runtime: skops), but {error.name} is not "
             f"installed here; install what {LOCK} locks, as `make image` does for such a model"
         ) from None
-    return skops.io.load(path, trusted=trusted_types(path))
+    trusted = trusted_types(path)
+    try:
+        return skops.io.load(path, trusted=trusted)
+    except Exception as error:  # what skops writes and cannot read again; the types tell little
+        raise MlopsError(f"{path} cannot be loaded ({first_line(error)})") from None
 
 
 def predictor(path: Path, task: Task) -> Predict:
@@ -122,9 +170,14 @@ def predictor(path: Path, task: Task) -> Predict:
 
     def predict(matrix: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
         with threads.limit(limits=1):
-            if task == "regression":
-                return np.asarray(estimator.predict(matrix), np.float64).reshape(len(matrix))
-            output = np.asarray(estimator.predict_proba(matrix), np.float64)
-        return output[:, 1] if task == "binary" else output
+            return predictions(estimator, task, matrix)
 
     return predict
+
+
+def predictions(estimator: Any, task: Task, matrix: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+    """Ask a fitted estimator; returns what :meth:`ModelArtifact.predict_matrix` does."""
+    if task == "regression":
+        return np.asarray(estimator.predict(matrix), np.float64).reshape(len(matrix))
+    output = np.asarray(estimator.predict_proba(matrix), np.float64)
+    return output[:, 1] if task == "binary" else output

@@ -1,8 +1,16 @@
 """The one exception that is the user's to fix."""
 
+from textwrap import shorten
+
 
 class MlopsError(Exception):
     """What was wrong, where, what was expected and what to do next, in one line.
 
     The command line prints it without a traceback and exits with 1.
     """
+
+
+def first_line(error: Exception) -> str:
+    """Return what other code's error says, short enough for the middle of a sentence."""
+    said = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {shorten(said, 160, placeholder='…').rstrip('.')}".rstrip(": ")
