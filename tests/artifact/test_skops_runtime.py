@@ -1,8 +1,10 @@
 """The way out for estimators that ONNX cannot express: scikit-learn itself serves them."""
 
 import json
+import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,26 @@ import numpy as np
 import pytest
 import yaml
 from projects import Workshop
+from sklearn.base import clone
+from sklearn.cluster import FeatureAgglomeration
 from sklearn.compose import ColumnTransformer
+from sklearn.datasets import fetch_openml
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.feature_selection import SelectKBest
+from sklearn.impute import SimpleImputer
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsTransformer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import SplineTransformer, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    KBinsDiscretizer,
+    SplineTransformer,
+    StandardScaler,
+)
 from sklearn.semi_supervised import LabelSpreading
+from sklearn.utils import _testing
 from toy_project import ToyProject
 from workbench import Workbench
 
@@ -85,6 +100,17 @@ PARAMS = {
     },
     "serving": {"runtime": "skops"},
 }
+OWN_STEP = """
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+def halve(x):
+    return x / 2
+
+def build_estimator(*, seed, module, name):
+    return make_pipeline(FunctionTransformer(halve), LogisticRegression())
+"""
 LINEAR = {"module": "linear_model", "name": "LogisticRegression"}
 
 
@@ -306,11 +332,77 @@ def test_predictions_have_the_shape_of_their_task(tmp_path: Path) -> None:
     assert predict(X).dtype == np.float64
 
 
-def test_types_from_outside_scikit_learn_are_not_loaded(tmp_path: Path) -> None:
-    model = make_pipeline(SplineTransformer(), LogisticRegression()).fit(X, Y)
-    path = dumped(model, tmp_path / "model.skops")
-    with pytest.raises(MlopsError, match=r"model\.skops needs .*scipy\.interpolate\._bsplines"):
-        skops_model.predictor(path, "binary")
+@pytest.mark.parametrize(
+    "step",
+    [
+        SimpleImputer(),
+        KBinsDiscretizer(3),
+        SplineTransformer(),
+        SelectKBest(k=1),
+        FunctionTransformer(np.log1p),
+        FunctionTransformer(partial(np.clip, a_min=-1, a_max=1)),
+        FeatureAgglomeration(),
+        KNeighborsTransformer(),
+    ],
+)
+def test_everyday_steps_are_loaded(step: Any, tmp_path: Path) -> None:
+    x = np.abs(X)
+    model = make_pipeline(step, LogisticRegression()).fit(x, Y)
+    predict = skops_model.predictor(dumped(model, tmp_path / "model.skops"), "binary")
+    np.testing.assert_array_equal(predict(x), model.predict_proba(x)[:, 1])
+
+
+def test_a_search_keeps_its_scorer(tmp_path: Path) -> None:
+    model = GridSearchCV(LogisticRegression(), {"C": [1, 2]}, scoring="roc_auc").fit(X, Y)
+    predict = skops_model.predictor(dumped(model, tmp_path / "model.skops"), "binary")
+    np.testing.assert_array_equal(predict(X), model.predict_proba(X)[:, 1])
+
+
+def named(module: str, name: str) -> type:
+    return type(name, (), {"__module__": module})
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (os.system, "posix.system"),
+        (np.save, "numpy.save"),
+        (clone, "sklearn.base.clone"),
+        (fetch_openml, "sklearn.datasets._openml.fetch_openml"),
+        (
+            partial(_testing.assert_run_python_script_without_output, "print(1)"),
+            "sklearn.utils._testing.assert_run_python_script_without_output",
+        ),
+        (LogisticRegression().fit, "sklearn.linear_model._logistic.LogisticRegression.fit"),
+        (named("sklearn.utils._testing", "TempMemmap"), "sklearn.utils._testing.TempMemmap"),
+        (named("sklearn.pipeline", "defaultdict"), "sklearn.pipeline.defaultdict"),
+        (named("sklearn.conftest", "Any"), "sklearn.conftest.Any"),
+        (named("antigravity", "webbrowser"), "antigravity.webbrowser"),
+    ],
+)
+def test_what_could_run_code_is_not_loaded(function: Any, name: str, tmp_path: Path) -> None:
+    path = dumped(FunctionTransformer(function), tmp_path / "model.skops")
+    with pytest.raises(MlopsError) as refused:
+        skops_model.load(path)
+    assert f"model.skops needs {name}; only scikit-learn's own types" in str(refused.value)
+    assert not {"antigravity", "sklearn.conftest"} & sys.modules.keys()
+
+
+def test_what_registering_could_not_load_is_refused_in_training(project: Workbench) -> None:
+    (project / "src/model/estimator.py").write_text(OWN_STEP)
+    said = project.refused("train")
+    assert said.startswith(
+        "models/model.skops needs model.estimator.halve; only scikit-learn's own"
+    )
+    assert not (project / "models/model.json").exists()
+
+
+def test_what_fit_says_is_a_sentence(project: Workbench) -> None:
+    project.set(estimator={"module": "naive_bayes", "name": "ComplementNB"})
+    assert project.refused("train").strip() == (
+        "src/model/estimator.py: fit stopped: ValueError: Negative values in data passed to "
+        "ComplementNB (input X)"
+    )
 
 
 def test_estimators_run_on_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

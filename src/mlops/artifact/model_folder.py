@@ -123,6 +123,7 @@ class ModelArtifact:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4  # what fails is raised, and need not be on stderr as well
         options.intra_op_num_threads = 1  # one row is too small to share, and sums keep their order
         return onnxruntime.InferenceSession(
             self.model_path, options, providers=["CPUExecutionProvider"]

@@ -2,14 +2,12 @@
 
 from typing import Any
 
-import numpy as np
-
-from mlops.artifact.model_folder import Array, ModelArtifact
-from mlops.project.errors import MlopsError
+from mlops.project.errors import MlopsError, first_line
 from mlops.project.files import PARAMS
 
-TOLERANCE = 1e-5  # largest difference between skops and ONNX; float32 rounding stays under 1e-6
+TOLERANCE = 1e-5  # largest difference from scikit-learn; float32 rounding stays under 1e-6
 OPSET = 21  # the newest that skl2onnx 1.20 writes; fixed, so that an upgrade is a reviewed change
+WAY_OUT = f"set serving.runtime: skops in {PARAMS}, and scikit-learn itself will serve"
 
 
 def to_onnx(estimator: Any, n_features: int) -> bytes:
@@ -22,7 +20,6 @@ def to_onnx(estimator: Any, n_features: int) -> bytes:
     """
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType
-    from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
     from sklearn.base import is_classifier
 
     # Without zipmap the probabilities are a matrix, not a list of dictionaries.
@@ -35,41 +32,24 @@ def to_onnx(estimator: Any, n_features: int) -> bytes:
             options=options,
             target_opset=OPSET,
         )
-    except (MissingConverter, MissingShapeCalculator, NotImplementedError) as error:
-        steps = [type(step).__name__ for step in _steps(estimator)]
-        named = next((name for name in steps if name in str(error)), " or ".join(steps))
-        said = " ".join(str(error).split()).partition(". ")[0][:200]
+        # skl2onnx collects the operator sets in a set of strings; their order changes by the run.
+        operator_sets = sorted(graph.opset_import, key=lambda operators: str(operators.domain))
+        del graph.opset_import[:]
+        graph.opset_import.extend(operator_sets)
+        content: bytes = graph.SerializeToString(deterministic=True)
+    except Exception as error:  # each converter stops in its own way
+        made_of = steps(estimator)
+        at = next((name for name in made_of.split(" or ") if name in str(error)), made_of)
         raise MlopsError(
-            f"src/model/estimator.py: ONNX cannot express {named} ({said}); "
-            "choose an estimator that it can (https://onnx.ai/sklearn-onnx/supported.html), or set "
-            f"serving.runtime: skops in {PARAMS}, and scikit-learn itself will serve"
+            f"src/model/estimator.py: ONNX cannot express {at} ({first_line(error)}); "
+            f"choose an estimator that it can (https://onnx.ai/sklearn-onnx/supported.html), or "
+            f"{WAY_OUT}"
         ) from None
-    # skl2onnx collects the operator sets in a set of strings, whose order differs from run to run.
-    operator_sets = sorted(graph.opset_import, key=lambda operators: str(operators.domain))
-    del graph.opset_import[:]
-    graph.opset_import.extend(operator_sets)
-    content: bytes = graph.SerializeToString(deterministic=True)
     return content
 
 
-def _steps(estimator: Any) -> list[Any]:
-    """Return the estimators that ``estimator`` is made of, innermost first."""
+def steps(estimator: Any) -> str:
+    """Name the estimators that ``estimator`` is made of, innermost first."""
     inner = [part for part in estimator.get_params().values() if hasattr(part, "get_params")]
-    return [*inner, estimator]
-
-
-def check_agreement(estimator: Any, model: ModelArtifact, matrix: Array) -> None:
-    """Refuse a graph that does not predict what the estimator predicts, on any holdout row."""
-    if model.facts.task == "regression":
-        expected = estimator.predict(matrix)
-    else:
-        expected = estimator.predict_proba(matrix)
-        expected = expected[:, 1] if model.facts.task == "binary" else expected
-    scale = max(1.0, float(np.abs(expected).max()))  # a regression predicts in the target's units
-    gap = np.abs(model.predict_matrix(matrix) - expected) / scale
-    if gap.max() > TOLERANCE:
-        row = int(np.argmax(gap if gap.ndim == 1 else gap.max(axis=1)))
-        raise MlopsError(
-            f"ONNX and scikit-learn disagree by {gap.max():.2g} (allowed {TOLERANCE}) on holdout "
-            f"row {row}; a step of src/model/estimator.py does not survive conversion to float32"
-        )
+    names = [type(part).__name__ for part in (*inner, estimator)]
+    return " or ".join(dict.fromkeys(name for name in names if name != "Pipeline"))

@@ -17,14 +17,15 @@ import pandas as pd
 import skops.io  # noqa: F401  before MLflow: it searches all modules that are there by then
 
 from mlops.artifact import model_folder, skops_model
+from mlops.artifact.agreement import check_agreement
 from mlops.artifact.model_folder import Array, Facts, ModelArtifact, to_matrix
-from mlops.artifact.onnx_graph import check_agreement, to_onnx
+from mlops.artifact.onnx_graph import to_onnx
 from mlops.artifact.table import Inputs, read, to_columns, to_target
 from mlops.judgement import metric, scorecard
 from mlops.pipeline import features as built
 from mlops.pipeline.features import source
 from mlops.project import files, git
-from mlops.project.errors import MlopsError
+from mlops.project.errors import MlopsError, first_line
 from mlops.project.params import Data, Params, Task, check_estimator_arguments
 from mlops.project.progress import working
 from mlops.project.user_code import running
@@ -45,17 +46,13 @@ def run(params: Params) -> None:
 
     with TrainingRun(params, commit) as mlflow_run:
         clock = time.perf_counter()
-        with working(f"Training on {len(x):,} rows x {x.shape[1]} features"), running("fit"):
-            estimator = unfitted.fit(x, learned)
+        with working(f"Training on {len(x):,} rows x {x.shape[1]} features"):
+            estimator = fit(unfitted, x, learned)
         seconds = time.perf_counter() - clock
 
         check_probabilities(params.task, estimator)
-        graph = to_onnx(estimator, x.shape[1]) if params.serving.runtime == "onnx" else None
         facts = describe(params, list(training), inputs.read, classes, y)
-        write_model(estimator, graph, facts)
-        model = model_folder.load(files.MODEL)
-        if graph is not None:
-            check_agreement(estimator, model, matrix)
+        model = write_model(estimator, facts, source(), x, matrix)
 
         cost = {"seconds": seconds, "peak_memory_mb": peak_memory_mb()}
         mlflow_run.log_metrics(cost)
@@ -101,6 +98,14 @@ def encode(y: Array, params: Params) -> tuple[list[Any] | None, Array]:
         classes.sort(key=lambda label: bool(label == positive))
         y = (y == positive).astype(np.int64)
     return classes, y
+
+
+def fit(unfitted: Any, x: Array, y: Array) -> Any:
+    """Return the fitted estimator; that it stops is for its author to see, not for us to trace."""
+    try:
+        return unfitted.fit(x, y)
+    except Exception as error:
+        raise MlopsError(f"src/model/estimator.py: fit stopped: {first_line(error)}") from error
 
 
 def check_probabilities(task: Task, estimator: Any) -> None:
@@ -174,18 +179,41 @@ def describe(
     }
 
 
-def write_model(estimator: Any, graph: bytes | None, facts: dict[str, Any]) -> None:
-    """Write the model folder, ``model.json`` last: a folder without it is not a model."""
+def write_model(
+    estimator: Any, facts: dict[str, Any], features: Path, training: Array, holdout: Array
+) -> ModelArtifact:
+    """Write the model folder, ``model.json`` last: a folder without it is not a model.
+
+    It comes when the other files are known to serve what was trained.
+
+    Parameters
+    ----------
+    features
+        The file with ``build_features``, which travels with the model.
+    training, holdout : array of float32, shape (n, k)
+        Rows to prove it on, as features.
+
+    Raises
+    ------
+    MlopsError
+        When the estimator cannot be written, cannot be read again, or then predicts otherwise.
+    """
     (files.MODEL / model_folder.FACTS).unlink(missing_ok=True)
     (files.MODEL / model_folder.ONNX).unlink(missing_ok=True)
     content = {model_folder.SKOPS: skops_model.dump(estimator)}
-    if graph is not None:
-        content[model_folder.ONNX] = graph
+    if facts["runtime"] == "onnx":
+        content[model_folder.ONNX] = to_onnx(estimator, training.shape[1])
     for name, whole_file in content.items():
         files.write_atomic(files.MODEL / name, partial(Path.write_bytes, data=whole_file))
     files.write_atomic(
-        files.MODEL / model_folder.FEATURES, lambda path: shutil.copyfile(source(), path)
+        files.MODEL / model_folder.FEATURES, lambda path: shutil.copyfile(features, path)
     )
-    predicts = model_folder.SKOPS if graph is None else model_folder.ONNX
-    whole = Facts.model_validate({**facts, "model_md5": files.md5(files.MODEL / predicts)})
+    predicts = files.MODEL / (
+        model_folder.ONNX if facts["runtime"] == "onnx" else model_folder.SKOPS
+    )
+    whole = Facts.model_validate({**facts, "model_md5": files.md5(predicts)})
+    model = ModelArtifact(files.MODEL, whole)
+    skops_model.load(files.MODEL / model_folder.SKOPS)  # as `mlops register` and MLflow will
+    check_agreement(estimator, model, training, holdout)
     files.write_text(files.MODEL / model_folder.FACTS, whole.model_dump_json(indent=2) + "\n")
+    return model
