@@ -27,6 +27,7 @@ EVERY_DAY = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Class Passive:FutureWarning")
 def test_it_serves_as_trained_or_is_refused_in_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
