@@ -123,9 +123,10 @@ def build(kind: type, linear: Any) -> Any:
         "param_grid": {},
         "param_distributions": {"fit_intercept": [True, False]},
         "dictionary": np.eye(len(NAMES)),
+        "random_state": 0,
     }
     asked = inspect.signature(kind).parameters.values()
-    demanded = {one.name for one in asked if one.default is one.empty}
+    demanded = {one.name for one in asked if one.default is one.empty or one.name == "random_state"}
     if kind.__name__ == "SelfTrainingClassifier":  # its default is refused by itself
         demanded = {"estimator"}
     return kind(**{name: part for name, part in needed.items() if name in demanded})

@@ -18,4 +18,5 @@ def run() -> Iterator[str]:
             null = "null" if missing else ""
             said = refusal or "agrees, registers, serves"
             yield f"{name:38} {task:10} {null:4} {runtime:5} {said}"
-    yield f"{counted} in {perf_counter() - start:.0f} s"
+    told = ", ".join(f"{number:,} {what}" for what, number in counted.items())
+    yield f"{told} in {perf_counter() - start:.0f} s"

@@ -84,8 +84,7 @@ def test_what_scikit_learn_does_not_predict_on_the_holdout_is_refused() -> None:
     line = refused(LogisticRegression(), x)
     assert line == (
         "src/model/estimator.py: scikit-learn stops at holdout row 30 (ValueError: Input X "
-        "contains NaN), let src/model/features.py or a step of src/model/estimator.py "
-        "(SimpleImputer) handle it"
+        "contains NaN), let src/model/features.py or a step of src/model/estimator.py handle it"
     )
 
 
@@ -178,7 +177,8 @@ def test_null_that_the_estimator_does_not_take_is_refused(runtime: str) -> None:
     assert refused(LogisticRegression(), columns=[A, NULL_B], runtime=runtime) == (
         "src/model/estimator.py: scikit-learn stops at b = null (ValueError: Input X contains "
         "NaN), which src/model/schema.py allows in a request; let src/model/features.py or a step "
-        "of src/model/estimator.py (SimpleImputer) handle it, or say nullable=False in the schema"
+        "of src/model/estimator.py handle it (as SimpleImputer does), or say nullable=False in the "
+        "schema"
     )
     filled = make_pipeline(SimpleImputer(), LogisticRegression())
     train_on(filled, "binary", X, Y, columns=[A, NULL_B], runtime=runtime)  # type: ignore[arg-type]

@@ -25,7 +25,7 @@ from mlops.project.params import Task
 # features, scaled for gradient boosting, 92 were. What a converter does wrong, it does to many.
 NEAR, NEIGHBOURS, FEW = 2**-21, 64, 0.01
 IMPRECISE = 1e-3  # of the largest prediction: more than that is another formula, not less precision
-HANDLE = "let src/model/features.py or a step of src/model/estimator.py (SimpleImputer) handle it"
+HANDLE = "let src/model/features.py or a step of src/model/estimator.py handle it"
 
 
 def check_agreement(estimator: Any, model: ModelArtifact, training: Array, holdout: Array) -> None:
@@ -107,9 +107,11 @@ def _in_training_form(values: list[Any], dtype: str) -> Array:
     return np.array(times, "datetime64[us]").astype(dtype)
 
 
-def _allowed(probe: str, way_out: str = HANDLE) -> str:
-    wanted = "say nullable=False" if probe.endswith("= null") else "narrow what is allowed"
-    return f"which src/model/schema.py allows in a request; {way_out}, or {wanted} in the schema"
+def _allowed(probe: str, handle: str = HANDLE) -> str:
+    narrow = "narrow what is allowed"
+    if probe.endswith("= null"):
+        handle, narrow = f"{handle} (as SimpleImputer does)", "say nullable=False"
+    return f"which src/model/schema.py allows in a request; {handle}, or {narrow} in the schema"
 
 
 def _ask(answer: Callable[[Array], Array], n: int, refusal: Callable[[int, str], str]) -> Array:
