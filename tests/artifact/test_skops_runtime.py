@@ -101,6 +101,7 @@ PARAMS = {
     "serving": {"runtime": "skops"},
 }
 OWN_STEP = """
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -395,6 +396,21 @@ def test_what_registering_could_not_load_is_refused_in_training(project: Workben
         "models/model.skops needs model.estimator.halve; only scikit-learn's own"
     )
     assert not (project / "models/model.json").exists()
+
+
+def test_mlflow_loads_what_is_registered(
+    project: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = OWN_STEP.replace("FunctionTransformer(halve)", "SimpleImputer()")
+    (project / "src/model/estimator.py").write_text(text)
+    project.do("train", "evaluate", "compare", "register")
+    monkeypatch.chdir(project.folder)
+    tracking.connect()
+    import mlflow.sklearn
+
+    loaded = mlflow.sklearn.load_model("models:/spread@challenger")
+    predict = skops_model.predictor(project / "models/model.skops", "binary")
+    np.testing.assert_array_equal(loaded.predict_proba(X)[:, 1], predict(X))
 
 
 def test_what_fit_says_is_a_sentence(project: Workbench) -> None:
