@@ -159,8 +159,12 @@ class ModelArtifact:
                 f"the model in {self.folder} needs column {', '.join(missing)}, "
                 "which the data no longer has; keep the column until a model without it is champion"
             )
+        return self.predict_matrix(self.matrix(columns))
+
+    def matrix(self, columns: Columns) -> npt.NDArray[np.float32]:
+        """Return the features of ``n`` rows, shape (n, k), from columns that are all there."""
         inputs = {name: columns[name] for name in self.facts.inputs}
-        return self.predict_matrix(to_matrix(self.build_features(inputs)))
+        return to_matrix(self.build_features(inputs))
 
     def predict_base_rate(self, rows: int) -> Array:
         """Predict ``rows`` rows as if nothing but the training target were known."""

@@ -111,13 +111,14 @@ def judged(comparison: dict[str, Any]) -> Question:
     for sure. ``value`` is its score minus the champion's, as the metric counts.
     """
     policy, holdout, trained = comparison["gate"], comparison["holdout"], comparison["candidate"]
+    allowed = comparison["margins"]["overall"]
     row = next(row for row in comparison["differences"] if row["metric"] == comparison["metric"])
     (passed,) = (it["passed"] for it in comparison["checks"] if it["name"] == gate.CHAMPION)
     gain = row["difference"] if row["greater_is_better"] else -row["difference"]
-    margin = f"gate.margin ({policy['margin']:g})"
+    margin = f"gate.margin ({allowed:.3g})"
     if comparison["finding"] == "same":
         state, said = "same", "answers as the champion does"
-    elif comparison["finding"] == "better" and gain >= policy["margin"]:
+    elif comparison["finding"] == "better" and gain >= allowed:
         state, said = "better", "is better"
     elif passed:
         state, said = "not worse", f"is not worse than {margin} allows, and not surely better by it"
@@ -125,6 +126,9 @@ def judged(comparison: dict[str, Any]) -> Question:
         state, said = "not better", "is worse"
     else:
         state, said = "not better", "is not surely better"
+    other = "worse" if gain > 0 else "better"
+    moved = [label(it["metric"]) for it in comparison["differences"] if it["verdict"] == other]
+    contrary = f"; but {', '.join(moved)} {'are' if len(moved) > 1 else 'is'} {other}"
     scores = f"{number(row['champion'])} → {number(row['candidate'])}"
     bounds = f"{percent(policy['confidence'])} interval {interval(row)}"
     if row["low"] is None:
@@ -135,10 +139,10 @@ def judged(comparison: dict[str, Any]) -> Question:
         "sentence": (
             f"a model trained on {trained['window']} {said} on {span}: "
             f"{label(row['metric'])} {scores} ({signed(row['difference'])}, {bounds} on "
-            f"{holdout['blocks']})"
+            f"{holdout['blocks']}){contrary if moved else ''}"
         ),
         "value": row["difference"],
-        "threshold": policy["margin"],
+        "threshold": allowed,
         "metric": row["metric"],
         "low": row["low"],
         "high": row["high"],

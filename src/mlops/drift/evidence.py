@@ -168,7 +168,7 @@ def above(value: float) -> float:
 def _yaml(value: Any) -> str:
     """Write a value as it stands in one line of YAML; names that do not print are escaped."""
     if not isinstance(value, dict):
-        return f"{value:g}"
+        return value if isinstance(value, str) else f"{value:g}"
     text = yaml.safe_dump(
         value,
         default_flow_style=True,

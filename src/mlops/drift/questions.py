@@ -15,7 +15,7 @@ import numpy.typing as npt
 from mlops.drift.decision import Question
 from mlops.judgement.bootstrap import Change
 from mlops.judgement.metric import ROUNDING, Metric
-from mlops.project.params import Drift, Gate, Task, Window
+from mlops.project.params import Drift, Gate, Task, Window, amount
 from mlops.project.words import interval, label, number, percent, signed
 
 Column = dict[str, Any]
@@ -101,7 +101,9 @@ def concept(
     """
     sign = 1 if metric.greater_is_better else -1
     gains = sorted(sign * bound for bound in (change.low, change.high))
-    worse = -sign * change.difference > settings.concept
+    margin = amount(settings.concept, change.reference)
+    worse = -sign * change.difference > margin
+    allowed = f"drift.concept ({margin:.3g})"
     violated = worse and gains[1] < 0
     name, level = label(metric.name), percent(gate.confidence)
     moved = (
@@ -111,14 +113,14 @@ def concept(
     bounds = f"{level} interval {interval({'low': change.low, 'high': change.high})}"
     bounds += f" on {rows['blocks']}"
     said = (
-        f"more than drift.concept ({settings.concept:g}) allows"
+        f"more than {allowed} allows"
         if violated
-        else f"beyond drift.concept ({settings.concept:g}), but the interval does not exclude zero"
+        else f"beyond {allowed}, but the interval does not exclude zero"
         if worse
-        else f"no worse than drift.concept ({settings.concept:g}) allows"
+        else f"no worse than {allowed} allows"
     )
     return {
-        **_question("violated" if violated else "ok", change.difference, settings.concept),
+        **_question("violated" if violated else "ok", change.difference, margin),
         "sentence": f"{name} {moved} ({signed(change.difference)}, {bounds}), {said}",
         "metric": metric.name,
         "greater_is_better": metric.greater_is_better,
@@ -136,7 +138,7 @@ def concept_unanswered(
 ) -> Question:
     """Return the question when nothing can be said: ``waiting`` for labels, or ``skipped``."""
     return {
-        **_question(state, None, settings.concept),
+        **_question(state, None, None),
         "sentence": sentence,
         "metric": metric.name,
         "greater_is_better": metric.greater_is_better,
@@ -195,7 +197,7 @@ def unreadable(prediction: npt.NDArray[np.float64], task: Task) -> str:
     return f"the logged scores are no probabilities: they run from {low:g} to {high:g}"
 
 
-def _question(state: str, value: float | None, threshold: float) -> Question:
+def _question(state: str, value: float | None, threshold: float | None) -> Question:
     return {"state": state, "value": value, "threshold": threshold}
 
 

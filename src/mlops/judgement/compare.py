@@ -13,7 +13,7 @@ from rich.table import Table
 from mlops.artifact import model_folder
 from mlops.artifact.model_folder import Array, ModelArtifact
 from mlops.artifact.table import read, to_columns, to_target
-from mlops.judgement import blocks, comparison, finding, metric, shelf_life
+from mlops.judgement import blocks, comparison, finding, metric, shelf_life, too_good
 from mlops.judgement import gate as policy
 from mlops.judgement.finding import Findings, Pair, Resampling
 from mlops.judgement.metric import Metrics
@@ -73,19 +73,22 @@ def judge(
     prediction = candidate.predict(columns)
     ours = described(candidate, prediction) | training_facts(files.TRAINING)
     refuse_undefined(params, metrics, ours["metrics"], len(y))
-    theirs, champions, changed = None, None, None
+    base_rate = candidate.predict_base_rate(len(y))
+    theirs, champions, changed, units = None, None, None, gate.in_units(0.0, 0.0)
     if champion is not None:
         model = champion.model
         champions = model.predict(columns)
         theirs = described(model, champions) | training_facts(model.folder / files.TRAINING.name)
         theirs["version"] = champion.version
+        units = gate.in_units(*(theirs["metrics"][one.name] for one in metrics.with_margins))
         before, now = _gate_of(model.folder), gate.model_dump()
         changed = comparison.changes(model.facts, candidate.facts, before, now)
 
     pair = Pair(y, prediction, champions, classes, blocks.of_rows(table, params))
     if problem := blocks.too_few(pair.blocks, params):
         raise MlopsError(f"{files.PARAMS}: an interval needs {problem}")
-    found = find(params, metrics, pair, candidate.predict_base_rate(len(y)), table)
+    found = find(params.model_copy(update={"gate": units}), metrics, pair, base_rate, table)
+    found = believed(params, metrics, found, pair, base_rate, candidate.matrix(columns))
     mode = mode or (comparison.mode_of(changed) if changed else "change")
     asked = comparison.policy_of(mode, gate)
     return comparison.content(
@@ -93,7 +96,8 @@ def judge(
         mode,
         metrics,
         found,
-        policy.judge(gate, asked, metrics, ours, found, pair.blocks),
+        policy.judge(units, asked, metrics, ours, found, pair.blocks),
+        margins={"overall": units.margin, "slices": units.slices.margin},
         data=files.read_json(files.DATA_REPORT, "dvc repro"),
         positive=classes[1] if classes and params.task == "binary" else None,
         holdout={
@@ -125,8 +129,30 @@ def find(
         differences = finding.differences(fast, pair, resampling, progress)
     with counting("Comparing slice by slice", total=1) as progress:
         slices = in_groups(progress)
-    overall = finding.find(metrics.gate, pair, differences[metrics.gate.name], gate.margin)
+    overall = finding.find(metrics.gate, pair, differences[metrics.gate.name], float(gate.margin))
     return Findings(overall, differences, slices, base)
+
+
+def believed(
+    params: Params, metrics: Metrics, found: Findings, pair: Pair, base_rate: Array, matrix: Array
+) -> Findings:
+    """Add what may be too good to be true; ``matrix`` are the candidate's features of the rows."""
+    training, gate = read(files.TRAIN), params.gate
+    learned = training.pop(training.columns[-1]).to_numpy()
+    alone = too_good.alone(
+        *(training, learned, matrix, pair.y, pair.candidate, base_rate, pair.classes),
+        *(metrics, pair.blocks),
+        task=params.task,
+        limit=gate.too_good.alone,
+        trusted=gate.trusted,
+    )
+    times = None
+    if found.finding == "better" and pair.champion is not None:
+        asked = (pair.candidate, pair.champion, base_rate)
+        ours, theirs, base = (metrics.gate(pair.y, one, pair.classes) for one in asked)
+        gained = (ours - base) / (theirs - base) if theirs != base else math.inf
+        times = gained if gained > 0 else None  # the champion is worse than the base rate
+    return replace(found, alone=alone, times=times)
 
 
 def refuse_undefined(params: Params, metrics: Metrics, scores: dict[str, float], rows: int) -> None:

@@ -22,6 +22,7 @@ def content(
     found: Findings,
     checks: list[Check],
     *,
+    margins: dict[str, Any],
     data: dict[str, Any],
     positive: str | int | None,
     holdout: dict[str, Any],
@@ -31,8 +32,9 @@ def content(
 ) -> dict[str, Any]:
     """Put together a judgement.
 
-    ``data`` is what ``reports/data.json`` says, ``positive`` the class that a binary model looks
-    for; ``candidate`` and ``champion`` are their scorecards.
+    ``margins`` are those of the gate in the metrics' units; ``data`` is what ``reports/data.json``
+    says, ``positive`` the class that a binary model looks for; ``candidate`` and ``champion`` are
+    their scorecards.
     """
     return {
         "finding": found.finding,
@@ -47,6 +49,7 @@ def content(
         "data": {name: data[name] for name in ("rows", "dropped", "changed")},
         "metric": metrics.gate.name,
         "gate": params.gate.model_dump(),
+        "margins": margins,
         "holdout": {**params.data.holdout.model_dump(), **holdout},
         "candidate": candidate,
         "champion": champion,
@@ -55,9 +58,7 @@ def content(
             for metric in metrics.shown
         ],
         "slice_metric": metrics.slices.name,
-        "slices": [
-            _slice_row(metrics.slices, part, params.gate.slices.margin) for part in found.slices
-        ],
+        "slices": [_slice_row(metrics.slices, part, margins["slices"]) for part in found.slices],
         "checks": [asdict(check) for check in checks],
         "changes": changed,
     }

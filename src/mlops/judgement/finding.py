@@ -12,6 +12,7 @@ from mlops.judgement import blocks
 from mlops.judgement.blocks import Blocks
 from mlops.judgement.bootstrap import Difference, paired_difference
 from mlops.judgement.metric import Array, Classes, Metric
+from mlops.judgement.too_good import Alone
 from mlops.project.errors import MlopsError
 from mlops.project.files import PARAMS
 
@@ -68,13 +69,17 @@ class Slice:
 class Findings:
     """All that was found of a candidate on the holdout; without a champion, no ``differences``.
 
-    ``base_rate`` is its difference from a model that knows only the training target.
+    ``base_rate`` is its difference from a model that knows only the training target, ``alone``
+    what its strongest feature knows by itself. ``times``: how many times the champion's gain over
+    the base rate its own is, in the gate's metric; None unless it is better for sure.
     """
 
     finding: Finding
     differences: dict[str, Difference]
     slices: list[Slice]
     base_rate: Difference
+    alone: Alone | None = None
+    times: float | None = None
 
 
 def gain(metric: Metric, difference: Difference) -> tuple[float, float, float]:

@@ -8,7 +8,7 @@ from mlops.judgement.blocks import Blocks
 from mlops.judgement.bootstrap import Difference
 from mlops.judgement.finding import Finding, Findings, Slice, blocks_needed, gain
 from mlops.judgement.metric import Metric, Metrics
-from mlops.project.params import Gate, Policy
+from mlops.project.params import Gate, Policy, Slices
 from mlops.project.words import label, number, percent, signed
 
 CHAMPION = "against the champion"  # the name of the check that holds the candidate against it
@@ -17,13 +17,17 @@ NAMED = 5  # slices in a sentence; the table has them all
 
 @dataclass(frozen=True)
 class Check:
-    """One check of the policy; ``reason`` says in a sentence how it came out."""
+    """One check of the policy; ``reason`` says in a sentence how it came out.
+
+    One that could not be ``judged`` keeps nobody, and so is ``passed``.
+    """
 
     name: str
     value: str
     limit: str
     passed: bool
     reason: str
+    judged: bool = True  # False: nobody could say; it neither passed nor failed
 
 
 def judge(
@@ -34,16 +38,27 @@ def judge(
     found: Findings,
     blocks: Blocks,
 ) -> list[Check]:
-    """Hold the candidate's scorecard, and what was found on the holdout, against the policy."""
+    """Hold the candidate's scorecard, and what was found on the holdout, against the policy.
+
+    The margins of ``gate`` are numbers, see :meth:`mlops.project.params.Gate.in_units`.
+    """
+    spread = " standard deviations" if metrics.gate.task == "regression" else ""
     cost, difference = candidate["cost"], found.differences.get(metrics.gate.name)
     return [
         improvement(
-            policy, found.finding, metrics.gate, difference, blocks, gate.margin, gate.confidence
+            policy,
+            found.finding,
+            metrics.gate,
+            difference,
+            blocks,
+            float(gate.margin),
+            gate.confidence,
         ),
         *floors(gate.floors, metrics.floors, candidate["metrics"]),
-        base_rate(metrics.proper, found.base_rate),
-        no_slice_worse(metrics.slices, found.slices, gate.slices.margin),
-        budget("calibration error", candidate["calibration"], gate.calibration, ""),
+        *([base_rate(metrics.proper, found.base_rate)] if gate.beats_base_rate else []),
+        *believable(gate, metrics, found),
+        *([no_slice_worse(metrics.slices, found.slices, gate.slices)] if found.slices else []),
+        budget("calibration error", candidate["calibration"], gate.calibration, spread),
         budget("one prediction", cost["latency_ms"], gate.latency_ms, " ms"),
         budget("model size", cost["size_mb"], gate.size_mb, " MB"),
     ]
@@ -78,13 +93,13 @@ def improvement(
     if policy == "not_worse":
         passed = low >= -margin
         certainty = "is not" if passed else "is" if high < -margin else "may be"
-        reason = f"{name_of} {certainty} worse than the champion's by more than {margin:g}"
+        reason = f"{name_of} {certainty} worse than the champion's by more than {margin:.3g}"
         found, limit = f"{finding}, gain ≥ {signed(low, 4)}", f"gain ≥ {number(-margin, 4)}"
         return Check(name, found, limit, passed, f"{reason} ({interval})")
     words = {
         "better": f"{name_of} is better than the champion's by {value:.4f}",
         "worse": f"{name_of} is worse than the champion's by {-value:.4f}",
-        "equivalent": f"{name_of} differs from the champion's by less than {margin:g}",
+        "equivalent": f"{name_of} differs from the champion's by less than {margin:.3g}",
         "inconclusive": f"{blocks} cannot tell {name_of} from the champion's",
     }[finding]
     if finding == "inconclusive" and (needed := blocks_needed(blocks.number, metric, difference)):
@@ -113,18 +128,61 @@ def base_rate(metric: Metric, difference: Difference) -> Check:
     _, low, _ = gain(metric, difference)
     passed = low > 0
     name = label(metric.name)
-    return Check(
-        f"beats the base rate ({name})",
-        f"{difference.candidate:.4f}",
-        f"< {difference.champion:.4f}",
-        passed,
+    reason = (
         f"{name} {difference.candidate:.4f} is {'clearly' if passed else 'not clearly'} "
-        f"better than {difference.champion:.4f}, which the base rate alone gets",
+        f"better than {difference.champion:.4f}, which the base rate alone gets"
     )
+    if not passed and metric.task != "regression":
+        reason += (
+            "; where it ranks well, its probabilities are off, as class_weight or resampling makes "
+            "them: calibrate them (sklearn.calibration.CalibratedClassifierCV), or set "
+            "gate.beats_base_rate: false if only the ranking is used"
+        )
+    name_of = f"beats the base rate ({name})"
+    value, limit = f"{difference.candidate:.4f}", f"< {difference.champion:.4f}"
+    return Check(name_of, value, limit, passed, reason)
 
 
-def no_slice_worse(metric: Metric, found: list[Slice], margin: float) -> Check:
+def believable(gate: Gate, metrics: Metrics, found: Findings) -> list[Check]:
+    """No feature may know the answer, and no gain be too large, unless ``trusted`` names it."""
+    checks, strongest, limit = [], found.alone, gate.too_good.alone
+    trust = "; if it is known when a prediction is asked for, name it in gate.trusted"
+    named = f" (gate.trusted: {', '.join(gate.trusted)})" if gate.trusted else ""
+    if strongest is not None and not math.isnan(strongest.share):
+        reached = (
+            f"{strongest.name}, the feature that knows most by itself, reaches "
+            f"{strongest.share:.0%} of the model's gain over the base rate"
+        )
+        advice = trust if strongest.enough else ""
+        reason = f"{reached}{' and may be the answer itself' if advice else named}{advice}"
+        value, below = f"{strongest.share:.0%}", f"< {percent(limit)}"
+        passed = not strongest.enough
+        checks.append(Check("no feature knows the answer", value, below, passed, reason))
+    if found.times is not None:
+        most = gate.too_good.times
+        passed = found.times <= most or strongest is None or strongest.believed
+        reason = (
+            f"{label(metrics.gate.name)} gains {found.times:.1f} times as much over the base rate "
+            f"as the champion's"
+        )
+        if found.times > most and strongest is not None:
+            reason += named if passed else f": look at {strongest.name} first{trust}"
+        value = f"{found.times:.1f} times"
+        checks.append(Check("gain is believable", value, f"≤ {most:g} times", passed, reason))
+    return checks
+
+
+def no_slice_worse(metric: Metric, found: list[Slice], slices: Slices) -> Check:
     """No slice may be clearly worse, by more than its margin."""
+    margin, name = float(slices.margin), "no slice clearly worse"
+    judged = sum(part.verdict not in ("too few", "no champion") for part in found)
+    if not judged:
+        reason = (
+            "not judged: there is no champion to compare with"
+            if any(part.verdict == "no champion" for part in found)
+            else f"not judged: no slice has {slices.min_rows:,} rows of enough blocks"
+        )
+        return Check(name, "not judged", "0", True, reason, judged=False)
     failed = [part for part in found if slice_fails(metric, part, margin)]
     failed.sort(key=lambda part: gain(metric, part.difference)[0] if part.difference else 0)
     named = [
@@ -134,14 +192,14 @@ def no_slice_worse(metric: Metric, found: list[Slice], margin: float) -> Check:
     ]
     if more := len(failed) - len(named):
         named.append(f"{more} more")
-    judged = sum(part.verdict not in ("too few", "no champion") for part in found)
-    more_than = f"by more than {margin:g}"
+    more_than = f"by more than {margin:.3g}"
+    counted = "the 1 slice" if judged == 1 else f"{judged} slices"
     reason = (
         f"{label(metric.name)} is clearly worse, {more_than}, for {'; '.join(named)}"
         if failed
-        else f"for none of {judged} slices is {label(metric.name)} clearly worse {more_than}"
+        else f"for none of {counted} is {label(metric.name)} clearly worse {more_than}"
     )
-    return Check("no slice clearly worse", str(len(failed)), "0", not failed, reason)
+    return Check(name, str(len(failed)), "0", not failed, reason)
 
 
 def slice_fails(metric: Metric, part: Slice, margin: float) -> bool:

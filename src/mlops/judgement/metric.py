@@ -245,6 +245,11 @@ class Metrics:
         return self.proper if self.gate.kind == "general" else self.gate
 
     @property
+    def with_margins(self) -> tuple[Metric, Metric]:
+        """The metrics of ``gate.margin`` and ``gate.slices.margin``."""
+        return self.gate, self.slices
+
+    @property
     def resampled(self) -> list[Metric]:
         """The metrics that get an interval: the gate's, and those on fast paths."""
         return [one for one in self.shown if one.kind != "general" or one.name == self.gate.name]

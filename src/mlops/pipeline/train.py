@@ -51,7 +51,7 @@ def run(params: Params) -> None:
         seconds = time.perf_counter() - clock
 
         check_probabilities(params.task, estimator)
-        facts = describe(params, list(training), inputs.read, classes, y)
+        facts = describe(params, [str(name) for name in training], inputs.read, classes, y)
         model = write_model(estimator, facts, source(), x, matrix)
 
         cost = {"seconds": seconds, "peak_memory_mb": peak_memory_mb()}

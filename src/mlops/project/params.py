@@ -48,6 +48,25 @@ def _from_percent(value: Any) -> Any:
 
 Percentage = Annotated[Share, BeforeValidator(_from_percent)]
 
+
+def _margin(value: Any) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+    if number or (isinstance(value, str) and PERCENT.fullmatch(value)):
+        return value
+    raise ValueError(
+        "expected a share of the champion's score, such as 1%, or a number in the metric's units"
+    )
+
+
+# A text such as "1%", or a number.
+Margin = Annotated[float | str, BeforeValidator(_margin)]
+
+
+def amount(margin: float | str, score: float) -> float:
+    """Return a margin in the units of a metric; ``1%`` is that share of ``score``."""
+    return _from_percent(margin) * abs(score) if isinstance(margin, str) else margin
+
+
 # Keys by their old name, as in `gate.margins: gate.margin`: who has one is told the new name.
 RENAMED: dict[str, str] = {}
 
@@ -137,12 +156,23 @@ class Data(Section):
 class Slices(Section):
     columns: list[str] = []
     min_rows: Annotated[int, Field(ge=1)] = 500
-    margin: NotNegative = 0.03
+    margin: Margin = "5%"
+
+
+class TooGood(Section):
+    """From where on a result is not believed, see :mod:`mlops.judgement.too_good`.
+
+    ``alone``: share of the model's gain over the base rate that one feature reaches by itself.
+    ``times``: so many times the champion's gain.
+    """
+
+    alone: Percentage = 0.95
+    times: Annotated[float, Field(gt=1)] = 3.0
 
 
 class Gate(Section):
     metric: str
-    margin: NotNegative
+    margin: Margin
     change: Policy = "better"
     blocks: str = "day"
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
@@ -150,9 +180,21 @@ class Gate(Section):
     judgements: Annotated[int, Field(ge=1)] = 20
     floors: dict[str, float] = {}
     slices: Slices = Slices()
+    beats_base_rate: bool = True
+    too_good: TooGood = TooGood()
+    trusted: list[str] = []
     calibration: Positive
     latency_ms: Positive
     size_mb: Positive
+
+    def in_units(self, score: float, slice_score: float) -> "Gate":
+        """Return the gate with its margins as numbers, by the champion's scores."""
+        slices = {"margin": amount(self.slices.margin, slice_score)}
+        margins = {
+            "margin": amount(self.margin, score),
+            "slices": self.slices.model_copy(update=slices),
+        }
+        return self.model_copy(update=margins)
 
 
 class Canary(Section):
@@ -220,8 +262,8 @@ class Retrain(Section):
 class Drift(Section):
     """What ``mlops drift`` judges, and from where on it says so; see :mod:`mlops.drift.check`.
 
-    ``predictions`` is a distance as those of ``columns.numeric``; ``concept`` is in the units of
-    ``gate.metric``; ``new_categories`` and ``missing`` are shares of rows.
+    ``predictions`` is a distance as those of ``columns.numeric``; ``concept`` is a margin as
+    ``gate.margin`` is; ``new_categories`` and ``missing`` are shares of rows.
     """
 
     replay: bool = False
@@ -232,7 +274,7 @@ class Drift(Section):
     new_categories: Share = 0.01
     missing: Share = 0.1
     predictions: Positive = 0.1
-    concept: NotNegative = 0.02
+    concept: Margin = "3%"
     stale_days: Annotated[int, Field(ge=1)] = 180
     retrain: Retrain = Retrain()
     sample_rows: Annotated[int, Field(ge=1000)] = 20_000

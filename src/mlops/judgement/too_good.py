@@ -1,0 +1,155 @@
+"""Too good to be true: one feature that knows the answer, or a gain that nobody would believe.
+
+A feature may hold what is known only afterwards: the delay itself, a status, a date of closing. A
+model that learned from it is perfect on every holdout, and useless in service.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from mlops.judgement.blocks import Blocks
+from mlops.judgement.metric import Array, Classes, Metrics, resolve
+from mlops.project.params import Task
+
+Float = npt.NDArray[np.float64]
+Groups = npt.NDArray[np.int64]
+
+BINS = 64  # groups of one feature; enough to tell a number from its rounding
+ROWS = 50  # of a group at least, on average: what a mean is made of
+PRIOR = 1.0  # rows of the base rate that each group is mixed with
+LEARNED = 20_000  # training rows; more make no group's mean surer than it needs to be
+SURE = 2  # standard errors
+
+
+@dataclass(frozen=True)
+class Alone:
+    """What the strongest feature knows by itself.
+
+    ``share`` of the model's gain over the base rate, on the holdout; NaN where the model has none.
+    ``enough``: it reaches that limit for sure, and orders the rows as well as the model does.
+    ``believed``: a feature that is trusted knows no less.
+    """
+
+    name: str
+    share: float
+    enough: bool
+    believed: bool
+
+
+def alone(
+    training: pd.DataFrame,
+    learned: Array,
+    holdout: Array,
+    y: Array,
+    prediction: Array,
+    base_rate: Array,
+    classes: Classes,
+    metrics: Metrics,
+    blocks: Blocks,
+    *,
+    task: Task,
+    limit: float,
+    trusted: Collection[str] = (),
+) -> Alone | None:
+    """Compare the model with its strongest feature; None where all of them are trusted.
+
+    Parameters
+    ----------
+    training : DataFrame of shape (m, k)
+        The features of the rows that train; the strongest is found on these.
+    learned : array of shape (m,)
+        Their target, as values of ``classes``.
+    holdout : array of shape (n, k)
+        The features of the rows that judge.
+    y, prediction, base_rate : arrays of ``n`` rows
+        The holdout's target, what the model predicts, and what the base rate alone does.
+    """
+    rows = np.random.default_rng(0).permutation(len(learned))[:LEARNED]
+    wanted = targets(learned[rows], classes)
+    features = training.to_numpy(np.float64)[rows]
+    skills = {name: skill(features[:, k], wanted) for k, name in enumerate(training.columns)}
+    asked = [name for name in skills if name not in trusted]
+    if not asked:
+        return None
+    name = max(asked, key=lambda one: skills[one])
+    believed = any(skills[one] >= skills[name] for one in skills if one in trusted)
+    place = training.columns.get_loc(name)
+    single = predict(features[:, place], wanted, holdout[:, place].astype(np.float64))
+    single = single[:, -1] if task == "binary" else single[:, 0] if classes is None else single
+    base, ours, theirs = (
+        metrics.proper.rows(y, one, classes) for one in (base_rate, prediction, single)
+    )
+    gain = float((base - ours).mean())
+    share = float((base - theirs).mean()) / gain if gain > 0 else float("nan")
+    sure = lowest((base - theirs) - limit * (base - ours), blocks) > 0 < gain
+    ranked = order(task, y, single, classes) >= limit * order(task, y, prediction, classes)
+    return Alone(name, share, bool(sure and ranked), believed)
+
+
+def targets(y: Array, classes: Classes) -> Float:
+    """Return what is to be predicted: shape (n, 1), or a column of 0 and 1 for each class."""
+    if classes is None:
+        return np.asarray(y, np.float64)[:, None]
+    return np.stack([y == label for label in classes], axis=1).astype(np.float64)
+
+
+def skill(values: Float, wanted: Float) -> float:
+    """Return the share of the squared error that a feature takes away by itself.
+
+    Each half of the rows is predicted from the other, so that no row predicts itself.
+    """
+    half = np.arange(len(values)) % 2 == 0
+    wrong, whole = 0.0, 0.0
+    for learn, judge in ((half, ~half), (~half, half)):
+        predicted = predict(values[learn], wanted[learn], values[judge])
+        wrong += float(((wanted[judge] - predicted) ** 2).sum())
+        whole += float(((wanted[judge] - wanted[learn].mean(axis=0)) ** 2).sum())
+    return 1 - wrong / whole if whole else 0.0
+
+
+def predict(values: Float, wanted: Float, asked: Float) -> Float:
+    """Predict from one feature: the mean of what was wanted in the group of its value.
+
+    Groups are its values where these are few, else they have equally many rows; missing values are
+    one of their own.
+    """
+    number = int(np.clip(len(values) // ROWS, 2, BINS))
+    edges = np.unique(values[~np.isnan(values)])[1:]
+    if len(edges) >= number:
+        known = values[~np.isnan(values)]
+        edges = np.unique(np.quantile(known, np.linspace(0, 1, number + 1)[1:-1]))
+
+    def group(one: Float) -> Groups:
+        inside = np.searchsorted(edges, one, side="right") + 1
+        return np.where(np.isnan(one), 0, inside)
+
+    learned, most = group(values), len(edges) + 2
+    sums = np.stack([np.bincount(learned, one, most) for one in wanted.T], axis=1)
+    rows = np.bincount(learned, minlength=most)[:, None]
+    means = (sums + PRIOR * wanted.mean(axis=0)) / (rows + PRIOR)
+    return np.asarray(means[group(asked)])
+
+
+def lowest(values: Float, blocks: Blocks) -> float:
+    """Return what the mean of ``values`` is at least, for sure.
+
+    The standard error is that of blocks (Liang and Zeger 1986, Longitudinal data analysis using
+    generalized linear models).
+    """
+    mean = values.mean()
+    apart = np.bincount(blocks.codes, values - mean, blocks.number)
+    error = np.sqrt((apart**2).sum() * blocks.number / (blocks.number - 1)) / len(values)
+    return float(mean - SURE * error)
+
+
+def order(task: Task, y: Array, prediction: Array, classes: Classes) -> float:
+    """Return how well predictions order the rows: 1 perfectly, 0 as chance does."""
+    if task == "regression":
+        ranks = (pd.Series(one).rank() for one in (y, prediction))
+        return float(next(ranks).corr(next(ranks)))
+    name = "roc_auc" if task == "binary" else "roc_auc_ovr"
+    return 2 * resolve(name, task)(y, prediction, classes) - 1
