@@ -18,8 +18,8 @@ from mlops.project.params import Task
 Float = npt.NDArray[np.float64]
 Groups = npt.NDArray[np.int64]
 
-BINS = 64  # groups of one feature; enough to tell a number from its rounding
-ROWS = 50  # of a group at least, on average: what a mean is made of
+# Rows of a group, on average: few follow a feature that knows the answer, many a vague one.
+ROWS = (5, 50, 500)
 PRIOR = 1.0  # rows of the base rate that each group is mixed with
 LEARNED = 20_000  # training rows; more make no group's mean surer than it needs to be
 SURE = 2  # standard errors
@@ -71,14 +71,17 @@ def alone(
     rows = np.random.default_rng(0).permutation(len(learned))[:LEARNED]
     wanted = targets(learned[rows], classes)
     features = training.to_numpy(np.float64)[rows]
-    skills = {name: skill(features[:, k], wanted) for k, name in enumerate(training.columns)}
+    skills = {
+        name: max((skill(features[:, k], wanted, size), size) for size in ROWS)
+        for k, name in enumerate(training.columns)
+    }
     asked = [name for name in skills if name not in trusted]
     if not asked:
         return None
     name = max(asked, key=lambda one: skills[one])
     believed = any(skills[one] >= skills[name] for one in skills if one in trusted)
-    place = training.columns.get_loc(name)
-    single = predict(features[:, place], wanted, holdout[:, place].astype(np.float64))
+    place, size = training.columns.get_loc(name), skills[name][1]
+    single = predict(features[:, place], wanted, holdout[:, place].astype(np.float64), size)
     single = single[:, -1] if task == "binary" else single[:, 0] if classes is None else single
     base, ours, theirs = (
         metrics.proper.rows(y, one, classes) for one in (base_rate, prediction, single)
@@ -97,7 +100,7 @@ def targets(y: Array, classes: Classes) -> Float:
     return np.stack([y == label for label in classes], axis=1).astype(np.float64)
 
 
-def skill(values: Float, wanted: Float) -> float:
+def skill(values: Float, wanted: Float, size: int) -> float:
     """Return the share of the squared error that a feature takes away by itself.
 
     Each half of the rows is predicted from the other, so that no row predicts itself.
@@ -105,19 +108,19 @@ def skill(values: Float, wanted: Float) -> float:
     half = np.arange(len(values)) % 2 == 0
     wrong, whole = 0.0, 0.0
     for learn, judge in ((half, ~half), (~half, half)):
-        predicted = predict(values[learn], wanted[learn], values[judge])
+        predicted = predict(values[learn], wanted[learn], values[judge], size)
         wrong += float(((wanted[judge] - predicted) ** 2).sum())
         whole += float(((wanted[judge] - wanted[learn].mean(axis=0)) ** 2).sum())
     return 1 - wrong / whole if whole else 0.0
 
 
-def predict(values: Float, wanted: Float, asked: Float) -> Float:
+def predict(values: Float, wanted: Float, asked: Float, size: int) -> Float:
     """Predict from one feature: the mean of what was wanted in the group of its value.
 
-    Groups are its values where these are few, else they have equally many rows; missing values are
+    Groups are its values where these are few, else about ``size`` rows each; missing values are
     one of their own.
     """
-    number = int(np.clip(len(values) // ROWS, 2, BINS))
+    number = max(len(values) // size, 2)
     edges = np.unique(values[~np.isnan(values)])[1:]
     if len(edges) >= number:
         known = values[~np.isnan(values)]
