@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from toy_project import NAME, ToyProject, champion_predicts, refused
 
+from mlops.judgement.compare import load_champion
+from mlops.project import files
 from mlops.registry import audit, promotion, tracking, versions
 
 
@@ -68,8 +70,8 @@ def test_what_cannot_be_promoted_is_refused(project: ToyProject) -> None:
     assert "has no previous champion (version 1 is the first)" in refused(
         lambda: promotion.rollback(client, params)
     )
-    client.delete_registered_model_alias(NAME, "champion")
-    assert "has no champion to roll back" in refused(lambda: promotion.rollback(client, params))
+    other = params.model_copy(update={"name": "renamed"})
+    assert "has no champion to roll back" in refused(lambda: promotion.rollback(client, other))
     assert len(project.audit()) == 1
 
 
@@ -148,6 +150,83 @@ def test_a_killed_promotion_is_finished_by_the_next(
     assert [(line["from"], line["to"]) for line in project.audit()] == [(None, 1), (1, 2)]
     assert "transition" not in tracking.connect().get_registered_model(NAME).tags
     champion_predicts(2)
+
+
+def _to_a_notebook(client: Any) -> None:
+    run = client.create_run(client.create_experiment("notebook"))
+    made = client.create_model_version(NAME, "store:/artifacts/notebook", run.info.run_id)
+    client.set_registered_model_alias(NAME, "champion", made.version)
+
+
+@pytest.mark.parametrize("record", [True, False], ids=["with its audit", "a clone of elsewhere"])
+@pytest.mark.parametrize(
+    ("hand", "said", "advice"),
+    [
+        (
+            lambda client: client.delete_registered_model_alias(NAME, "champion"),
+            "is not it, and champion is now none",
+            "1",
+        ),
+        (
+            lambda client: client.delete_model_version(NAME, "1"),
+            "is gone, and champion is now none",
+            "VERSION",
+        ),
+        (
+            lambda client: client.set_registered_model_alias(NAME, "champion", "2"),
+            "is not it, and champion is now version 2, which nobody promoted",
+            "1",
+        ),
+        (
+            _to_a_notebook,
+            "is not it, and champion is now version 3, which nobody promoted",
+            "1",
+        ),
+    ],
+    ids=["no alias", "no version", "past the gate", "a notebook"],
+)
+def test_a_champion_that_a_hand_took_away_is_missed_by_all_who_ask(
+    project: ToyProject, hand: Callable[[Any], None], said: str, advice: str, record: bool
+) -> None:
+    client, params = tracking.connect(), project.params
+    hand(client)
+    if not record:
+        (files.STORE / audit.AUDIT).unlink()
+    for ask in (
+        lambda: load_champion(params),
+        lambda: promotion.promote(client, params),
+        lambda: promotion.check_promotion(tracking.connect(reading=True), params),
+        lambda: promotion.rollback(client, params),
+        lambda: versions.lineage(client, params, "champion"),
+    ):
+        sentence = refused(ask)
+        assert f"{NAME} version 1, which was made champion, {said};" in sentence
+        assert f"`mlops promote {advice} --override REASON`" in sentence
+    promotion.promote(client, params, 2, "as agreed")
+    assert project.aliases()["champion"] == 2
+    assert project.audit()[-1]["override"] == "as agreed"
+    assert load_champion(params) is not None
+
+
+def test_a_registered_model_that_a_hand_renamed_is_missed(project: ToyProject) -> None:
+    client = tracking.connect()
+    client.rename_registered_model(NAME, "old")
+    assert "version 1, which was made champion, is gone" in refused(
+        lambda: load_champion(project.params)
+    )
+    # The numbers begin anew, and the new 1 is not the old one.
+    assert project.register(3) == 1
+    assert "is gone" in refused(lambda: load_champion(project.params))
+
+
+def test_a_promotion_that_this_audit_has_not_heard_of_is_no_alarm(project: ToyProject) -> None:
+    record = files.STORE / audit.AUDIT
+    behind = record.read_bytes()
+    promotion.promote(tracking.connect(), project.params)
+    record.write_bytes(behind)
+    assert load_champion(project.params).version == 2  # type: ignore[union-attr]
+    record.unlink()
+    assert load_champion(project.params).version == 2  # type: ignore[union-attr]
 
 
 def _client_class() -> Any:

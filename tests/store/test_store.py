@@ -67,7 +67,7 @@ def test_a_save_during_a_write_is_of_one_moment(project: ToyProject, tmp_path: P
     folder.save(tmp_path / "saved")
     writer.commit()
     writer.close()
-    assert champion() == 2
+    assert model_version.aliases(tracking.connect(), NAME)["champion"] == 2
     folder.restore(tmp_path / "saved")
     assert champion() == 1
 

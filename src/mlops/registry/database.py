@@ -103,7 +103,10 @@ class Reader:
         aliases = "SELECT alias, version FROM registered_model_aliases WHERE name = ?"
         tags = "SELECT key, value FROM registered_model_tags WHERE name = ?"
         return SimpleNamespace(
-            name=name, aliases=dict(self._rows(aliases, name)), tags=dict(self._rows(tags, name))
+            # The tags first, as :func:`mlops.registry.model_version.standing` asks for.
+            tags=dict(self._rows(tags, name)),
+            name=name,
+            aliases=dict(self._rows(aliases, name)),
         )
 
     def get_model_version(self, name: str, version: str) -> SimpleNamespace | None:

@@ -12,7 +12,7 @@ from mlops.artifact.model_folder import Facts
 from mlops.artifact.skops_model import trusted_types
 from mlops.project import files
 from mlops.project.errors import MlopsError
-from mlops.registry import database
+from mlops.registry import audit, database
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,7 +23,9 @@ T = TypeVar("T")
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 PREVIOUS = "previous"
+APPROVED_BY = "approved_by"  # tag of each version that was promoted
 
+JOURNAL = "transition"  # tag of the registered model: what :mod:`mlops.registry.promotion` began
 NONE = "none"  # tags cannot be empty
 FEATURES_DTYPE = "float32"  # as artifact.to_matrix makes them
 
@@ -78,7 +80,46 @@ def judgement(reports: Path, facts: Facts) -> dict[str, Any] | None:
 
 def aliases(client: "MlflowClient", name: str) -> dict[str, int]:
     """Return version by alias; empty when the model is not registered."""
+    return _aliases(registered(client, name))
+
+
+def standing(client: "MlflowClient", name: str) -> dict[str, int]:
+    """Return version by alias, after checking that the champion is one that a promotion made.
+
+    The audit record may lie behind a server's registry, so tags of the registry count as well.
+
+    Raises
+    ------
+    MlopsError
+        When a champion is on record and the registry, changed by hand, has none or one that
+        nobody promoted: a candidate would be judged against nothing, or against that.
+    """
+    # Read in this order, and written the other way around: a promotion meanwhile is no alarm.
+    made = [int(line["to"]) for line in audit.read() if line["model"] == name]
     model = registered(client, name)
+    tags = model.tags if model else {}
+    if CHAMPION in tags:
+        made.append(int(tags[CHAMPION]))
+    now = _aliases(model)
+    if JOURNAL in tags or not made or _promoted(client, name, now.get(CHAMPION)):
+        return now
+    champion, last = now.get(CHAMPION), made[-1]
+    there = _promoted(client, name, last)
+    raise MlopsError(
+        f"the registry was changed by hand: {name} version {last}, which was made {CHAMPION}, is "
+        f"{'not it' if there else 'gone'}, and {CHAMPION} is now "
+        f"{f'version {champion}, which nobody promoted' if champion else 'none'}; restore it "
+        "(built-in store: `mlops store pull` or `mlops store restore DIR`), or choose on record: "
+        f"`mlops promote {last if there else 'VERSION'} --override REASON`"
+    )
+
+
+def _promoted(client: "MlflowClient", name: str, version: int | None) -> bool:
+    record = find_or_none(client.get_model_version, name, str(version)) if version else None
+    return record is not None and APPROVED_BY in record.tags
+
+
+def _aliases(model: "RegisteredModel | None") -> dict[str, int]:
     return {alias: int(version) for alias, version in model.aliases.items()} if model else {}
 
 
@@ -118,7 +159,7 @@ def resolve(client: "MlflowClient", name: str, alias_or_version: str | int) -> "
     given = str(alias_or_version)
     if given.isdecimal():
         return find(client, name, int(given))
-    known = aliases(client, name)
+    known = standing(client, name) if given == CHAMPION else aliases(client, name)
     if given not in known:
         listed = ", ".join(f"{alias} ({number})" for alias, number in sorted(known.items()))
         raise MlopsError(
@@ -144,7 +185,8 @@ def fetch(
     if str(alias_or_version).isdigit():
         number: int | None = int(alias_or_version)
     else:
-        number = aliases(client, name).get(str(alias_or_version))
+        known = standing if alias_or_version == CHAMPION else aliases
+        number = known(client, name).get(str(alias_or_version))
     if number is None:
         return None
     record = find_or_none(client.get_model_version, name, str(number))

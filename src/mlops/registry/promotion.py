@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from mlops.project.errors import MlopsError
 from mlops.project.params import Params
 from mlops.registry import audit, model_version, tracking
-from mlops.registry.model_version import CHALLENGER, CHAMPION, NONE, PREVIOUS
+from mlops.registry.model_version import APPROVED_BY, CHALLENGER, CHAMPION, JOURNAL, NONE, PREVIOUS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 Action = Literal["promote", "rollback"]
 Transition = dict[str, Any]
 
-JOURNAL = "transition"
 REASON_LENGTH = 1000  # the journal must fit into one tag
 
 
@@ -92,7 +91,7 @@ def _transition(
         finished = _finish(client, name)
         if finished and _is_asked(finished, action, version):
             return f"finished: {_sentence(finished)}"
-        now = model_version.aliases(client, name)
+        now = _standing(client, name, override)
         record = _target(client, name, now, action, version, override)
         if int(record.version) == now.get(CHAMPION):
             return f"{name} version {record.version} is champion already; nothing changed"
@@ -110,7 +109,7 @@ def _checked(
     """Return the version that a transition would make champion, and today's champion."""
     name = params.name
     with tracking.answers(client.tracking_uri), tracking.store_lock():
-        now = model_version.aliases(client, name)
+        now = _standing(client, name, override)
         # What a killed process began, whoever comes next finishes first.
         if pending := _written(model_version.registered(client, name)):
             if _is_asked(pending, action, version):
@@ -121,6 +120,17 @@ def _checked(
             if now.get(CHALLENGER) == pending["to"]:
                 del now[CHALLENGER]
         return _target(client, name, now, action, version, override), now.get(CHAMPION)
+
+
+def _standing(client: "MlflowClient", name: str, override: str | None) -> dict[str, int]:
+    """Return version by alias; an override may begin anew where the champion on record is gone."""
+    try:
+        return model_version.standing(client, name)
+    except MlopsError:
+        if override is None:
+            raise
+        now = model_version.aliases(client, name)
+        return {alias: version for alias, version in now.items() if alias != CHAMPION}
 
 
 def _is_asked(written: Transition, action: Action, version: int | None) -> bool:
@@ -213,12 +223,14 @@ def _finish(client: "MlflowClient", name: str) -> Transition | None:
     if model is None or transition is None:
         return None
     target = str(transition["to"])
+    # Before the alias: whoever sees a champion sees that it was promoted.
+    client.set_model_version_tag(name, target, APPROVED_BY, transition["who"])
     client.set_registered_model_alias(name, CHAMPION, target)
     if transition["from"] is not None:
         client.set_registered_model_alias(name, PREVIOUS, str(transition["from"]))
     if str(model.aliases.get(CHALLENGER)) == target:
         client.delete_registered_model_alias(name, CHALLENGER)
-    client.set_model_version_tag(name, target, "approved_by", transition["who"])
+    client.set_registered_model_tag(name, CHAMPION, target)
     audit.append(transition)
     client.delete_registered_model_tag(name, JOURNAL)
     return transition

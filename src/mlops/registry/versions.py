@@ -13,7 +13,7 @@ from mlops.project import files
 from mlops.project.errors import MlopsError
 from mlops.project.params import Params
 from mlops.registry import audit, model_version, tracking, training_run
-from mlops.registry.model_version import CHALLENGER, NONE, fetch
+from mlops.registry.model_version import APPROVED_BY, CHALLENGER, NONE, fetch
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -107,7 +107,7 @@ def lineage(client: "MlflowClient", params: Params, version: int | str) -> dict[
         "seconds": training["seconds"],
         "peak_memory_mb": training["peak_memory_mb"],
         "registered_by": record.tags["registered_by"],
-        "approved_by": record.tags.get("approved_by"),
+        "approved_by": record.tags.get(APPROVED_BY),
         "image": record.tags.get("image"),
         "audit": [
             line
