@@ -84,6 +84,7 @@ report: repro ## Judge the model against the champion and write reports/report.m
 # there is nothing to pull; the second repro computes them.
 pull-repro: .venv/setup ## The same, but take results from the DVC remote where it has them
 	@mlops check
+	mlops store mend
 	dvc repro --pull --allow-missing
 	dvc pull --quiet validate features train evaluate || dvc repro --pull
 

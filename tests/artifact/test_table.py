@@ -58,5 +58,7 @@ def test_a_half_written_table_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "table.parquet"
     pd.DataFrame(COLUMNS).to_parquet(path)
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(MlopsError, match=r"table\.parquet is damaged \(.*; run `dvc repro"):
+    with pytest.raises(
+        MlopsError, match=r"table\.parquet is damaged \(.*; run `mlops store mend`, then `dvc"
+    ):
         read(path)

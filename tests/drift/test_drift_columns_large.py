@@ -210,7 +210,9 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     with pytest.raises(MlopsError, match=r"table\.parquet is not there; run `dvc repro`"):
         Rows(path).count()
     path.write_bytes(b"PAR1 torn")
-    with pytest.raises(MlopsError, match=r"table\.parquet is damaged .* `dvc repro --force`"):
+    with pytest.raises(
+        MlopsError, match=r"table\.parquet is damaged .* `mlops store mend`, then `dvc repro`"
+    ):
         Rows(path).count()
     it = rows(tmp_path, "table", {"time": ["now"], "x": [1.0]}, time="time")
     with pytest.raises(MlopsError, match=r"data\.time has to name a column of times$"):

@@ -97,7 +97,7 @@ def test_files_of_two_trainings_are_refused(project: ToyProject) -> None:
     client = tracking.connect()
     (files.MODEL / "model.onnx").write_bytes(b"half")
     sentence = refused(lambda: versions.register(project.params, client))
-    assert sentence == "models is not what one training wrote; run `dvc repro` again"
+    assert sentence == f"models is not what one training wrote; {files.MEND}"
     project.train(3)
     training = files.read_json(files.TRAINING, "")
     files.write_json(files.TRAINING, training | {"model_md5": "0"})

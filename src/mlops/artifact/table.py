@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow
 
+from mlops.project import files
 from mlops.project.errors import MlopsError
 from mlops.project.params import Task, Window
 
@@ -23,7 +24,7 @@ def read(path: Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise MlopsError(f"{path} is not there; run `dvc repro`") from None
     except pyarrow.ArrowInvalid as error:
-        raise MlopsError(f"{path} is damaged ({error}); run `dvc repro --force`") from None
+        raise MlopsError(f"{path} is damaged ({error}); {files.MEND}") from None
 
 
 def in_window(times: "pd.Series[Any]", window: Window) -> "pd.Series[bool]":

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.dataset
 
 from mlops.artifact.table import Array, to_columns
+from mlops.project import files
 from mlops.project.errors import MlopsError
 
 BATCH_ROWS = 65_536  # half a megabyte a column: it stays in the processor's cache
@@ -128,8 +129,7 @@ class Rows:
         except FileNotFoundError:
             raise MlopsError(f"{self.path} is not there; run `dvc repro`") from None
         except pa.ArrowInvalid as error:
-            message = f"{self.path} is damaged ({error}); run `dvc repro --force`"
-            raise MlopsError(message) from None
+            raise MlopsError(f"{self.path} is damaged ({error}); {files.MEND}") from None
 
     @cached_property
     def _filter(self) -> Any:

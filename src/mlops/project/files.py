@@ -42,6 +42,9 @@ DRIFT_HISTORY = REPORTS / "drift_history.svg"
 RETRAINING = REPORTS / "retraining.md"
 EVIDENCE = REPORTS / "retraining"  # a folder for each retraining, by the end of its newest window
 
+REPRO = "dvc repro"
+MEND = f"run `mlops store mend`, then `{REPRO}`"  # what DVC holds damaged, it would bring again
+
 
 def find_root(start: Path) -> Path:
     """Return the nearest folder at or above ``start`` that holds ``params.yaml``."""
@@ -95,7 +98,8 @@ def read_json(path: Path, made_by: str) -> Any:
     except FileNotFoundError:
         raise MlopsError(f"{path} is not there; run `{made_by}` first") from None
     except ValueError as error:
-        raise MlopsError(f"{path} is damaged ({error}); run `{made_by}` again") from None
+        advice = MEND if made_by == REPRO else f"run `{made_by}` again"
+        raise MlopsError(f"{path} is damaged ({error}); {advice}") from None
 
 
 def md5(path: Path) -> str:

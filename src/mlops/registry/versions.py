@@ -146,7 +146,7 @@ def _trained() -> ModelArtifact:
     model = model_folder.load(files.MODEL)
     whole = (files.MODEL / model_folder.SKOPS).is_file()
     if not whole or files.md5(model.model_path) != model.facts.model_md5:
-        raise MlopsError(f"{files.MODEL} is not what one training wrote; run `{TRAIN}` again")
+        raise MlopsError(f"{files.MODEL} is not what one training wrote; {files.MEND}")
     return model
 
 

@@ -72,6 +72,18 @@ def push(
     print(branch.push(force, deployed))
 
 
+@store.command()
+def mend() -> None:
+    """Drop damaged objects that dvc.lock names from the DVC cache and remote; `dvc repro` then.
+
+    DVC takes a damaged object for whole again and again.
+    """
+    from mlops.store import cache
+
+    for line in cache.mend():
+        print(line)
+
+
 @store.command("promote")
 def promote_and_save(
     version: Annotated[int, typer.Argument(help="Version to promote.")],

@@ -1,0 +1,113 @@
+"""Objects that DVC holds damaged and takes for whole: dropped, and pulled or made anew."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from projects import Project
+
+from mlops.project.errors import MlopsError
+from mlops.store import cache
+
+TABLE = "1 2 3\n"
+STAGES = {
+    "table": {"cmd": "printf '1 2 3\\n' > table", "deps": ["code"], "outs": ["table"]},
+    "folder": {"cmd": "mkdir out; cp table out/a", "deps": ["table", "n"], "outs": ["out"]},
+}
+PULL = ("dvc", "repro", "--pull", "--allow-missing")
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project whose stages have run, and whose results are in cache and remote."""
+    monkeypatch.chdir(tmp_path)
+    project = Project(tmp_path)
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}))
+    Path("code").touch()
+    Path("n").write_text("1")
+    project.run("dvc", "init", "--no-scm", "--quiet")
+    project.run("dvc", "remote", "add", "--default", "--quiet", "store", ".store/dvc")
+    project.run("dvc", "repro", "--quiet")
+    project.run("dvc", "push", "--quiet")
+    return project
+
+
+def _damage(place: str, md5: str) -> Path:
+    path = Path(place, "files/md5", md5[:2], md5[2:])
+    path.chmod(0o644)
+    path.write_text("1 2")
+    path.chmod(0o444)
+    return path
+
+
+def _oid(stage: str) -> str:
+    return str(yaml.safe_load(Path("dvc.lock").read_text())["stages"][stage]["outs"][0]["md5"])
+
+
+def _next_run() -> None:
+    """Begin as a workflow does: with a cache and a remote, and a change of the later stage."""
+    Path("table").unlink()
+    Path("out/a").unlink()
+    Path("n").write_text("2")
+
+
+@pytest.mark.parametrize("places", [[".dvc/cache"], [".store/dvc"], [".dvc/cache", ".store/dvc"]])
+def test_a_damaged_object_is_dropped_wherever_it_lies(made: Project, places: list[str]) -> None:
+    damaged = [_damage(place, _oid("table")) for place in places]
+    _next_run()
+    (said,) = cache.mend()
+    assert said.startswith("table was damaged in ")
+    assert all(str(Path.cwd() / place) in said for place in places)
+    assert not any(path.exists() for path in damaged)
+    nobody = len(places) == 2
+    assert said.endswith(
+        "dropped: stage table is to run again" if nobody else "dropped: another copy is whole"
+    )
+    ran = made.run(*PULL).stdout
+    assert ("Running stage 'table'" in ran) == nobody
+    assert (Path("table").read_text(), Path("out/a").read_text()) == (TABLE, TABLE)
+    made.run("dvc", "push", "--quiet")
+    assert cache.mend() == []
+
+
+def test_what_a_damaged_object_left_in_the_folder_goes_too(made: Project) -> None:
+    _damage(".dvc/cache", _oid("table"))
+    Path("table").unlink()
+    made.run("dvc", "checkout", "--quiet")
+    assert Path("table").read_text() == "1 2"
+    cache.mend()
+    assert not Path("table").exists()
+    made.run("dvc", "repro", "--pull")
+    assert Path("table").read_text() == TABLE
+
+
+def test_files_of_a_folder_and_the_folder_itself_are_objects(made: Project) -> None:
+    folder = _damage(".dvc/cache", _oid("folder"))
+    (said,) = cache.mend()
+    assert said.startswith("out was damaged in ")
+    assert not folder.exists()
+    made.run("dvc", "pull", "--quiet")
+    _damage(".dvc/cache", _oid("table"))  # the same bytes as those of out/a
+    assert [line.split(" was ")[0] for line in cache.mend()] == ["table"]
+
+
+def test_only_what_the_lock_names_is_looked_at(made: Project) -> None:
+    other = Path(".dvc/cache/files/md5/00/0")
+    other.parent.mkdir(parents=True)
+    other.write_text("of another commit")
+    before = Path("dvc.lock").read_bytes()
+    assert cache.mend() == []
+    assert other.exists()
+    assert Path("dvc.lock").read_bytes() == before
+
+
+def test_a_remote_that_is_not_there_is_said(made: Project) -> None:
+    made.run("dvc", "remote", "modify", "store", "url", "s3://bucket")
+    (said,) = cache.mend()
+    assert said.startswith("the DVC remote cannot be checked: ")
+
+
+def test_a_lock_in_conflict_is_said(made: Project) -> None:
+    Path("dvc.lock").write_text("<<<<<<< HEAD\nschema: '2.0'\n=======\n")
+    with pytest.raises(MlopsError, match="run `make merge-lock`"):
+        cache.mend()
