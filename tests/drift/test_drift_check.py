@@ -9,6 +9,7 @@ from watched_project import Flights, Watched, month, violated
 
 WRITTEN = ["drift.html", "drift.json", "drift.md", "drift.prom"]
 MAY = "--as-of=2013-05-31"
+FAR_AWAY = pd.Timestamp("2203-06-30", tz="UTC")
 
 
 def written(project: Watched) -> list[str]:
@@ -209,7 +210,8 @@ def test_a_replay_goes_on_period_by_period_for_each_champion(
     watched: Watched, flights: Flights
 ) -> None:
     table = flights.windows(None, None, None, rows=600)
-    watched.load(table[~table["time_hour"].dt.strftime("%Y-%m").eq("2013-06")])
+    table = table[~table["time_hour"].dt.strftime("%Y-%m").eq("2013-06")]
+    watched.load(table)
     watched.set(drift__replay=True, drift__min_rows=5000)  # where it goes; not what it finds
     checks = [watched.record() for _ in range(3)]
     found = [(check["current"] or {}).get("window") for check in checks]
@@ -219,6 +221,12 @@ def test_a_replay_goes_on_period_by_period_for_each_champion(
         "No new data: data/checked.parquet ends before 2013-08, which would be next"
     )
     assert watched.check("--as-of=2013-05-31")["sentence"].startswith("No new data: 2013-05 was")
+    mistyped = table.assign(time_hour=table["time_hour"].mask(table.index == 7, FAR_AWAY))
+    watched.load(mistyped)
+    assert watched.record()["sentence"] == (
+        "No new data: data/raw.parquet has no rows from 2013-08 on but of the future, such as "
+        "2203-06-30; correct their dates, or check them in src/model/schema.py"
+    )
     watched.do("register", "promote --override again")
     assert watched.check()["current"]["window"] == "2013-05"
 

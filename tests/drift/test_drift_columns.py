@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from toy_project import ToyProject
 
+from mlops.drift import questions
 from mlops.drift.columns import Judged, Wanted, judge
 from mlops.drift.rows import Rows
 from mlops.project.errors import MlopsError
@@ -197,6 +199,44 @@ def test_what_is_missing_is_counted_and_an_empty_column_is_no_crash(tmp_path: Pa
         (column,) = judged(*pair, wanted({"x": 9.0}), missing=limit).columns
         assert column["why"] == why
         assert column["missing"] == {"reference": 0.0, "current": 0.1}
+
+
+ODD = {  # reference and newest rows, and how many of the newest have no value to judge
+    "identifiers": (2**60 + np.arange(2000), 2**60 + np.arange(2000) + 3000, 0.0),
+    "unsigned identifiers": (np.arange(2000) + np.uint64(2**63), np.arange(2000, dtype="u8"), 0.0),
+    "constant": (np.ones(2000), np.full(2000, 2.0), 0.0),
+    "infinite": (np.arange(2000.0), np.where(np.arange(2000) < 500, np.inf, 5000.0), 0.25),
+    "all infinite": (np.arange(2000.0), np.full(2000, -np.inf), 1.0),
+    "too large to square": (np.arange(2000.0), np.full(2000, 1e300), 1.0),
+    "nullable": (pd.array([1, None] * 1000, "Int64"), pd.array([9, None] * 1000, "Int64"), 0.5),
+}
+
+
+@pytest.mark.parametrize("size", [100, 2000], ids=["a sample", "all rows"])
+def test_odd_numbers_are_judged_for_what_they_are(tmp_path: Path, size: int) -> None:
+    sides = [{name: values[side] for name, values in ODD.items()} for side in (0, 1)]
+    pair = rows(tmp_path, "reference", sides[0]), rows(tmp_path, "current", sides[1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = by_name(judged(*pair, wanted(list(ODD)), sample_rows=size))
+    # Nor does Evidently's page end the check, whatever it can draw of these.
+    judged(*pair, wanted(list(ODD)), sample_rows=size, page=tmp_path / "drift.html")
+    for name, column in found.items():
+        assert column["missing"]["current"] == ODD[name][2], name
+        assert column["drifted"], name
+        assert (column["score"] is None) == (ODD[name][2] == 1), name
+    assert found["identifiers"]["score"] == pytest.approx(3000 / np.arange(2000).std(), rel=0.2)
+
+
+def test_new_categories_need_be_no_texts(tmp_path: Path) -> None:
+    flags = pd.array([True, None] * 1000, "boolean"), pd.array([False, None] * 1000, "boolean")
+    pair = (
+        rows(tmp_path, "reference", {"it": flags[0]}),
+        rows(tmp_path, "current", {"it": flags[1]}),
+    )
+    columns = judged(*pair, wanted(["it"], "categorical")).columns
+    said = questions.data(columns, [], ToyProject.params.drift)["sentence"]
+    assert said.startswith("1 of 1 inputs has drifted: it (0.83 ≥ 0.1; new False: 50.0%)")
 
 
 def test_values_that_only_the_rows_have_and_the_sample_not(tmp_path: Path) -> None:

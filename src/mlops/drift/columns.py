@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from mlops.drift import categorical, numeric
@@ -24,7 +25,7 @@ from mlops.drift.rows import Rows
 from mlops.drift.survey import Survey, survey
 from mlops.project import files
 
-DRAWN = 500  # categories of a column that Evidently is asked to draw
+DRAWN = 500  # categories, or bins, of a column that Evidently is asked to draw
 
 Kind = Literal["numeric", "categorical", "score"]
 Column = dict[str, Any]
@@ -134,9 +135,15 @@ def draw(
 
 
 def _can_be_drawn(it: Wanted, side: Survey) -> bool:
-    """Evidently refuses an empty column, and its work grows with the square of the categories."""
-    distinct = side.sample[it.name].nunique()
-    return distinct > 0 and (it.kind != "categorical" or distinct <= DRAWN)
+    """Evidently refuses an empty column, and its work grows with the square of the categories.
+
+    NumPy refuses it a histogram whose bins floats do not tell apart, as of long identifiers.
+    """
+    values = side.sample[it.name].dropna()
+    if it.kind == "categorical" or values.empty:
+        return 0 < values.nunique() <= DRAWN
+    width = float(values.max() - values.min()) or 1.0
+    return width > DRAWN * float(np.spacing(values.abs().max()))
 
 
 def _column(it: Wanted, found: Column, missing: float, new_categories: float) -> Column:

@@ -67,8 +67,9 @@ def choose(
 ) -> Window:
     """Return the window that this check judges.
 
-    In a replay, that is the next one with rows after the last that was recorded for this champion;
-    otherwise the newest that was over on ``as_of`` (by default yesterday, UTC: today is not over).
+    In a replay, that is the next one with rows after the last that was recorded for this champion,
+    but none that begins in the future: one mistyped year must not end the replay there. Otherwise
+    it is the newest that was over on ``as_of`` (by default yesterday, UTC: today is not over).
 
     Raises
     ------
@@ -77,12 +78,24 @@ def choose(
     """
     settings, own = params.drift, own_holdout(champion.model.facts)
     if as_of is None and settings.replay:
-        ends = [it["end"] for it in recorded if it["champion"] == champion.version]
-        after = [date.fromisoformat(end) + DAY for end in ends]
+        today, mine = (
+            yesterday() + DAY,
+            (it for it in recorded if it["champion"] == champion.version),
+        )
+        after = [
+            date.fromisoformat(it["end"]) + DAY
+            for it in mine
+            if date.fromisoformat(it["start"]) <= today
+        ]
         following = first_from(max([own.first_day_after, *after]), settings.period)
         first = _first_day(Rows(files.CHECKED, params.data.time, following.first_day))
         if first is None:
             raise NoNewDataError(f"{files.CHECKED} ends before {following}, which would be next")
+        if first > today:
+            raise NoNewDataError(
+                f"{files.CHECKED} has no rows from {following} on but of the future, such as {first}; "
+                "correct their dates, or check them in src/model/schema.py"
+            )
         return containing(first, settings.period)
     window = newest_complete(as_of or yesterday(), settings.period)
     if window.first_day < own.first_day_after:

@@ -216,5 +216,6 @@ def _moved(column: Column) -> str:
         shares = (column["missing"][side] for side in ("reference", "current"))
         said.append("missing in {:.1%} of rows, now {:.1%}".format(*shares))
     if "new categories" in column["why"]:
-        said.append(f"new {', '.join(column['new_categories'][:NAMED])}: {column['new_share']:.1%}")
+        names = ", ".join(map(str, column["new_categories"][:NAMED]))  # of booleans, too
+        said.append(f"new {names}: {column['new_share']:.1%}")
     return f"{column['name']} ({'; '.join(said)})"

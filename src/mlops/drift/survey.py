@@ -16,6 +16,7 @@ from mlops.project.errors import MlopsError
 
 # So many are counted one by one, at some 100 bytes each; with more, by hash: categorical.py.
 MOST_CATEGORIES = 50_000
+TOO_LARGE = 1e150
 
 
 class Tally:
@@ -32,7 +33,8 @@ class Tally:
 class Numbers(Tally):
     """Count, missing values, range, mean and standard deviation of a numeric column.
 
-    Infinite values are missing values, as they are for Evidently, whose definitions these follow.
+    Infinite values are missing values, as they are for Evidently, whose definitions these follow;
+    so are those from 1e150 on, of whose squares no standard deviation can be had.
     """
 
     def __init__(self) -> None:
@@ -147,13 +149,14 @@ def survey(
 
 
 def _floats(column: pa.Array) -> Array:
-    values = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    return np.where(np.isfinite(values), values, np.nan)
+    # Identifiers of 64 bits are rounded: a distance does not need their last digits.
+    values = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return np.where(np.abs(values) < TOO_LARGE, values, np.nan)
 
 
 def finite(column: pa.Array) -> Array:
     """Return the values of a column that are finite numbers."""
-    values = np.asarray(pc.cast(plain(column), pa.float64()).to_numpy(zero_copy_only=False))
+    values = _floats(plain(column))
     kept = np.isfinite(values)
     return values if kept.all() else values[kept]
 

@@ -1,5 +1,6 @@
 """Metrics and numbers as people read them, in the comment and in the sentences of the gate."""
 
+import math
 from typing import Any
 
 LABELS = {
@@ -35,8 +36,8 @@ def percent(share: float) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Write a score or minutes: ``digits`` decimals below ten, one above; None is a dash."""
-    if value is None:
+    """Write a score or minutes: ``digits`` decimals below ten, one above; unknown is a dash."""
+    if value is None or math.isnan(value):
         return "–"
     return (f"{value:.{digits}f}" if abs(value) < 10 else f"{value:,.1f}").replace("-", "−")
 
