@@ -27,7 +27,7 @@ def described(values: Any, *checks: Check, nullable: bool = False) -> dict[str, 
     rules = {"it": Column(None, list(checks), nullable=nullable), "y": Column(int)}
     (column,) = describe(table, rules, "y")
     assert column.name == "it"
-    return column.model_dump(exclude_none=True, exclude={"name"})
+    return column.model_dump(exclude_none=True, exclude={"name", "zoned"})
 
 
 @pytest.mark.parametrize(
@@ -88,10 +88,21 @@ def test_times_in_utc() -> None:
     assert column["example"] == "2013-01-02T12:00:00Z"
 
 
+def test_times_without_a_zone() -> None:
+    bounds = Check.in_range(pd.Timestamp("2013-01-01"), pd.Timestamp("2014-01-01"))
+    table = pd.DataFrame({"it": TIMES.tz_localize(None), "y": 0})
+    (column,) = describe(table, DataFrameSchema({"it": Column(None, bounds)}), "y")
+    assert not column.zoned
+    assert (column.minimum, column.maximum) == ("2013-01-01T00:00:00", "2014-01-01T00:00:00")
+    assert column.example == "2013-01-02T12:00:00"
+
+
 @pytest.mark.parametrize(
     ("values", "kind", "dtype", "nullable"),
     [
-        (pd.array([1, 2, None], "Int64"), "number", "float64", True),
+        (pd.array([1, 2, None], "Int64"), "integer", "float64", True),
+        (pd.array([True, False, None], "boolean"), "boolean", "float64", True),
+        (pd.array([1.5, None], "Float64"), "number", "float64", True),
         (pd.array([1, 2, 3], "int8"), "integer", "int8", False),  # holds no missing value
         (pd.array([1, 2, 3], "float32"), "number", "float32", True),
         (pd.Categorical(["a", "b", "a"]), "string", "object", True),

@@ -67,6 +67,7 @@ def test_bounds_are_those_of_the_schema(running: RunningService) -> None:
     distance = row["properties"]["distance"]
     assert (distance["type"], distance["minimum"], distance["maximum"]) == ("integer", 50, 6000)
     assert "humid" not in row["required"]
+    assert row["additionalProperties"] is False
     assert row["properties"]["origin"]["description"].startswith("3 known values: EWR, JFK, LGA")
 
 

@@ -83,9 +83,42 @@ def test_a_number_without_a_fraction_is_an_integer(running: RunningService) -> N
     assert one["score"] == other["score"]
 
 
-def test_what_the_model_does_not_read_is_ignored(running: RunningService) -> None:
+def test_what_the_model_does_not_read_of_the_raw_data_is_dropped(running: RunningService) -> None:
     row = running.example()
-    assert running.predict({**row, "tailnum": "N1", "gate": 7}).status == 200
+    whole = {**row, "late": 1, "distance": float(row["distance"])}
+    one, other = running.predict([row, whole]).json()["predictions"]
+    assert one["score"] == other["score"]
+
+
+HOSTILE = "\n\x1b[31m`$.carrier`" + "x" * 500
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("humidity", "there is no field humidity; did you mean humid?"),
+        ("Carrier", "there is no field Carrier; did you mean carrier?"),
+        ("gate", "there is no field gate; GET /model lists all columns"),
+        (HOSTILE, f"there is no field ??[31m`$.carrier`{'x' * 43}…; GET /model lists all columns"),
+    ],
+)
+def test_a_field_that_nobody_knows_is_refused_by_its_name(
+    running: RunningService, name: str, said: str
+) -> None:
+    row = running.example()
+    for rows, number in (({**row, name: 1}, 0), ([row, {**row, name: None}], 1)):
+        refused = running.predict(rows)
+        assert (refused.status, refused.error["kind"]) == (422, "invalid")
+        assert refused.error["message"] == f"row {number}: {said}"
+
+
+def test_fields_that_nobody_knows_are_ignored_where_it_is_said(service: Any) -> None:
+    lenient = service(unknown_fields="ignore")
+    row = lenient.example()
+    whole = {**row, "gate": 7, "distance": float(row["distance"])}
+    one, other = lenient.predict([row, whole]).json()["predictions"]
+    assert one["score"] == other["score"]
+    assert lenient.request("GET", "/model").json()["unknown_fields"] == "ignore"
 
 
 HHMM = "an integer from 0 up to 2400"

@@ -266,11 +266,33 @@ def test_a_champion_that_predicts_something_else(
         assert said in refused(proxy.url, served, exported, limits())
 
 
-def test_a_champion_with_a_column_that_the_candidate_has_given_up(
-    served: str, exported: Path
+@pytest.mark.parametrize(
+    ("column", "value", "sent"),
+    [
+        ({"type": "number"}, True, 1.0),
+        ({"type": "boolean"}, 0.0, False),
+        ({"type": "integer"}, 3, 3),
+        ({"type": "number"}, None, None),
+        ({"type": "datetime"}, "2013-04-01T12:00:00", "2013-04-01T12:00:00Z"),
+        ({"type": "datetime", "zoned": False}, "2013-04-01T12:00:00Z", "2013-04-01T12:00:00"),
+    ],
+)
+def test_a_champion_is_asked_in_the_words_of_its_own_age(
+    column: dict[str, Any], value: Any, sent: Any
 ) -> None:
+    with canary.Service("http://127.0.0.1:9") as service:
+        party = canary.Party(service, [{"name": "it", "example": None, **column}], None)
+        row = party.row({"it": value, "not its own": 1})
+    assert row == {"it": sent}
+    assert type(row["it"]) is type(sent)
+
+
+def test_a_champion_with_a_column_that_the_candidate_has_given_up(
+    serve: Serve, served: str, exported: Path
+) -> None:
+    lenient = serve(exported, unknown_fields="ignore")
     gone = {"name": "gone", "type": "number", "nullable": False, "example": 1.5}
-    with AlteringProxy(served, other_facts(columns=lambda columns: [*columns, gone])) as proxy:
+    with AlteringProxy(lenient, other_facts(columns=lambda columns: [*columns, gone])) as proxy:
         report = judge(proxy.url, served, exported, limits(requests=100, latency_ratio=99.0))
     assert report["passed"]
     assert report["measured"]["shift"] is None

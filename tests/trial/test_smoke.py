@@ -304,12 +304,13 @@ COLUMN = {"type": "string", "nullable": True, "minimum": None, "maximum": None}
         ([{**COLUMN, "name": "word"}], 40),
         ([{**COLUMN, "name": f"n{n}", "type": "number", "minimum": 0.5} for n in range(30)], 40),
         ([{**COLUMN, "name": "at", "type": "datetime", "nullable": False}], 40),
-        ([{**COLUMN, "name": "is", "type": "boolean"}], 31),
+        ([{**COLUMN, "name": "at", "type": "datetime", "nullable": False, "zoned": False}], 40),
+        ([{**COLUMN, "name": "is", "type": "boolean"}], 32),
     ],
 )
 def test_malformed_requests_fit_any_columns(columns: list[dict[str, Any]], most: int) -> None:
     row = {column["name"]: None for column in columns}
-    requests = malformed.requests(row, columns)
+    requests = malformed.requests(row, columns, "refuse")
     assert 30 < len(requests) <= most
     assert len({request.wrong for request in requests}) == len(requests)
     parts = [(one.method, one.path, one.body, str(one.headers)) for one in requests]

@@ -32,7 +32,7 @@ SKOPS = "model.skops"
 FEATURES = "features.py"
 FACTS = "model.json"
 # Of model.json. Who changes what it holds counts up, and goes on reading all that came before.
-FORMAT = 1
+FORMAT = 2
 
 Array = npt.NDArray[Any]
 Columns = Mapping[str, Array]
@@ -43,7 +43,8 @@ class Column(BaseModel):
     """What a request may say about one input; from the schema, but for ``dtype`` and ``example``.
 
     ``dtype`` is NumPy's, as training had it. Bounds include their ends; those of times are in
-    ISO 8601. ``categories`` are the known ones; others are predicted as in training.
+    ISO 8601. ``categories`` are the known ones; others are predicted as in training. Times that had
+    no zone in training are not ``zoned``; format 1 does not say it, and took all with a zone.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -52,6 +53,7 @@ class Column(BaseModel):
     type: Literal["integer", "number", "string", "boolean", "datetime"]
     dtype: str
     nullable: bool
+    zoned: bool = True
     minimum: int | float | str | None = None
     maximum: int | float | str | None = None
     min_length: int | None = None

@@ -6,7 +6,7 @@ only, so give such a column bounds beside it.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -15,12 +15,13 @@ from pandera.pandas import Check
 from pandera.pandas import Column as AnyColumn
 
 from mlops.artifact.model_folder import Array, Column
-from mlops.artifact.table import to_columns
+from mlops.artifact.table import Nullable, to_columns
 
 Kind = Literal["integer", "number", "string", "boolean", "datetime"]
 KINDS: dict[str, Kind] = {
     **{"i": "integer", "u": "integer", "f": "number", "b": "boolean", "M": "datetime"},
 }
+ANY = AnyColumn(nullable=True)
 OBJECTS: dict[type, Kind] = {str: "string", bool: "boolean", int: "integer", float: "number"}
 
 
@@ -31,13 +32,18 @@ def describe(training: pd.DataFrame, rules: Mapping[str, AnyColumn], target: str
     schema's, by column.
     """
     return [
-        _column(name, values, kind, rules.get(name, AnyColumn(nullable=True)))
+        _column(name, values, kind, training[name].dtype, rules.get(name, ANY))
         for name, values in to_columns(training).items()
-        if name != target and (kind := _kind(values))
+        if name != target and (kind := _kind(values, training[name].dtype))
     ]
 
 
-def _column(name: str, values: Array, kind: Kind, rules: AnyColumn) -> Column:
+def _column(name: str, values: Array, kind: Kind, dtype: Any, rules: AnyColumn) -> Column:
+    zoned = kind != "datetime" or isinstance(dtype, pd.DatetimeTZDtype)
+
+    def to_json(value: Any) -> Any:
+        return _to_json(value) if zoned else str(_to_json(value)).removesuffix("Z")
+
     bounds: dict[str, Any] = {}
     for check in rules.checks:
         for bound, value in _bounds(check, kind).items():
@@ -47,12 +53,18 @@ def _column(name: str, values: Array, kind: Kind, rules: AnyColumn) -> Column:
         type=kind,
         dtype=str(values.dtype),
         nullable=rules.nullable and values.dtype.kind in "fMO",  # the others have no missing value
-        example=_example(values[~pd.isna(values)], kind),
-        **{bound: _to_json(value) for bound, value in bounds.items()},
+        zoned=zoned,
+        example=_example(values[~pd.isna(values)], kind, to_json),
+        **{bound: to_json(value) for bound, value in bounds.items()},
     )
 
 
-def _kind(values: Array) -> Kind | None:
+def _kind(values: Array, dtype: Any) -> Kind | None:
+    if isinstance(dtype, Nullable):  # floats in training, as what is missing has no other place
+        if pd.api.types.is_bool_dtype(dtype):
+            return "boolean"
+        if pd.api.types.is_integer_dtype(dtype):
+            return "integer"
     if values.dtype.kind != "O":
         return KINDS.get(values.dtype.kind)
     held = {type(value) for value in values[~pd.isna(values)]} or {str}
@@ -114,7 +126,7 @@ def _to_json(value: Any) -> Any:
     return instant.isoformat().replace("+00:00", "Z")
 
 
-def _example(known: Array, kind: Kind) -> Any:
+def _example(known: Array, kind: Kind, to_json: Callable[[Any], Any]) -> Any:
     """Return the median, or what is most frequent; no row, so that it is nobody's."""
     if not len(known):
         return None
@@ -124,5 +136,5 @@ def _example(known: Array, kind: Kind) -> Any:
         return values[np.argmax(counts)].item()
     middle = np.sort(known)[len(known) // 2]
     if kind == "datetime":
-        return _to_json(middle.astype("datetime64[s]"))
+        return to_json(middle.astype("datetime64[s]"))
     return int(middle) if kind == "integer" else float(middle)

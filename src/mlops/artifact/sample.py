@@ -5,13 +5,14 @@ with neither the data nor the code that trained it.
 """
 
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlops.artifact.model_folder import Array, ModelArtifact
+from mlops.artifact.model_folder import Array, Column, ModelArtifact
 from mlops.project import files
 
 if TYPE_CHECKING:  # an export, which only copies the file, does not wait for pandas
@@ -41,8 +42,9 @@ def build(model: ModelArtifact, holdout: "pd.DataFrame", seed: int) -> dict[str,
     Returns
     -------
     dict
-        ``columns``: the model's inputs. ``rows``: an object for each row; times in ISO 8601 with
-        Z, missing values null. ``scores``: a float for each row, or a list of them (multiclass).
+        ``columns``: the model's inputs. ``rows``: an object for each row; times in ISO 8601, with
+        Z unless training had no zone, missing values null. ``scores``: a float for each row, or a
+        list of them (multiclass).
     """
     from mlops.artifact.table import to_columns
 
@@ -55,7 +57,8 @@ def build(model: ModelArtifact, holdout: "pd.DataFrame", seed: int) -> dict[str,
             sendable &= ~np.isinf(column)
     some = np.random.default_rng(seed).permutation(np.flatnonzero(sendable))[:ROWS]
     some.sort()
-    values = {name: to_json(column[some]) for name, column in inputs.items()}
+    said = {it.name: it for it in model.facts.columns}
+    values = {name: to_json(column[some], said.get(name)) for name, column in inputs.items()}
     return {
         "columns": list(inputs),
         "rows": [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)],
@@ -63,16 +66,20 @@ def build(model: ModelArtifact, holdout: "pd.DataFrame", seed: int) -> dict[str,
     }
 
 
-def to_json(column: Array) -> list[Any]:
-    """Return a column's values as JSON has them."""
+def to_json(column: Array, said: Column | None = None) -> list[Any]:
+    """Return a column's values as JSON has them, and as requests of such a column do."""
     if column.dtype.kind == "M":
         instants = np.datetime_as_string(column.astype("datetime64[us]")).tolist()
         shorter = (text.removesuffix(".000000") for text in instants)
-        return [None if text == "NaT" else f"{text}Z" for text in shorter]
+        zone = "Z" if said is None or said.zoned else ""
+        return [None if text == "NaT" else f"{text}{zone}" for text in shorter]
     import pandas as pd
 
     missing = pd.isna(column)
+    # What may be missing was a float in training.
+    kinds: dict[str, Callable[[Any], Any]] = {"boolean": bool, "integer": int}
+    kind = kinds.get(said.type) if said and column.dtype.kind == "f" else None
     return [
-        None if gone else value
+        None if gone else kind(value) if kind else value
         for value, gone in zip(column.tolist(), missing.tolist(), strict=True)
     ]

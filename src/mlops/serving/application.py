@@ -62,7 +62,7 @@ class Service:
         self.settings = settings
         self.request_log = RequestLog(json_log.configure(settings.log_level))
         self.model = served_model.load(Path(settings.model_dir))
-        self.predictor = Predictor(self.model, settings.max_rows)
+        self.predictor = Predictor(self.model, settings.max_rows, settings.unknown_fields)
         self.measures = Measures(self.model, bool(settings.prediction_log_uri))
         self._batching = Batching(self.predictor, self.measures.note_predicted)
         self.prediction_log = _open_log(settings)
@@ -101,10 +101,11 @@ class Service:
 
     def _routes(self) -> list[Route]:
         """Return the other pages; an answer that does not change is made once."""
+        settings_that_count = {"unknown_fields": self.settings.unknown_fields}
         described = openapi.describe(self.model, self.predictor, self.settings)
         answers = {
             "/live": _json(b'{"status":"live"}'),
-            "/model": _json(encode(self.model.describe())),
+            "/model": _json(encode(self.model.describe() | settings_that_count)),
             "/openapi.json": _json(encode(described)),
             "/docs": Response(openapi.page(self.model.name), media_type="text/html"),
         }

@@ -15,6 +15,7 @@ from mlops.artifact.model_folder import Array
 from mlops.serving.request import Refusal
 from mlops.serving.rows import RowType, Table
 from mlops.serving.served_model import ServedModel
+from mlops.serving.settings import UnknownFields
 
 SMALL = 10  # rows; a larger request gains nothing by company
 
@@ -87,9 +88,11 @@ class Predicted:
 class Predictor:
     """Predicts with one model and gives every prediction an id that no other ever gets."""
 
-    def __init__(self, model: ServedModel, max_rows: int) -> None:
+    def __init__(
+        self, model: ServedModel, max_rows: int, unknown_fields: UnknownFields = "refuse"
+    ) -> None:
         facts = model.facts
-        self.row_type = RowType(facts.columns, max_rows)
+        self.row_type = RowType(facts.columns, max_rows, facts.schema_columns, unknown_fields)
         self._model = model.artifact
         self._version = model.version
         self._classes = None

@@ -43,7 +43,10 @@ encode = msgspec.json.Encoder().encode
 
 
 class Refusal(Exception):  # noqa: N818 - the service is right, the request is not
-    """A request that gets no prediction, and why; the message repeats no value that was sent."""
+    """A request that gets no prediction, and why; the message repeats no value that was sent.
+
+    It may repeat the name of a field, as far as that can be printed and is no longer than 60.
+    """
 
     def __init__(self, kind: Kind, message: str) -> None:
         super().__init__(message)

@@ -4,8 +4,10 @@ The type checks requests and describes the API.
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from math import ceil, floor, nan
 from typing import Annotated, Any
 
@@ -15,6 +17,7 @@ from msgspec import Meta
 
 from mlops.artifact.model_folder import Array, Column
 from mlops.serving.request import Refusal
+from mlops.serving.settings import UnknownFields
 
 TYPES: dict[str, type] = {
     "integer": int,
@@ -30,10 +33,14 @@ NOUNS = {
     "boolean": "true or false",
     "datetime": "a time in ISO 8601 with its zone, such as 2013-04-01T12:00:00Z",
 }
+LOCAL = "a time in ISO 8601 without a zone, as training had none, such as 2013-04-01T12:00:00"
 INT64 = np.iinfo(np.int64)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LOCAL_EPOCH = EPOCH.replace(tzinfo=None)
 MICROSECOND = timedelta(microseconds=1)
 NOT_INT = "got `float`"
+UNKNOWN = "unknown field"
+NAME_LENGTH = 60  # of a field's name that is repeated
 WHERE = re.compile(r"(?: - at `\$(?:\[(?P<row>\d+)\])?(?:\.(?P<column>.+))?`)?$")
 NAMED = re.compile(r"field `(?P<column>.+)`$")
 
@@ -51,12 +58,30 @@ class RowType:
     """What a row is for one model.
 
     ``type`` is a :class:`msgspec.Struct`, from which validation and OpenAPI both follow.
+
+    Parameters
+    ----------
+    columns : list of Column
+        What the model reads.
+    max_rows : int
+        Of one request.
+    unread : collection of str
+        Further columns of the raw data, which a row may have; they are dropped.
+    unknown_fields : {"refuse", "ignore"}
+        What is done with a row that has fields beside all of these.
     """
 
-    def __init__(self, columns: list[Column], max_rows: int) -> None:
+    def __init__(
+        self,
+        columns: list[Column],
+        max_rows: int,
+        unread: Collection[str] = (),
+        unknown_fields: UnknownFields = "refuse",
+    ) -> None:
         self._by_name = {column.name: column for column in columns}
         self._names = list(self._by_name)
         self._max_rows = max_rows
+        self._unread = frozenset(unread)
         self._numbers: dict[np.dtype[Any], list[int]] = {}  # of the columns of each dtype
         self._known: list[tuple[int, frozenset[Any]]] = []
         self._nullable: list[int] = []
@@ -69,7 +94,7 @@ class RowType:
                 self._nullable.append(number)
             if column.type == "datetime":
                 self._periods.append((number, *_period(column)))
-        self.type = row_struct(columns)
+        self.type = row_struct(columns, unknown_fields)
         self.example = {column.name: column.example for column in columns}
         many = Annotated[list[self.type], Meta(min_length=1)]  # type: ignore[name-defined]
         self._rows = self.type | many
@@ -87,9 +112,9 @@ class RowType:
             try:
                 rows = self._decoder.decode(body)
             except msgspec.ValidationError as error:
-                if NOT_INT not in str(error):
+                if NOT_INT not in str(error) and UNKNOWN not in str(error):
                     raise
-                rows = msgspec.convert(self._with_integers(msgspec.json.decode(body)), self._rows)
+                rows = msgspec.convert(self._mended(msgspec.json.decode(body)), self._rows)
         except msgspec.ValidationError as error:
             raise Refusal("invalid", self._sentence(str(error))) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -130,14 +155,30 @@ class RowType:
                 table.columns[names[number]] = array
         return table
 
-    def _with_integers(self, content: Any) -> Any:
-        """Return a body with 12.0 as 12, which JSON says is the same; pandas writes it so."""
+    def _mended(self, content: Any) -> Any:
+        """Return a body without the columns that the model does not read, and with 12 for 12.0.
+
+        JSON says that these two are the same, and pandas writes either.
+        """
         integers = [name for name, column in self._by_name.items() if column.type == "integer"]
-        for row in content if isinstance(content, list) else [content]:
-            for name in integers if isinstance(row, dict) else []:
+        for number, row in enumerate(content if isinstance(content, list) else [content]):
+            if not isinstance(row, dict):
+                continue
+            for name in row.keys() - self._by_name.keys():
+                if name not in self._unread and self.type.__struct_config__.forbid_unknown_fields:
+                    raise Refusal("invalid", f"row {number}: {self._unknown(name)}")
+                del row[name]
+            for name in integers:
                 if isinstance(value := row.get(name), float) and value.is_integer():
                     row[name] = int(value)
         return content
+
+    def _unknown(self, name: str) -> str:
+        shown = "".join(one if one.isprintable() else "?" for one in name[:NAME_LENGTH])
+        near = get_close_matches(shown, self._names, n=1)
+        cut = "…" if len(name) > NAME_LENGTH else ""
+        meant = f"did you mean {near[0]}?" if near else "GET /model lists all columns"
+        return f"there is no field {shown}{cut}; {meant}"
 
     def _at(self, row: int | str, name: str, problem: str) -> str:
         allowed = allowed_in_words(self._by_name[name])
@@ -160,9 +201,10 @@ def _period(column: Column) -> tuple[datetime, datetime]:
     """Return the first and the last time that a column may hold."""
     # What NumPy can count in nanoseconds since 1970 and, by what ISO 8601 can say, in microseconds.
     first, last = ("1678", "2261") if column.dtype == "datetime64[ns]" else ("0001", "9999")
+    zone = "Z" if column.zoned else ""
     return (
-        datetime.fromisoformat(str(column.minimum or f"{first}-01-01T00:00:00Z")),
-        datetime.fromisoformat(str(column.maximum or f"{last}-12-31T23:59:59.999999Z")),
+        datetime.fromisoformat(str(column.minimum or f"{first}-01-01T00:00:00{zone}")),
+        datetime.fromisoformat(str(column.maximum or f"{last}-12-31T23:59:59.999999{zone}")),
     )
 
 
@@ -173,7 +215,11 @@ def _in_training_form(values: list[tuple[Any, ...]], dtype: np.dtype[Any]) -> Ar
     if dtype.kind != "M":
         return np.array(values, dtype)
     instants = [
-        [None if one is None else (one - EPOCH) // MICROSECOND for one in row] for row in values
+        [
+            None if one is None else (one - (EPOCH if one.tzinfo else LOCAL_EPOCH)) // MICROSECOND
+            for one in row
+        ]
+        for row in values
     ]
     return np.array(instants, "datetime64[us]").astype(dtype, copy=False)
 
@@ -190,10 +236,10 @@ def allowed_in_words(column: Column) -> str:
     parts = [said.format(bound) for said, bound in bounds.items() if bound is not None]
     if column.nullable:
         parts.append("or null")
-    return " ".join([NOUNS[column.type], *parts])
+    return " ".join([NOUNS[column.type] if column.zoned else LOCAL, *parts])
 
 
-def row_struct(columns: list[Column]) -> Any:
+def row_struct(columns: list[Column], unknown_fields: UnknownFields) -> Any:
     """Return a :class:`msgspec.Struct` with a field for each column, in their order."""
     fields = []
     for number, column in enumerate(columns):
@@ -206,7 +252,8 @@ def row_struct(columns: list[Column]) -> Any:
                 msgspec.field(name=column.name, **default),
             )
         )
-    return msgspec.defstruct("Row", fields, kw_only=True, gc=False)
+    strict = unknown_fields == "refuse"
+    return msgspec.defstruct("Row", fields, kw_only=True, gc=False, forbid_unknown_fields=strict)
 
 
 def _meta(column: Column) -> Meta:
@@ -226,7 +273,7 @@ def _meta(column: Column) -> Meta:
             "pattern": column.pattern,
         }
     elif column.type == "datetime":
-        bounds = {"tz": True}
+        bounds = {"tz": column.zoned}
     known = ""
     if column.categories is not None:
         shown = ", ".join(map(str, column.categories[:10]))

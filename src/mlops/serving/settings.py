@@ -14,6 +14,7 @@ Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0, le=86400)]
 NotNegative = Annotated[float, Meta(ge=0, le=86400)]
 Visible = Annotated[str, Meta(pattern="^[!-~]*$")]  # what a header can carry
+UnknownFields = Literal["refuse", "ignore"]
 Level = Literal["debug", "info", "warning", "error"]
 
 MEANING = {
@@ -24,6 +25,7 @@ MEANING = {
     "API_KEY": "when set, /predict wants `Authorization: Bearer KEY`; visible ASCII characters",
     "MAX_BODY_BYTES": "largest request body, 1 or more",
     "MAX_ROWS": "most rows in a request, 1 or more",
+    "UNKNOWN_FIELDS": "refuse or ignore: what is done with a row that has fields nobody knows",
     "TIMEOUT_SECONDS": "longest time in which a request's body must be here, above 0",
     "DRAIN_SECONDS": "after SIGTERM, how long requests are taken while /ready says 503, 0 or more",
     "SHUTDOWN_SECONDS": "then, how long what was taken may need, above 0",
@@ -48,6 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_key: Visible = ""
     max_body_bytes: Count = 1_048_576
     max_rows: Count = 1000
+    unknown_fields: UnknownFields = "refuse"
     timeout_seconds: Seconds = 10.0
     drain_seconds: NotNegative = 1.0
     shutdown_seconds: Seconds = 20.0

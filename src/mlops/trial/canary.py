@@ -33,15 +33,24 @@ GIVEN_UP = 20  # failures of one service, at least; asking on would tell no more
 class Party:
     """One of the two services, and how to speak its language.
 
-    ``defaults`` are its input columns with a value for each that the sample may lack.
+    ``columns`` are its inputs; where the sample lacks one, a row gets the example of it.
     """
 
     service: Service
-    defaults: Mapping[str, Any]
+    columns: list[dict[str, Any]]
     classes: list[str] | None
 
     def row(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: row.get(name, default) for name, default in self.defaults.items()}
+        return {it["name"]: _sent(row.get(it["name"], it["example"]), it) for it in self.columns}
+
+
+def _sent(value: Any, column: Mapping[str, Any]) -> Any:
+    """Return a value as its column takes it; a champion may be older than a way to say it."""
+    if isinstance(value, bool | float) and column["type"] in ("number", "boolean"):
+        return float(value) if column["type"] == "number" else bool(value)
+    if column["type"] == "datetime" and isinstance(value, str):
+        return value.removesuffix("Z") + ("Z" if column.get("zoned", True) else "")
+    return value
 
 
 def run(params: Params, champion_url: str, candidate_url: str, directory: Path) -> dict[str, Any]:
@@ -67,10 +76,11 @@ def run(params: Params, champion_url: str, candidate_url: str, directory: Path) 
     with Service(champion_url) as one, Service(candidate_url) as other:
         known = {"champion": _champion(one, expected), "candidate": _candidate(other, expected)}
         parties = (
-            Party(one, _defaults(known["champion"]), expected.classes),
-            Party(other, _defaults(known["candidate"]), expected.classes),
+            Party(one, known["champion"]["columns"], expected.classes),
+            Party(other, known["candidate"]["columns"], expected.classes),
         )
-        unknown = [name for name in parties[0].defaults if name not in expected.sample.rows[0]]
+        names = (it["name"] for it in parties[0].columns)
+        unknown = [name for name in names if name not in expected.sample.rows[0]]
         for look in range(1, LOOKS + 1):
             with counting(f"Asking both {limits.requests} times", limits.requests) as progress:
                 window = watch(parties, expected.sample, limits, params.seed + look, progress)
@@ -193,11 +203,6 @@ def _candidate(service: Service, expected: Exported) -> dict[str, Any]:
             f"the one in {expected.folder} (version {expected.version}); are the addresses swapped?"
         )
     return facts
-
-
-def _defaults(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a value for each input column, for rows that lack it."""
-    return {column["name"]: column.get("example") for column in facts["columns"]}
 
 
 def _too_few(champion_url: str, window: Window) -> MlopsError:

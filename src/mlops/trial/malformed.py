@@ -33,7 +33,7 @@ class Malformed:
     headers: Mapping[str, str] = field(default_factory=lambda: JSON)
 
 
-def requests(row: Row, columns: list[ColumnFacts]) -> list[Malformed]:
+def requests(row: Row, columns: list[ColumnFacts], unknown_fields: str) -> list[Malformed]:
     """Return 40 requests to refuse; fewer when the columns have no more to offer.
 
     Parameters
@@ -42,8 +42,13 @@ def requests(row: Row, columns: list[ColumnFacts]) -> list[Malformed]:
         A good row.
     columns : list of mappings
         As ``GET /model`` describes them, see :class:`mlops.artifact.model_folder.Column`.
+    unknown_fields : str
+        What the service does with them; ``refuse`` adds a request.
     """
     whole = [*_not_json(row), *_not_rows(row), *_not_http(row)]
+    if unknown_fields == "refuse":
+        misspelt = json.dumps({**row, f"{next(iter(row))}, misspelt": 1})
+        whole.append(Malformed("a field that nobody knows", misspelt.encode()))
     return [*whole, *itertools.islice(_wrong_values(row, columns), COUNT - len(whole))]
 
 
@@ -120,7 +125,9 @@ def _spoilt(row: Row, column: ColumnFacts) -> Iterator[tuple[str, Row]]:
         yield with_value("a string for a number", "twelve")
     if kind == "datetime":
         yield with_value("a day that does not exist", "2013-02-30T00:00:00Z")
-        yield with_value("a time without its zone", "2013-03-30T00:00:00")
+        zoned = column.get("zoned", True)
+        wrong = "a time without its zone" if zoned else "a time with a zone, which nothing had"
+        yield with_value(wrong, f"2013-03-30T00:00:00{'' if zoned else 'Z'}")
     if kind in ("string", "datetime"):
         yield with_value("a number for a string", 12.5)
     if not column["nullable"]:
