@@ -164,22 +164,22 @@ def _to_a_notebook(client: Any) -> None:
     [
         (
             lambda client: client.delete_registered_model_alias(NAME, "champion"),
-            "is not it, and champion is now none",
+            "is no longer it, and none is now",
             "1",
         ),
         (
             lambda client: client.delete_model_version(NAME, "1"),
-            "is gone, and champion is now none",
+            "is gone, and none is now",
             "VERSION",
         ),
         (
             lambda client: client.set_registered_model_alias(NAME, "champion", "2"),
-            "is not it, and champion is now version 2, which nobody promoted",
+            "is no longer it, and version 2, which nobody promoted, is now",
             "1",
         ),
         (
             _to_a_notebook,
-            "is not it, and champion is now version 3, which nobody promoted",
+            "is no longer it, and version 3, which nobody promoted, is now",
             "1",
         ),
     ],

@@ -76,6 +76,22 @@ def test_a_model_trained_in_another_job_brings_its_run_along(project: ToyProject
     ]
 
 
+def test_settings_with_any_names_and_any_length_are_logged(project: ToyProject) -> None:
+    settings = {"names": ["depot"] * 2000, **{f"setting {n}": n for n in range(200)}}
+    params = project.params.model_copy(update={"estimator": settings}, deep=True)
+    params.drift.columns.own.update({"weight (kg, net)": 0.5, "../a//b %": 0.1, "ø" * 300: 0.2})
+    project.train(3)
+    client = tracking.connect()
+    version = versions.register(params, client)
+    logged = client.get_run(client.get_model_version(NAME, str(version)).run_id).data.params
+    assert logged["drift.columns.own.weight _kg_ net_"] == "0.5"
+    assert logged["drift.columns.own..._a__b _"] == "0.1"
+    assert logged[f"drift.columns.own.{'ø' * 300}"[:250]] == "0.2"
+    assert logged["estimator.setting 199"] == "199"
+    names = logged["estimator.names"]
+    assert (names[:9], names[-1], len(names)) == ("['depot',", "…", 6000)
+
+
 def test_a_model_that_was_not_compared_does_not_pass(project: ToyProject) -> None:
     client = tracking.connect()
     project.train(3)

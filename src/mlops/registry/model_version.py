@@ -107,10 +107,10 @@ def standing(client: "MlflowClient", name: str) -> dict[str, int]:
     there = _promoted(client, name, last)
     raise MlopsError(
         f"the registry was changed by hand: {name} version {last}, which was made {CHAMPION}, is "
-        f"{'not it' if there else 'gone'}, and {CHAMPION} is now "
-        f"{f'version {champion}, which nobody promoted' if champion else 'none'}; restore it "
-        "(built-in store: `mlops store pull` or `mlops store restore DIR`), or choose on record: "
-        f"`mlops promote {last if there else 'VERSION'} --override REASON`"
+        f"{'no longer it' if there else 'gone'}, and "
+        f"{f'version {champion}, which nobody promoted,' if champion else 'none'} is now; "
+        "restore it (built-in store: `mlops store pull` or `mlops store restore DIR`), or choose "
+        f"on record: `mlops promote {last if there else 'VERSION'} --override REASON`"
     )
 
 

@@ -2,6 +2,7 @@
 
 import math
 import platform
+import re
 import socket
 import time
 from datetime import datetime
@@ -16,6 +17,10 @@ from mlops.registry import tracking
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+# What mlflow/utils/validation.py takes; a slash as well, but not every path.
+NO_NAME = re.compile(r"[^\w.\- :]")
+NAME_LENGTH, VALUE_LENGTH, BATCH = 250, 6000, 100
 
 
 class TrainingRun:
@@ -119,7 +124,14 @@ def _run_name(params: Params, commit: str | None) -> str:
 
 
 def _log_params(client: "MlflowClient", run_id: str, params: Params) -> None:
+    """Log the settings, under names and in lengths that MLflow takes; params.yaml has them all."""
     from mlflow.entities import Param
 
-    batch = [Param(key, str(value)) for key, value in flatten(params.model_dump()).items()]
-    client.log_batch(run_id, params=batch)
+    logged = {}
+    for key, value in flatten(params.model_dump()).items():
+        text = str(value)
+        cut = text if len(text) <= VALUE_LENGTH else f"{text[: VALUE_LENGTH - 1]}…"
+        logged[NO_NAME.sub("_", key)[:NAME_LENGTH]] = cut
+    batch = [Param(*pair) for pair in logged.items()]
+    for start in range(0, len(batch), BATCH):
+        client.log_batch(run_id, params=batch[start : start + BATCH])
