@@ -274,6 +274,8 @@ def test_what_is_unknown_is_a_dash() -> None:
     assert gone == [
         *("❌", "gone", "░░░░░│░░░░░", "–", "0.1", "missing 1.0% → 100.0%", "sample, ±0.012"),
     ]
+    given["questions"]["data"]["columns"][0] |= {"missing": shares(1.0, 1.0), "why": []}
+    assert cells(summary.render(given), 1)[0][5] == "no values to compare"
 
 
 # Nothing of the data is more than text, and nothing is too long

@@ -132,7 +132,7 @@ def _changes(column: Column) -> Iterator[str]:
         yield f"new: {names}{more} ({column['new_share']:.1%} of rows)"
     if "missing" in column["why"] or abs(missing["current"] - missing["reference"]) >= 0.01:
         yield f"missing {missing['reference']:.1%} → {missing['current']:.1%}"
-    if _unknown(column["score"]):
+    elif _unknown(column["score"]):
         yield "no values to compare"
     yield from _moved_shares(before, after) if "top" in before else _moved_numbers(before, after)
 
