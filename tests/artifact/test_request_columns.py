@@ -91,7 +91,7 @@ def test_times_in_utc() -> None:
 def test_times_without_a_zone() -> None:
     bounds = Check.in_range(pd.Timestamp("2013-01-01"), pd.Timestamp("2014-01-01"))
     table = pd.DataFrame({"it": TIMES.tz_localize(None), "y": 0})
-    (column,) = describe(table, DataFrameSchema({"it": Column(None, bounds)}), "y")
+    (column,) = describe(table, {"it": Column(None, bounds)}, "y")
     assert not column.zoned
     assert (column.minimum, column.maximum) == ("2013-01-01T00:00:00", "2014-01-01T00:00:00")
     assert column.example == "2013-01-02T12:00:00"

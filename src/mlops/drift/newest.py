@@ -78,10 +78,8 @@ def choose(
     """
     settings, own = params.drift, own_holdout(champion.model.facts)
     if as_of is None and settings.replay:
-        today, mine = (
-            yesterday() + DAY,
-            (it for it in recorded if it["champion"] == champion.version),
-        )
+        today = yesterday() + DAY
+        mine = [it for it in recorded if it["champion"] == champion.version]
         after = [
             date.fromisoformat(it["end"]) + DAY
             for it in mine
@@ -93,8 +91,8 @@ def choose(
             raise NoNewDataError(f"{files.CHECKED} ends before {following}, which would be next")
         if first > today:
             raise NoNewDataError(
-                f"{files.CHECKED} has no rows from {following} on but of the future, such as {first}; "
-                "correct their dates, or check them in src/model/schema.py"
+                f"{files.CHECKED} has no rows from {following} on but of the future, such as "
+                f"{first}; correct their dates, or check them in src/model/schema.py"
             )
         return containing(first, settings.period)
     window = newest_complete(as_of or yesterday(), settings.period)

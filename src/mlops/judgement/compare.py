@@ -186,7 +186,7 @@ def load_candidate(params: Params) -> ModelArtifact:
     if not data["passed"]:
         raise MlopsError(f"the data was refused ({files.DATA_REPORT}); correct it, run `dvc repro`")
     if damaged(candidate):
-        raise MlopsError(f"{files.MODEL} is not what one training wrote; run `dvc repro` again")
+        raise MlopsError(f"{files.MODEL} is not what one training wrote; {files.MEND}")
     if files.read_json(files.TRAINING, "dvc repro")["model_md5"] != candidate.facts.model_md5:
         raise MlopsError(
             f"{files.TRAINING} is about another model than {files.MODEL}; run `dvc repro` again"
