@@ -44,9 +44,9 @@ CASES = [
     ("same", "change", {}, True, "its predictions are the champion's, so there is nothing to ship"),
     ("same", "retrain", {}, True, "its predictions are the champion's"),
     ("better", "change", {}, True, "ROC AUC is better than the champion's by 0.0818 (95% interval"),
-    ("better", "retrain", {}, True, "ROC AUC is not worse than the champion's by more than 0.005"),
+    ("better", "retrain", {}, True, "ROC AUC is not worse than the champion's by more than 0.006"),
     ("worse", "change", {}, False, "ROC AUC is worse than the champion's by 0.1337 (95% interval"),
-    ("worse", "retrain", {}, False, "ROC AUC is worse than the champion's by more than 0.005"),
+    ("worse", "retrain", {}, False, "ROC AUC is worse than the champion's by more than 0.006"),
     ("worse", "retrain", {"margin": 0.14}, False, "ROC AUC may be worse than the champion's by mo"),
     ("worse", "retrain", {"margin": 0.2}, True, "ROC AUC is not worse than the champion's by more"),
     ("close", "change", {"margin": 0.05}, False, "ROC AUC differs from the champion's by less tha"),
@@ -178,7 +178,7 @@ def test_a_candidate_worse_for_one_carrier_is_named(blind: Workbench) -> None:
     assert comparison["finding"] == "better"
     assert failed(comparison) == [SLICES]
     (reason,) = comparison["reasons"]
-    assert reason.startswith("ROC AUC is clearly worse, by more than 0.03, for carrier US (−0.")
+    assert reason.startswith("ROC AUC is clearly worse, by more than 0.0329, for carrier US (−0.")
     (part,) = [part for part in comparison["slices"] if part["failed"]]
     assert (part["column"], part["value"], part["verdict"]) == ("carrier", "US", "worse")
     assert part["candidate"] == pytest.approx(0.5)
@@ -238,7 +238,7 @@ def test_a_changed_gate_is_on_record(better: Workbench, tmp_path: Path) -> None:
     changes = project.compare()["changes"]
     assert changes["gate"] is True
     assert changes["params"] == [
-        {"key": "gate.margin", "champion": 0.005, "candidate": 0.5},
+        {"key": "gate.margin", "champion": "1%", "candidate": 0.5},
         {"key": "gate.floors.roc_auc", "champion": 0.6, "candidate": 0.1},
     ]
     report = project.report()

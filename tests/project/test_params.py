@@ -119,8 +119,12 @@ def test_a_renamed_key_gets_one_sentence(tmp_path: Path, monkeypatch: pytest.Mon
     [
         ("task", "ranking", "got 'ranking'; Input should be 'binary', 'multiclass' or"),
         ("gate.margins", 1, "unknown key (value 1); allowed here: metric, margin, change,"),
-        ("gate.margin", "wide", "got 'wide'; Input should be a valid number"),
-        ("gate.margin", -0.1, "got -0.1; Input should be greater than or equal to 0"),
+        ("gate.margin", "wide", "got 'wide'; expected a share of the champion's score, such as"),
+        ("gate.margin", "-1%", "got '-1%'; expected a share of the champion's score, such as 1%"),
+        ("gate.margin", -0.1, "got -0.1; expected a share of the champion's score, such as 1%, or"),
+        ("gate.margin", True, "got True; expected a share of the champion's score"),
+        ("data.dropped", "101%", "got '101%'; Input should be less than or equal to 1"),
+        ("data.dropped", "few", "got 'few'; Input should be a valid number"),
         ("gate.confidence", 95, "got 95; Input should be less than 1"),
         ("gate.resamples", 10, "got 10; Input should be greater than or equal to 100"),
         ("gate.floors.roc_auc", "high", "got 'high'; Input should be a valid number"),
@@ -135,7 +139,7 @@ def test_a_renamed_key_gets_one_sentence(tmp_path: Path, monkeypatch: pytest.Mon
         ("drift.period", "year", "got 'year'; Input should be 'month', 'week' or 'day'"),
         ("drift.min_rows", 0, "got 0; Input should be greater than or equal to 1"),
         ("drift.missing", 10, "got 10; Input should be less than or equal to 1"),
-        ("drift.concept", -0.01, "got -0.01; Input should be greater than or equal to 0"),
+        ("drift.concept", -0.01, "got -0.01; expected a share of the champion's score, such"),
         ("drift.stale_days", 1.5, "got 1.5; Input should be a valid integer"),
         ("drift.columns.own.humid", 0, "got 0; Input should be greater than 0"),
         ("drift.colums", 1, "unknown key (value 1); allowed here: replay, period, min_rows,"),
@@ -253,3 +257,13 @@ def test_estimator_keys_are_the_arguments_of_build_estimator() -> None:
         "params.yaml: estimator.max_itr: unknown key (value 5); "
         "allowed here: max_iter (src/model/estimator.py)"
     )
+
+
+@pytest.mark.parametrize(
+    ("margin", "score", "units"),
+    [("1%", 0.7, 0.007), ("2.5 %", -40.0, 1.0), (0.005, 0.7, 0.005), (3, 180.0, 3)],
+)
+def test_a_margin_is_a_number_or_a_share_of_a_score(
+    margin: float | str, score: float, units: float
+) -> None:
+    assert params.amount(margin, score) == pytest.approx(units)

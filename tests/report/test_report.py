@@ -85,7 +85,7 @@ def test_the_second_paragraph_says_by_how_much(better: Workbench, blind: Workben
     assert lines[2] == (
         "On the same 28,280 rows of 32 days in 2013-07, which neither model has seen, "
         "**ROC AUC rises from 0.658 to 0.740** (+0.082, 95% interval +0.053 to +0.109). "
-        "All 7 checks passed; merging deploys this model."
+        "All 9 checks passed; merging deploys this model."
     )
     lines = blind.report_lines()
     assert lines[2].endswith("**1 of 7 checks failed, so this model will not be deployed:**")

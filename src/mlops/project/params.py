@@ -292,9 +292,12 @@ class Params(Section):
     drift: Drift = Drift()
 
     def of_the_model(self) -> dict[str, Any]:
-        """Return the settings that a trained model depends on."""
+        """Return the settings that a trained model depends on.
+
+        Not ``data.positive``, which may be set or taken for granted: the model's classes say it.
+        """
         kept = {"task": True, "seed": True, "data": True, "estimator": True}
-        return self.model_dump(include=kept, exclude={"data": {"dropped"}})
+        return self.model_dump(include=kept, exclude={"data": {"dropped", "positive"}})
 
 
 def settings() -> Params:
