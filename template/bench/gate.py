@@ -83,8 +83,11 @@ def scores(
 
 def measure(settings: Params, world: World, number: int) -> Iterator[str]:
     """Draw holdouts of ``number`` days; yield how often each true difference passes."""
-    gate, classes = settings.gate, [0, 1]
-    metric = resolve(gate.metric, settings.task)
+    classes = [0, 1]
+    metric = resolve(settings.gate.metric, settings.task)
+    score = metric(world.y, world.champion, classes)
+    gate = settings.gate.in_units(score, score)
+    margin, of_slices = float(gate.margin), float(gate.slices.margin)
     days = int(world.days.max()) + 1
     parts = [np.arange(len(world.y)), *(rows for _, _, rows in world.groups)]
     judged = [len(rows) * number / days >= gate.slices.min_rows for rows in parts]
@@ -118,15 +121,15 @@ def measure(settings: Params, world: World, number: int) -> Iterator[str]:
         half.append((found[0][2] - found[0][1]) / 2)
         for times in MARGINS:
             shifted = [
-                [bound + times * gate.margin - true for bound in one]
+                [bound + times * margin - true for bound in one]
                 for one, true in zip(found, truth, strict=True)
             ]
             (_, low, _), *slices = shifted
-            fine = not any(high < 0 and value < -gate.slices.margin for value, _, high in slices)
-            for policy, limit in (("better", 0.0), ("not_worse", -gate.margin)):
+            fine = not any(high < 0 and value < -of_slices for value, _, high in slices)
+            for policy, limit in (("better", 0.0), ("not_worse", -margin)):
                 alone[policy][times] += low > limit
                 passed[policy][times] += low > limit and fine
-    yield f"  {number} days, interval ±{np.mean(half):.4f}, {len(parts) - 1} slices judged"
+    yield f"  {number} days, interval ±{np.mean(half):.4f}, {len(parts) - 1} slices judged; margin {margin:.4f}"
     for policy, counted in passed.items():
         told = ", ".join(
             f"{times:+d}: {count / HOLDOUTS:.1%} ({alone[policy][times] / HOLDOUTS:.1%})"

@@ -45,6 +45,9 @@ class World:
     days: Array
 
 
+CHAMPION = 0.7  # ROC AUC, about; of which gate.margin is a share
+
+
 @dataclass(frozen=True)
 class Check:
     """``truth``: by how much the challenger is better on days that no model has seen."""
@@ -57,6 +60,8 @@ class Check:
 
 def run() -> Iterator[str]:
     settings = params.load()
+    gate = settings.gate.in_units(CHAMPION, CHAMPION)
+    settings = settings.model_copy(update={"gate": gate})
     table = load_data()
     x = to_matrix(build_features(Inputs(to_columns(table), settings.data.target)))
     y = table[settings.data.target].to_numpy()
@@ -68,11 +73,11 @@ def run() -> Iterator[str]:
     for window, checks in found.items():
         yield (
             f"nothing changed, {len(checks)} checks of {MONTH} days, a {window} window: challenger "
-            f"truly better by a margin in {share(checks, settings.gate.margin)}, by a margin worse "
-            f"in {share(checks, -settings.gate.margin)}; data has drifted in "
+            f"truly better by a margin in {share(checks, float(settings.gate.margin))}, by a margin worse "
+            f"in {share(checks, -float(settings.gate.margin))}; data has drifted in "
             f"{sum(check.drifted for check in checks) / len(checks):.0%}"
         )
-        margin = settings.gate.margin
+        margin = float(settings.gate.margin)
         for when in RULES:
             made = [check for check in checks if check.decisions[when] == "retrain"]
             yield (
@@ -128,9 +133,9 @@ def compared(settings: Params, world: World, rows: Array, challenger: Any, champ
         confidence=gate.confidence,
         seed=settings.seed,
     )
-    if found.low > 0 and found.difference >= gate.margin:
+    if found.low > 0 and found.difference >= float(gate.margin):
         return "better"
-    return "not worse" if found.low >= -gate.margin else "not better"
+    return "not worse" if found.low >= -float(gate.margin) else "not better"
 
 
 def auc(settings: Params, world: World, rows: Array, model: Any) -> float:

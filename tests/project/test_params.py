@@ -123,7 +123,7 @@ def test_a_renamed_key_gets_one_sentence(tmp_path: Path, monkeypatch: pytest.Mon
         ("gate.margin", "-1%", "got '-1%'; expected a share of the champion's score, such as 1%"),
         ("gate.margin", -0.1, "got -0.1; expected a share of the champion's score, such as 1%, or"),
         ("gate.margin", True, "got True; expected a share of the champion's score"),
-        ("data.dropped", "101%", "got '101%'; Input should be less than or equal to 1"),
+        ("data.dropped", "101%", "got 1.01; Input should be less than or equal to 1"),
         ("data.dropped", "few", "got 'few'; Input should be a valid number"),
         ("gate.confidence", 95, "got 95; Input should be less than 1"),
         ("gate.resamples", 10, "got 10; Input should be greater than or equal to 100"),

@@ -125,14 +125,14 @@ def floors(
 
 def base_rate(metric: Metric, difference: Difference) -> Check:
     """The candidate must clearly beat a model that knows only the training target."""
-    _, low, _ = gain(metric, difference)
+    better, low, _ = gain(metric, difference)
     passed = low > 0
     name = label(metric.name)
     reason = (
         f"{name} {difference.candidate:.4f} is {'clearly' if passed else 'not clearly'} "
         f"better than {difference.champion:.4f}, which the base rate alone gets"
     )
-    if not passed and metric.task != "regression":
+    if better <= 0 and metric.task != "regression":
         reason += (
             "; where it ranks well, its probabilities are off, as class_weight or resampling makes "
             "them: calibrate them (sklearn.calibration.CalibratedClassifierCV), or set "
