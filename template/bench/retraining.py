@@ -70,14 +70,14 @@ def run() -> Iterator[str]:
     for seed in range(WORLDS):
         for window, check in live(settings, world, seed):
             found[window].append(check)
+    margin = float(gate.margin)
     for window, checks in found.items():
         yield (
             f"nothing changed, {len(checks)} checks of {MONTH} days, a {window} window: challenger "
-            f"truly better by a margin in {share(checks, float(settings.gate.margin))}, by a margin worse "
-            f"in {share(checks, -float(settings.gate.margin))}; data has drifted in "
+            f"truly better by a margin in {share(checks, margin)}, by a margin worse "
+            f"in {share(checks, -margin)}; data has drifted in "
             f"{sum(check.drifted for check in checks) / len(checks):.0%}"
         )
-        margin = float(settings.gate.margin)
         for when in RULES:
             made = [check for check in checks if check.decisions[when] == "retrain"]
             yield (
