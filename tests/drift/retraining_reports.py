@@ -172,6 +172,7 @@ def comparison(**changed: Any) -> Json:
             "blocks": "30 days",
             "md5": "36d3",
             "seen": 0.3,
+            "seen_by_champion": 0.0,
         },
         "candidate": trained,
         "champion": trained | {"version": 7, "window": "2013-01 to 2013-03"},

@@ -68,6 +68,7 @@ def test_a_clone_trains_with_no_remote_and_no_secret(again: Project) -> None:
         "models/model.onnx",
         "models/model.skops",
         "models/model.json",
+        "models/rows.npy",
         "reports/metrics.json",
         "reports/plots/calibration.csv",
         "reports/plots/curve.csv",

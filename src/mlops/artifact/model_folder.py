@@ -6,6 +6,8 @@
     The same model as a scikit-learn object, for people and MLflow; it predicts where no ONNX does.
 ``features.py``
     The code the model learned its features from. A champion is judged with its own.
+``rows.npy``
+    A sketch of the rows that trained (:mod:`mlops.artifact.row_sketch`); older models have none.
 ``model.json``
     The facts: task, inputs, features, window, parameters, and hashes of what it came from.
 """

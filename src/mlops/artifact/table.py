@@ -17,10 +17,10 @@ Array = npt.NDArray[Any]
 Nullable = pd.api.extensions.ExtensionDtype
 
 
-def read(path: Path) -> pd.DataFrame:
-    """Read a table that an earlier stage wrote."""
+def read(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """Read a table that an earlier stage wrote, or some columns of it."""
     try:
-        return pd.read_parquet(path)
+        return pd.read_parquet(path, columns=columns)
     except FileNotFoundError:
         raise MlopsError(f"{path} is not there; run `dvc repro`") from None
     except pyarrow.ArrowInvalid as error:

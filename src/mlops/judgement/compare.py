@@ -10,7 +10,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from mlops.artifact import model_folder
+from mlops.artifact import model_folder, row_sketch
 from mlops.artifact.model_folder import Array, ModelArtifact
 from mlops.artifact.table import read, to_columns, to_target
 from mlops.judgement import blocks, comparison, finding, metric, shelf_life, too_good
@@ -54,6 +54,11 @@ def run(params: Params, mode: Mode | None) -> None:
     files.write_json(files.COMPARISON, written)
     actions.outputs(holdout=written["holdout"]["md5"])
     print_table(written)
+    if seen := written["holdout"]["seen_by_champion"]:
+        print(
+            f"production's model trained on about {seen:.0%} of these rows, so it looks better "
+            "than it is: does src/model/data.py shuffle?"
+        )
     if champion and judged > 1:
         print(shelf_life.sentence(judged, params.gate))
 
@@ -105,6 +110,7 @@ def judge(
             "blocks": str(pair.blocks),
             "md5": files.md5(files.HOLDOUT),
             "seen": mean_outcome(y, classes, params.task),
+            "seen_by_champion": champion and seen_by_champion(params, champion, candidate, table),
         },
         candidate=ours,
         champion=theirs,
@@ -153,6 +159,24 @@ def believed(
         gained = (ours - base) / (theirs - base) if theirs != base else math.inf
         times = gained if gained > 0 else None  # the champion is worse than the base rate
     return replace(found, alone=alone, times=times)
+
+
+def seen_by_champion(
+    params: Params, champion: Champion, candidate: ModelArtifact, holdout: pd.DataFrame
+) -> float | None:
+    """Return the share of the holdout that the champion trained on, None when nobody knows.
+
+    That their windows are apart rules it out in one table only; in another, as from a shuffle of
+    the same rows with times made up, a row may lie elsewhere.
+    """
+    facts, now = champion.model.facts, candidate.facts
+    if facts.data_md5 == now.data_md5 and facts.params["data"]["time"] == params.data.time:
+        return 0.0
+    if (sketch := row_sketch.load(champion.model.folder)) is None:
+        return None
+    columns = [*facts.inputs, facts.target]
+    training = row_sketch.training(params.data, columns)
+    return row_sketch.seen(sketch, row_sketch.hashes(holdout, columns), training)
 
 
 def refuse_undefined(params: Params, metrics: Metrics, scores: dict[str, float], rows: int) -> None:

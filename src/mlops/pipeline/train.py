@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import skops.io  # noqa: F401  before MLflow: it searches all modules that are there by then
 
-from mlops.artifact import model_folder, skops_model
+from mlops.artifact import model_folder, row_sketch, skops_model
 from mlops.artifact.agreement import check_agreement
 from mlops.artifact.model_folder import Array, Facts, ModelArtifact, to_matrix
 from mlops.artifact.onnx_graph import to_onnx
@@ -52,6 +52,8 @@ def run(params: Params) -> None:
 
         check_probabilities(params.task, estimator)
         facts = describe(params, [str(name) for name in training], inputs.read, classes, y)
+        rows = row_sketch.training(params.data, [*inputs.read, params.data.target])
+        row_sketch.write(files.MODEL, rows)
         model = write_model(estimator, facts, source(), x, matrix)
 
         cost = {"seconds": seconds, "peak_memory_mb": peak_memory_mb()}
