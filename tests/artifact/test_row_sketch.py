@@ -73,11 +73,12 @@ def test_the_order_of_rows_does_not_matter_to_the_byte(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
-def test_the_share_is_known_within_a_few_percent(tmp_path: Path, share: float) -> None:
-    hashed = hashes(rows(70_000), COLUMNS)
-    trained, new, apart = np.split(hashed, [50_000, 60_000])
+@pytest.mark.parametrize("digits", [2, 9])
+def test_the_share_is_known_within_a_few_percent(tmp_path: Path, share: float, digits: int) -> None:
+    hashed = hashes(rows(110_000).round({"weight": digits}), COLUMNS)  # rounded, many are equal
+    trained, new, others = np.split(hashed, [50_000, 60_000])
     judged = np.concatenate([trained[: int(10_000 * share)], new[int(10_000 * share) :]])
-    found = seen(sketch(tmp_path, trained), judged, apart)
+    found = seen(sketch(tmp_path, trained), judged, others)
     assert found == pytest.approx(share, abs=0.05)
 
 
@@ -95,9 +96,9 @@ def test_too_few_that_can_be_told_say_nothing(tmp_path: Path) -> None:
 def test_rows_that_are_equal_by_chance_are_not_seen(tmp_path: Path, n: int) -> None:
     table = rows(3 * n)
     table["weight"] = table["weight"].round(0 if n == 2000 else 2)
-    trained, judged, apart = np.split(hashes(table, COLUMNS), 3)
+    trained, judged, others = np.split(hashes(table, COLUMNS), 3)
     assert np.isin(judged, trained).mean() > 0.3
-    assert seen(sketch(tmp_path, trained), judged, apart) == 0.0
+    assert seen(sketch(tmp_path, trained), judged, others) == 0.0
 
 
 def test_a_model_from_before_has_none(tmp_path: Path) -> None:

@@ -26,8 +26,19 @@ NOTABLE = 0.05  # share of rows; some come twice by chance
 
 def training(data: Data, columns: list[str]) -> Hashes:
     """Return a hash of each row of ``data.window``."""
-    table = read(files.CHECKED, list(dict.fromkeys([data.time, *columns])))
+    table = _read(data, columns)
     return hashes(table[in_window(table[data.time], data.window)], columns)
+
+
+def judging(data: Data, columns: list[str]) -> tuple[Hashes, Hashes]:
+    """Return a hash of each row of ``data.holdout``, and of each row outside of it."""
+    table = _read(data, columns)
+    hashed, inside = hashes(table, columns), in_window(table[data.time], data.holdout).to_numpy()
+    return hashed[inside], hashed[~inside]
+
+
+def _read(data: Data, columns: list[str]) -> pd.DataFrame:
+    return read(files.CHECKED, list(dict.fromkeys([data.time, *columns])))
 
 
 def hashes(table: pd.DataFrame, columns: list[str]) -> Hashes:
@@ -55,15 +66,17 @@ def load(folder: Path) -> Hashes | None:
     return np.load(path, allow_pickle=False) if path.is_file() else None
 
 
-def seen(sketch: Hashes, rows: Hashes, apart: Hashes) -> float | None:
+def seen(sketch: Hashes, rows: Hashes, others: Hashes) -> float | None:
     """Return which share of ``rows`` is in what was sketched, None when too few can be told.
 
-    Less the share that is in ``apart``, rows known to be others: so many are equal by chance, as
-    where all columns are categories. What is not notable is 0.
+    Without those that are only equal by chance, as where all columns are categories. Were that all,
+    ``others``, the rows of today that do not judge, would hold as many: no row having moved, those
+    sketched are among them. What is not notable is 0.
     """
     if len(sketch) == SIZE:
         rows = rows[rows <= sketch[-1]]
         if len(rows) < FEWEST:
             return None
-    more = float(np.isin(rows, sketch).mean() - np.isin(rows, apart).mean())
-    return more if more > NOTABLE else 0.0
+    equal, by_chance = (float(np.isin(rows, these).mean()) for these in (sketch, others))
+    more = equal - by_chance
+    return more / (1 - by_chance) if more > NOTABLE else 0.0

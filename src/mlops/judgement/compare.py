@@ -110,7 +110,7 @@ def judge(
             "blocks": str(pair.blocks),
             "md5": files.md5(files.HOLDOUT),
             "seen": mean_outcome(y, classes, params.task),
-            "seen_by_champion": champion and seen_by_champion(params, champion, candidate, table),
+            "seen_by_champion": champion and seen_by_champion(params, champion, candidate),
         },
         candidate=ours,
         champion=theirs,
@@ -161,9 +161,7 @@ def believed(
     return replace(found, alone=alone, times=times)
 
 
-def seen_by_champion(
-    params: Params, champion: Champion, candidate: ModelArtifact, holdout: pd.DataFrame
-) -> float | None:
+def seen_by_champion(params: Params, champion: Champion, candidate: ModelArtifact) -> float | None:
     """Return the share of the holdout that the champion trained on, None when nobody knows.
 
     That their windows are apart rules it out in one table only; in another, as from a shuffle of
@@ -174,9 +172,8 @@ def seen_by_champion(
         return 0.0
     if (sketch := row_sketch.load(champion.model.folder)) is None:
         return None
-    columns = [*facts.inputs, facts.target]
-    training = row_sketch.training(params.data, columns)
-    return row_sketch.seen(sketch, row_sketch.hashes(holdout, columns), training)
+    holdout, others = row_sketch.judging(params.data, [*facts.inputs, facts.target])
+    return row_sketch.seen(sketch, holdout, others)
 
 
 def refuse_undefined(params: Params, metrics: Metrics, scores: dict[str, float], rows: int) -> None:
