@@ -1,5 +1,6 @@
 """The ``mlops`` command: one subcommand for each thing that a person or a workflow does."""
 
+import contextlib
 import json
 import os
 import sys
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mlops.project import files
-from mlops.project.errors import MlopsError
+from mlops.project.errors import DamagedError, MlopsError
 from mlops.store.commands import store
 
 if TYPE_CHECKING:
@@ -437,13 +438,24 @@ def main() -> None:
     try:
         app()
     except MlopsError as error:
-        for line in str(error).splitlines():
+        for line in [*str(error).splitlines(), *mended(error)]:
             print(f"mlops: {line}", file=sys.stderr)
         leave_note(str(error))
         sys.exit(1)
     except Exception as error:
         leave_note(f"{type(error).__name__}: {error}")
         raise
+
+
+def mended(error: MlopsError) -> list[str]:
+    """Drop what DVC holds damaged, so that the next `dvc repro` does not bring it again."""
+    if not isinstance(error, DamagedError):
+        return []
+    from mlops.store import cache
+
+    with contextlib.suppress(MlopsError):
+        return cache.mend()
+    return []
 
 
 def leave_note(error: str) -> None:

@@ -129,7 +129,8 @@ def measure(settings: Params, world: World, number: int) -> Iterator[str]:
             for policy, limit in (("better", 0.0), ("not_worse", -margin)):
                 alone[policy][times] += low > limit
                 passed[policy][times] += low > limit and fine
-    yield f"  {number} days, interval ±{np.mean(half):.4f}, {len(parts) - 1} slices judged; margin {margin:.4f}"
+    told = f"{number} days, margin {margin:.4f}, interval ±{np.mean(half):.4f}"
+    yield f"  {told}, {len(parts) - 1} slices judged"
     for policy, counted in passed.items():
         told = ", ".join(
             f"{times:+d}: {count / HOLDOUTS:.1%} ({alone[policy][times] / HOLDOUTS:.1%})"

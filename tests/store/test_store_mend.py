@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from parcels import parcels
 from projects import Project
 
 from mlops.project.errors import MlopsError
@@ -111,3 +112,20 @@ def test_a_lock_in_conflict_is_said(made: Project) -> None:
     Path("dvc.lock").write_text("<<<<<<< HEAD\nschema: '2.0'\n=======\n")
     with pytest.raises(MlopsError, match="run `make merge-lock`"):
         cache.mend()
+
+
+def test_a_stage_that_reads_a_damaged_object_drops_it_and_the_next_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = parcels(tmp_path)
+    project.run("dvc", "repro", "--quiet", "features")
+    monkeypatch.chdir(project.folder)
+    outs = yaml.safe_load(Path("dvc.lock").read_text())["stages"]["features"]["outs"]
+    (train,) = (out["md5"] for out in outs if out["path"] == "data/train.parquet")
+    _damage(".dvc/cache", train)
+    Path("data/train.parquet").unlink()
+    failed = project.run("dvc", "repro", "train", fails=True)
+    assert "mlops: data/train.parquet is damaged (" in failed.stderr
+    assert "mlops: data/train.parquet was damaged in " in failed.stderr
+    project.run("dvc", "repro", "train")
+    assert Path("models/model.json").is_file()

@@ -14,6 +14,7 @@ import pandas as pd
 
 from mlops.artifact.table import in_window, read, to_columns
 from mlops.project import files
+from mlops.project.errors import MlopsError
 from mlops.project.params import Data
 
 Hashes = npt.NDArray[np.uint64]
@@ -63,7 +64,10 @@ def write(folder: Path, hashed: Hashes) -> None:
 def load(folder: Path) -> Hashes | None:
     """Return the sketch in a model folder, None for a model from before there were any."""
     path = folder / NAME
-    return np.load(path, allow_pickle=False) if path.is_file() else None
+    try:
+        return np.load(path, allow_pickle=False) if path.is_file() else None
+    except ValueError as error:
+        raise MlopsError(f"{path} is damaged ({error}); `mlops store restore DIR`") from None
 
 
 def seen(sketch: Hashes, rows: Hashes, others: Hashes) -> float | None:

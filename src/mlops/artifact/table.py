@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow
 
 from mlops.project import files
-from mlops.project.errors import MlopsError
+from mlops.project.errors import DamagedError, MlopsError
 from mlops.project.params import Task, Window
 
 Array = npt.NDArray[Any]
@@ -24,7 +24,7 @@ def read(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     except FileNotFoundError:
         raise MlopsError(f"{path} is not there; run `dvc repro`") from None
     except pyarrow.ArrowInvalid as error:
-        raise MlopsError(f"{path} is damaged ({error}); {files.MEND}") from None
+        raise DamagedError(f"{path} is damaged ({error}); {files.MEND}") from None
 
 
 def in_window(times: "pd.Series[Any]", window: Window) -> "pd.Series[bool]":

@@ -16,7 +16,7 @@ import pyarrow.dataset
 
 from mlops.artifact.table import Array, to_columns
 from mlops.project import files
-from mlops.project.errors import MlopsError
+from mlops.project.errors import DamagedError, MlopsError
 
 BATCH_ROWS = 65_536  # half a megabyte a column: it stays in the processor's cache
 READ_AHEAD = 4  # batches
@@ -129,7 +129,7 @@ class Rows:
         except FileNotFoundError:
             raise MlopsError(f"{self.path} is not there; run `dvc repro`") from None
         except pa.ArrowInvalid as error:
-            raise MlopsError(f"{self.path} is damaged ({error}); {files.MEND}") from None
+            raise DamagedError(f"{self.path} is damaged ({error}); {files.MEND}") from None
 
     @cached_property
     def _filter(self) -> Any:

@@ -19,7 +19,7 @@ from mlops.judgement.finding import Findings, Pair, Resampling
 from mlops.judgement.metric import Metrics
 from mlops.judgement.scorecard import mean_outcome, scorecard, training_facts
 from mlops.project import actions, files
-from mlops.project.errors import MlopsError
+from mlops.project.errors import DamagedError, MlopsError
 from mlops.project.params import Gate, Mode, Params
 from mlops.project.progress import counting
 from mlops.project.words import interval, label, number, signed
@@ -207,7 +207,7 @@ def load_candidate(params: Params) -> ModelArtifact:
     if not data["passed"]:
         raise MlopsError(f"the data was refused ({files.DATA_REPORT}); correct it, run `dvc repro`")
     if damaged(candidate):
-        raise MlopsError(f"{files.MODEL} is not what one training wrote; {files.MEND}")
+        raise DamagedError(f"{files.MODEL} is not what one training wrote; {files.MEND}")
     if files.read_json(files.TRAINING, "dvc repro")["model_md5"] != candidate.facts.model_md5:
         raise MlopsError(
             f"{files.TRAINING} is about another model than {files.MODEL}; run `dvc repro` again"

@@ -10,6 +10,10 @@ class MlopsError(Exception):
     """
 
 
+class DamagedError(MlopsError):
+    """A file that a stage wrote is not what it wrote; DVC may hold the same damage."""
+
+
 def first_line(error: Exception) -> str:
     """Return what other code's error says, short enough for the middle of a sentence."""
     said = str(error).strip().partition("\n")[0]

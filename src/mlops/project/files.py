@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mlops.project.errors import MlopsError
+from mlops.project.errors import DamagedError, MlopsError
 
 PARAMS = Path("params.yaml")
 LOCK = Path("requirements.txt")
@@ -98,8 +98,9 @@ def read_json(path: Path, made_by: str) -> Any:
     except FileNotFoundError:
         raise MlopsError(f"{path} is not there; run `{made_by}` first") from None
     except ValueError as error:
-        advice = MEND if made_by == REPRO else f"run `{made_by}` again"
-        raise MlopsError(f"{path} is damaged ({error}); {advice}") from None
+        if made_by == REPRO:
+            raise DamagedError(f"{path} is damaged ({error}); {MEND}") from None
+        raise MlopsError(f"{path} is damaged ({error}); run `{made_by}` again") from None
 
 
 def md5(path: Path) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mlops.project.errors import MlopsError
+from mlops.project.errors import MlopsError, first_line
 
 LONGEST = 300  # characters of an error's own words; pandas and Pandera may quote whole tables
 
@@ -24,8 +24,7 @@ def running(what: str) -> Iterator[None]:
     except MlopsError:
         raise
     except Exception as error:
-        said = f"{type(error).__name__}: {shortened(str(error))}" if str(error) else repr(error)
-        raise MlopsError(f"{_place(error)}: {what} stops: {said}") from error
+        raise MlopsError(f"{_place(error)}: {what} stops: {first_line(error)}") from error
 
 
 def shortened(text: str, longest: int = LONGEST) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mlops.artifact import model_folder, sample
 from mlops.artifact.model_folder import Facts, ModelArtifact
 from mlops.project import files
-from mlops.project.errors import MlopsError
+from mlops.project.errors import DamagedError, MlopsError
 from mlops.project.params import Params
 from mlops.registry import audit, model_version, tracking, training_run
 from mlops.registry.model_version import APPROVED_BY, CHALLENGER, NONE, fetch
@@ -146,7 +146,7 @@ def _trained() -> ModelArtifact:
     model = model_folder.load(files.MODEL)
     whole = (files.MODEL / model_folder.SKOPS).is_file()
     if not whole or files.md5(model.model_path) != model.facts.model_md5:
-        raise MlopsError(f"{files.MODEL} is not what one training wrote; {files.MEND}")
+        raise DamagedError(f"{files.MODEL} is not what one training wrote; {files.MEND}")
     return model
 
 
