@@ -273,7 +273,7 @@ def test_refused_data_are_not_compared(project: Workbench) -> None:
 def test_a_damaged_model_is_refused(project: Workbench, name: str) -> None:
     path = project.folder / "models" / name
     path.write_bytes(path.read_bytes()[:-9])
-    assert refused(project) == "models is not what one training wrote; run `dvc repro` again"
+    assert refused(project) == "models is not what one training wrote; run `mlops store mend`, then `dvc repro`"
 
 
 def test_half_a_model_is_refused(project: Workbench) -> None:
