@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from workbench import Workbench
 
+from mlops.project import files
+
 COMPARISON, REPORT = "reports/comparison.json", "reports/report.md"
 JUNE_1 = {"start": "2013-06-01", "end": "2013-06-01"}
 JULY_1 = {"start": "2013-07-01", "end": "2013-07-01"}
@@ -273,7 +275,7 @@ def test_refused_data_are_not_compared(project: Workbench) -> None:
 def test_a_damaged_model_is_refused(project: Workbench, name: str) -> None:
     path = project.folder / "models" / name
     path.write_bytes(path.read_bytes()[:-9])
-    assert refused(project) == "models is not what one training wrote; run `mlops store mend`, then `dvc repro`"
+    assert refused(project) == f"models is not what one training wrote; {files.MEND}"
 
 
 def test_half_a_model_is_refused(project: Workbench) -> None:
