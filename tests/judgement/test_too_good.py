@@ -58,7 +58,7 @@ def test_a_feature_that_is_the_answer_is_named_and_stops(leaking: Parcels) -> No
         "name it in gate.trusted"
     )
     report = (leaking / "reports/report.md").read_text(encoding="utf-8")
-    assert report.startswith("## 🚫 Better overall, but not good enough to ship")
+    assert report.startswith("## 🚫 Too good to be true\n")
     assert "closed, the feature that knows most by itself" in report
 
 
@@ -81,7 +81,7 @@ def test_a_gain_of_many_times_stops_where_no_single_feature_does(leaking: Parcel
     found = checks(leaking)[BELIEVABLE]
     assert not found["passed"]
     assert (
-        "times as much over the base rate as the champion's: look at closed first"
+        "times as much over the base rate as the champion does: look at closed first"
         in (found["reason"])
     )
     leaking.set(gate__trusted=["closed"])

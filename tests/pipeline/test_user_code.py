@@ -187,7 +187,7 @@ def test_what_the_schema_returns_trains_judges_and_is_asked_for(project: Parcels
         assert sorted(table["kind"].unique()) == ["bag", "box", "tube"]
         assert table["weight"].dtype == float
     assert pd.read_parquet(project / "data/train.parquet")["kind"].min() == 0
-    assert "**Data** it changes weight, kind" in (project / "reports/report.md").read_text()
+    assert "**Data** the schema changes weight, kind" in (project / "reports/report.md").read_text()
     assert "0 of 3 inputs have drifted" in project.do("drift")
 
 

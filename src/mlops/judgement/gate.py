@@ -162,8 +162,8 @@ def believable(gate: Gate, metrics: Metrics, found: Findings) -> list[Check]:
         most = gate.too_good.times
         passed = found.times <= most or strongest is None or strongest.believed
         reason = (
-            f"{label(metrics.gate.name)} gains {found.times:.1f} times as much over the base rate "
-            f"as the champion's"
+            f"in {label(metrics.gate.name)}, it gains {found.times:.1f} times as much over "
+            "the base rate as the champion does"
         )
         if found.times > most and strongest is not None:
             reason += named if passed else f": look at {strongest.name} first{trust}"
