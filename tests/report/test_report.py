@@ -88,7 +88,7 @@ def test_the_second_paragraph_says_by_how_much(better: Workbench, blind: Workben
         "All 9 checks passed; merging deploys this model."
     )
     lines = blind.report_lines()
-    assert lines[2].endswith("**1 of 7 checks failed, so this model will not be deployed:**")
+    assert lines[2].endswith("**1 of 9 checks failed, so this model will not be deployed:**")
     assert lines[4].startswith("- ROC AUC is clearly worse, by more than 0.03, for carrier US (−0.")
 
 
