@@ -9,6 +9,8 @@ from workbench import Workbench
 CODE = {
     "data": '''"""Parcels, made up."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 

@@ -165,6 +165,7 @@ def comparison(**changed: Any) -> Json:
             "resamples": 2000,
             "slices": {"columns": ["carrier"], "min_rows": 500, "margin": 0.03},
         },
+        "margins": {"overall": 0.005, "slices": 0.03},
         "holdout": {
             "start": "2013-06",
             "end": "2013-06",

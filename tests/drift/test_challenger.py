@@ -60,6 +60,15 @@ def test_how_a_challenger_compares(given: dict[str, Any], state: str) -> None:
     assert answer["sentence"].endswith("95% interval +0.030 to +0.040 on 30 days)")
 
 
+def test_what_moved_the_other_way_is_said() -> None:
+    given = judged("better", True)
+    (row,) = given["differences"]
+    given["differences"] += [
+        row | {"metric": name, "verdict": "worse"} for name in ("log_loss", "accuracy")
+    ]
+    assert challenger.judged(given)["sentence"].endswith("; but log loss, accuracy are worse")
+
+
 def test_the_report_is_completed_and_as_often_as_one_likes(tmp_path: Path) -> None:
     project = folder_with(tmp_path, asked(), comparison())
     said = project.do("decide")

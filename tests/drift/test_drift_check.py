@@ -224,7 +224,7 @@ def test_a_replay_goes_on_period_by_period_for_each_champion(
     mistyped = table.assign(time_hour=table["time_hour"].mask(table.index == 7, FAR_AWAY))
     watched.load(mistyped)
     assert watched.record()["sentence"] == (
-        "No new data: data/raw.parquet has no rows from 2013-08 on but of the future, such as "
+        "No new data: data/checked.parquet has no rows from 2013-08 on but of the future, such as "
         "2203-06-30; correct their dates, or check them in src/model/schema.py"
     )
     watched.do("register", "promote --override again")

@@ -243,4 +243,4 @@ def test_a_changed_gate_is_on_record(better: Workbench, tmp_path: Path) -> None:
     ]
     report = project.report()
     assert "**This pull request changes the gate itself.**" in report
-    assert "| <code>gate.margin</code> | <code>0.005</code> | <code>0.5</code> |" in report
+    assert "| <code>gate.margin</code> | <code>1%</code> | <code>0.5</code> |" in report

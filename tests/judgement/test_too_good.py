@@ -99,6 +99,36 @@ def test_without_a_champion_a_feature_that_is_the_answer_stops_too(
     assert not checks(first)[KNOWS]["passed"]
 
 
+def test_a_name_that_no_feature_has_is_not_trusted(served: Parcels, tmp_path: Path) -> None:
+    project = served.copy(tmp_path / "project")
+    project.set(gate__trusted=["wieght"])
+    assert project.refused("compare") == (
+        "params.yaml: gate.trusted: got 'wieght'; the model has no such feature; it has weight, "
+        "stops, kind"
+    )
+
+
+@pytest.mark.parametrize("target", ["np.exp(rng.normal(0, 3, n))", "rng.pareto(1.1, n) * 100"])
+def test_a_few_huge_values_do_not_hide_the_answer(tmp_path: Path, target: str) -> None:
+    project = parcels(tmp_path)
+    project.also(f'table["late"] = {target} * (1 + table.stops); table["log"] = np.log(table.late)')
+    project.change(
+        "schema", "Column(int, Check.isin([0, 1]))", 'Column(float), "log": Column(float)'
+    )
+    project.change("features", "    }\n", '        "log": columns["log"],\n    }\n')
+    project.change(
+        "estimator", "LogisticRegression(C=c, random_state=seed)", "KNeighborsRegressor()"
+    )
+    project.change(
+        "estimator",
+        "linear_model import LogisticRegression",
+        "neighbors import KNeighborsRegressor",
+    )
+    project.set(task="regression", gate__metric="r2", gate__floors={}, serving={"runtime": "skops"})
+    project.do("ingest", "validate", "features", "train", "compare")
+    assert not checks(project)[KNOWS]["passed"]
+
+
 # Real tables, on which some feature is strong, and none is the answer
 
 TABLES = {

@@ -1,6 +1,7 @@
 """What the schema returns is what trains; how it is said when it returns something else."""
 
 import sys
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -89,6 +90,28 @@ CASES: dict[str, tuple[pd.DataFrame, DataFrameSchema, str]] = {
         DataFrameSchema({"a": Column(float, Check(lambda values: 1 / 0, name="odd"))}),
         "odd, but the check itself stops: ZeroDivisionError",
     ),
+    "a check of the row numbers": (
+        table(a=[1.0, 2.0]),
+        DataFrameSchema({"a": Column(float)}, index=pa.Index(int, Check.gt(0))),
+        "greater_than(0)",
+    ),
+    "two columns that are a key": (
+        table(a=[1.0, 1.0], b=[2.0, 2.0]),
+        DataFrameSchema({"a": Column(float), "b": Column(float)}, unique=["a", "b"]),
+        "no duplicate key",
+    ),
+    "a pattern that names nothing": (
+        table(a=[1.0]),
+        DataFrameSchema({"a": Column(float), "^x": Column(float, regex=True)}),
+        "",
+    ),
+    "rows known by their time": (
+        table(a=[1.0, 2.0], at=pd.to_datetime(["2023-01-01", "2023-01-02"])),
+        DataFrameSchema(
+            {"a": Column(float, Check.gt(5))}, parsers=Parser(lambda rows: rows.set_index("at"))
+        ),
+        "greater_than(5)",
+    ),
     "a check of the whole table": (
         table(a=[1.0, 2.0], b=[2.0, 1.0]),
         DataFrameSchema(
@@ -105,6 +128,33 @@ def test_each_way_to_fail_is_one_sentence(case: str) -> None:
     rows, rules, said = CASES[case]
     (failure,) = schema.check(rows, rules).failures
     assert failure["check"].startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("parse", "said"),
+    [
+        (lambda rows: rows.assign(z=[{}] * len(rows)), "column 'z' "),
+        (lambda rows: rows.assign(z=[1, "a"]), "column 'z' holds int and str"),
+        (lambda rows: pd.concat([rows, rows], axis=1), "returns column 'a' more than once"),
+        (lambda rows: rows.rename(columns={"a": 7}), "returns a column named 7; expected names"),
+    ],
+)
+def test_a_parser_returns_no_table_that_could_be_kept(
+    parse: Callable[[pd.DataFrame], pd.DataFrame], said: str
+) -> None:
+    with pytest.raises(MlopsError) as refused:
+        schema.check(table(a=[1.0, 2.0]), DataFrameSchema({}, parsers=Parser(parse)))
+    assert str(refused.value).startswith("src/model/schema.py: SCHEMA")
+    assert said in str(refused.value)
+
+
+def test_rows_added_and_values_that_were_missing_are_counted() -> None:
+    raw = table(flag=np.array([True, None, False], dtype=object))
+    coerced = schema.check(raw, DataFrameSchema({"flag": Column(bool, coerce=True)}))
+    assert coerced.changed == [{"column": "flag", "from": "object", "to": "bool", "rows": 1}]
+    twice = Parser(lambda rows: pd.concat([rows, rows.tail(1)]))
+    added = schema.check(table(a=[1.0, 2.0]), DataFrameSchema({}, parsers=twice))
+    assert (len(added.table), added.gone(table(a=[1.0, 2.0]))) == (3, 0)
 
 
 def test_a_page_of_text_is_no_page_of_error() -> None:

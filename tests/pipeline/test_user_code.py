@@ -46,7 +46,7 @@ def project(made: Parcels, tmp_path: Path) -> Parcels:
         ("table = pd.DataFrame(index=range(3))", "returns a table without columns; expected"),
         (
             'table = pd.read_csv("parcels.csv")',
-            "src/model/data.py:21: load_data stops: FileNotFoundError: [Errno 2] No such file",
+            "src/model/data.py:23: load_data stops: FileNotFoundError: [Errno 2] No such file",
         ),
     ],
 )
@@ -55,6 +55,27 @@ def test_a_table_that_no_pipeline_can_keep(project: Parcels, line: str, said: st
     refused = project.refused("ingest")
     assert refused.startswith("src/model/data.py")
     assert said in refused
+
+
+@pytest.mark.parametrize(
+    ("module", "stage"),
+    [
+        ("data", "ingest"),
+        ("schema", "validate"),
+        ("features", "features"),
+        ("estimator", "train"),
+    ],
+)
+def test_a_name_that_does_not_exist_is_found_where_it_stands(
+    project: Parcels, module: str, stage: str
+) -> None:
+    file = project / f"src/model/{module}.py"
+    project.do("features")
+    file.write_text(f"{file.read_text()}\n\nimport math\n\nmath.nope\n")
+    place = len(file.read_text().splitlines())
+    refused = project.refused(stage)
+    assert refused.startswith(f"src/model/{module}.py:{place}: ")
+    assert "AttributeError: module 'math' has no attribute 'nope'" in refused
 
 
 def test_rows_left_out_leave_a_table_that_can_be_kept(project: Parcels) -> None:
@@ -154,6 +175,14 @@ def test_labels_of_every_kind_ask_the_same_question(
             "Column(float, nullable=True)",
             None,
             "no missing value in data.window: such rows teach and judge nothing",
+        ),
+        ("table.late.map({0: 0.5, 1: 1.0})", "Column(float)", None, "text or whole numbers as cl"),
+        ("pd.Series([Decimal(1)] * n)", "Column(object)", None, "text or whole numbers as classes"),
+        (
+            "table.late.where(table.seen_at < '2023-04-01', table.late + 1)",
+            "Column(int)",
+            None,
+            "in data.holdout only classes that data.window has, not 2",
         ),
     ],
 )

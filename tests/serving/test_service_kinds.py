@@ -43,7 +43,7 @@ SCHEMA = DataFrameSchema(
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    columns = describe(RAW, SCHEMA, "y")
+    columns = describe(RAW, SCHEMA.columns, "y")
     folder = write_model(
         tmp_path_factory.mktemp("kinds") / "model",
         "regression",

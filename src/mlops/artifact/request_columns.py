@@ -44,7 +44,8 @@ def _column(name: str, values: Array, kind: Kind, dtype: Any, rules: AnyColumn) 
     def to_json(value: Any) -> Any:
         return _to_json(value) if zoned else str(_to_json(value)).removesuffix("Z")
 
-    bounds: dict[str, Any] = {}
+    categories = list(getattr(rules.dtype, "categories", None) or [])
+    bounds: dict[str, Any] = {"categories": categories} if categories else {}
     for check in rules.checks:
         for bound, value in _bounds(check, kind).items():
             bounds[bound] = _narrower(bound, bounds.get(bound), value)

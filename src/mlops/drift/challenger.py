@@ -127,7 +127,8 @@ def judged(comparison: dict[str, Any]) -> Question:
     else:
         state, said = "not better", "is not surely better"
     other = "worse" if gain > 0 else "better"
-    moved = [label(it["metric"]) for it in comparison["differences"] if it["verdict"] == other]
+    others = [it for it in comparison["differences"] if it["metric"] != row["metric"]]
+    moved = [label(it["metric"]) for it in others if it["verdict"] == other]
     contrary = f"; but {', '.join(moved)} {'are' if len(moved) > 1 else 'is'} {other}"
     scores = f"{number(row['champion'])} → {number(row['candidate'])}"
     bounds = f"{percent(policy['confidence'])} interval {interval(row)}"

@@ -85,7 +85,7 @@ def judge(
         champions = model.predict(columns)
         theirs = described(model, champions) | training_facts(model.folder / files.TRAINING.name)
         theirs["version"] = champion.version
-        units = gate.in_units(*(theirs["metrics"][one.name] for one in metrics.with_margins))
+        units = gate.in_units(*(one(y, champions, classes) for one in metrics.with_margins))
         before, now = _gate_of(model.folder), gate.model_dump()
         changed = comparison.changes(model.facts, candidate.facts, before, now)
 
@@ -145,6 +145,11 @@ def believed(
     """Add what may be too good to be true; ``matrix`` are the candidate's features of the rows."""
     training, gate = read(files.TRAIN), params.gate
     learned = training.pop(training.columns[-1]).to_numpy()
+    if unknown := [name for name in gate.trusted if name not in training]:
+        raise MlopsError(
+            f"{files.PARAMS}: gate.trusted: got {unknown[0]!r}; the model has no such feature; it "
+            f"has {', '.join(map(str, training))}"
+        )
     alone = too_good.alone(
         *(training, learned, matrix, pair.y, pair.candidate, base_rate, pair.classes),
         *(metrics, pair.blocks),

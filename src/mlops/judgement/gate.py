@@ -148,16 +148,27 @@ def believable(gate: Gate, metrics: Metrics, found: Findings) -> list[Check]:
     checks, strongest, limit = [], found.alone, gate.too_good.alone
     trust = "; if it is known when a prediction is asked for, name it in gate.trusted"
     named = f" (gate.trusted: {', '.join(gate.trusted)})" if gate.trusted else ""
-    if strongest is not None and not math.isnan(strongest.share):
-        reached = (
-            f"{strongest.name}, the feature that knows most by itself, reaches "
-            f"{strongest.share:.0%} of the model's gain over the base rate"
+    if strongest is not None:
+        unknown, passed = math.isnan(strongest.share), not strongest.enough
+        share = "more than all" if strongest.share > 1.005 else f"{max(strongest.share, 0):.0%}"
+        reason = (
+            f"{strongest.name} orders the rows as the answer would"
+            if unknown
+            else f"{strongest.name}, the feature that knows most by itself, reaches {share} of the "
+            "model's gain over the base rate"
         )
-        advice = trust if strongest.enough else ""
-        reason = f"{reached}{' and may be the answer itself' if advice else named}{advice}"
-        value, below = f"{strongest.share:.0%}", f"< {percent(limit)}"
-        passed = not strongest.enough
-        checks.append(Check("no feature knows the answer", value, below, passed, reason))
+        if not passed:
+            reason += f" and may be the answer itself{trust}"
+        elif unknown:
+            reason = "not judged: the model does not surely gain anything over the base rate"
+        elif strongest.share >= limit:
+            reason += f", but not for sure, or it orders the rows worse than the model does{named}"
+        else:
+            reason += named
+        value, below = "not judged" if unknown and passed else share, f"< {percent(limit)}"
+        judged = not (unknown and passed)
+        name = "no feature knows the answer"
+        checks.append(Check(name, value, below, passed, reason, judged))
     if found.times is not None:
         most = gate.too_good.times
         passed = found.times <= most or strongest is None or strongest.believed

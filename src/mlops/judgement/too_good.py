@@ -23,13 +23,16 @@ ROWS = (5, 50, 500)
 PRIOR = 1.0  # rows of the base rate that each group is mixed with
 LEARNED = 20_000  # training rows; more make no group's mean surer than it needs to be
 SURE = 2  # standard errors
+PERFECT = (
+    0.98  # of an order of rows; then the size of errors, which few rows may rule, says no more
+)
 
 
 @dataclass(frozen=True)
 class Alone:
     """What the strongest feature knows by itself.
 
-    ``share`` of the model's gain over the base rate, on the holdout; NaN where the model has none.
+    ``share`` of the model's gain over the base rate, on the holdout; NaN where none is sure.
     ``enough``: it reaches that limit for sure, and orders the rows as well as the model does.
     ``believed``: a feature that is trusted knows no less.
     """
@@ -86,11 +89,13 @@ def alone(
     base, ours, theirs = (
         metrics.proper.rows(y, one, classes) for one in (base_rate, prediction, single)
     )
-    gain = float((base - ours).mean())
-    share = float((base - theirs).mean()) / gain if gain > 0 else float("nan")
-    sure = lowest((base - theirs) - limit * (base - ours), blocks) > 0 < gain
-    ranked = order(task, y, single, classes) >= limit * order(task, y, prediction, classes)
-    return Alone(name, share, bool(sure and ranked), believed)
+    ordered, by_model = (order(task, y, one, classes) for one in (single, prediction))
+    perfect = classes is None and ordered >= PERFECT
+    sure = lowest((base - theirs) - limit * (base - ours), blocks) > 0 or perfect
+    if lowest(base - ours, blocks) <= 0:
+        return Alone(name, float("nan"), perfect, believed)
+    share = float((base - theirs).mean() / (base - ours).mean())
+    return Alone(name, share, bool(sure and ordered >= limit * by_model), believed)
 
 
 def targets(y: Array, classes: Classes) -> Float:

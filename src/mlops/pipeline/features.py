@@ -70,21 +70,26 @@ def build(inputs: Mapping[str, Array], rows: int) -> dict[str, Array]:
 
 def _problem(values: Any, rows: int) -> str | None:
     """Say what makes of a feature something else than one number for each row."""
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        return shortened(str(error), 80)
     if array.shape != (rows,):
         return f"an array of shape {array.shape}"
     if array.dtype.kind in "biuf":
         return None
+    if array.dtype.kind != "O":
+        return f"{array.dtype}"
     try:
         array.astype(np.float32)
     except (TypeError, ValueError) as error:
         return f"{array.dtype} ({shortened(str(error), 80)})"
-    return None if array.dtype.kind == "O" else f"{array.dtype}"
+    return None
 
 
 def source() -> Path:
     """Return the file that holds the project's ``build_features``; it travels with the model."""
     with running("build_features"):
-        from model import build_features
+        import model  # not from it: an AttributeError in the user's file would become another error
 
-    return Path(inspect.getfile(build_features))
+        return Path(inspect.getfile(model.build_features))

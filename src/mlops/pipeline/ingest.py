@@ -16,16 +16,21 @@ WHERE = "src/model/data.py"
 def run() -> None:
     """Write the raw table to ``data/raw.parquet``."""
     with working("Loading the raw data"), running("load_data"):
-        from model import load_data
+        import model  # not from it: an AttributeError in the user's file would become another error
 
-        table = load_data()
-    check_table(table)
+        table = model.load_data()
+    check_table(table, f"{WHERE}: load_data")
     files.write_atomic(files.RAW, lambda path: table.to_parquet(path, index=False))
     print(f"{files.RAW}: {len(table):,} rows, {len(table.columns)} columns")
 
 
-def check_table(table: Any) -> None:
+def check_table(table: Any, source: str) -> None:
     """Refuse what is no table of named columns, each of one type that Parquet can hold.
+
+    Parameters
+    ----------
+    source : str
+        Where it comes from, as "src/model/data.py: load_data".
 
     Raises
     ------
@@ -34,39 +39,39 @@ def check_table(table: Any) -> None:
     """
     if not isinstance(table, pd.DataFrame) or not len(table.columns):
         got = "a table without columns" if isinstance(table, pd.DataFrame) else type(table).__name__
-        raise MlopsError(f"{WHERE}: load_data returns {got}; expected a pandas DataFrame")
+        raise MlopsError(f"{source} returns {got}; expected a pandas DataFrame")
     if odd := [name for name in table.columns if not isinstance(name, str)]:
         raise MlopsError(
-            f"{WHERE}: load_data returns a column named {odd[0]!r}; expected names that are text: "
+            f"{source} returns a column named {odd[0]!r}; expected names that are text: "
             "set table.columns = [...]"
         )
     if table.columns.has_duplicates:
         twice = table.columns[table.columns.duplicated()][0]
-        raise MlopsError(f"{WHERE}: load_data returns column {twice!r} more than once")
+        raise MlopsError(f"{source} returns column {twice!r} more than once")
     index = table.index
     if any(name is not None for name in index.names) or not pd.api.types.is_integer_dtype(index):
         named = ", ".join(repr(name) for name in index.names if name is not None) or index.dtype
         raise MlopsError(
-            f"{WHERE}: load_data returns a table whose index ({named}) would be lost; make it a "
+            f"{source} returns a table whose index ({named}) would be lost; make it a "
             "column: table.reset_index(), or drop it: table.reset_index(drop=True)"
         )
     for name, values in table.items():
-        _check_column(str(name), values)
+        _check_column(str(name), values, source)
 
 
-def _check_column(name: str, values: "pd.Series[Any]") -> None:
+def _check_column(name: str, values: "pd.Series[Any]", source: str) -> None:
     try:
         kind = pa.Schema.from_pandas(values.to_frame()).field(0).type
         if values.dtype == object:
             kind = pa.array(values, from_pandas=True).type
     except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
         raise MlopsError(
-            f"{WHERE}: column {name!r} {_what_is_mixed(values) or shortened(str(error))}; "
+            f"{source}: column {name!r} {_what_is_mixed(values) or shortened(str(error))}; "
             "expected one type that Parquet can hold"
         ) from None
     if pa.types.is_nested(kind):
         raise MlopsError(
-            f"{WHERE}: column {name!r} holds {kind}, such as dictionaries or lists; make each "
+            f"{source}: column {name!r} holds {kind}, such as dictionaries or lists; make each "
             "entry a column of its own, as pd.json_normalize does"
         )
 

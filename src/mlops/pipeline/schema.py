@@ -4,14 +4,16 @@ A schema may do more than check. It may turn types (``coerce``), clean values (`
 drop rows (``drop_invalid_rows``): what comes out is what trains, judges, serves and is watched.
 """
 
+import contextlib
 import copy
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
-from pandera.errors import SchemaErrors
+from pandera.errors import SchemaError, SchemaErrors
 from pandera.pandas import Check, Column, DataFrameModel, DataFrameSchema
 
+from mlops.pipeline.ingest import check_table
 from mlops.project.errors import MlopsError
 from mlops.project.user_code import running, shortened
 
@@ -46,6 +48,10 @@ class Checked:
     dropped: list[Failure] = field(default_factory=list)
     changed: list[dict[str, Any]] = field(default_factory=list)
 
+    def gone(self, raw: pd.DataFrame) -> int:
+        """Return how many rows of ``raw`` are not among those that came out, by their number."""
+        return int((~raw.index.isin(self.table.index)).sum())
+
 
 def load() -> DataFrameSchema:
     """Return the project's ``SCHEMA``, of either form that Pandera knows.
@@ -56,21 +62,23 @@ def load() -> DataFrameSchema:
         When it is neither a ``DataFrameSchema`` nor a ``DataFrameModel``.
     """
     with running("SCHEMA"):
-        from model import SCHEMA
+        import model  # not from it: an AttributeError in the user's file would become another error
 
-        if isinstance(SCHEMA, type) and issubclass(SCHEMA, DataFrameModel):
-            return SCHEMA.to_schema()
-    if not isinstance(SCHEMA, DataFrameSchema):
+        schema = model.SCHEMA
+        if isinstance(schema, type) and issubclass(schema, DataFrameModel):
+            return schema.to_schema()
+    if not isinstance(schema, DataFrameSchema):
         raise MlopsError(
-            f"{WHERE}: SCHEMA is {shortened(repr(SCHEMA), 60)}; expected a pandera.pandas."
+            f"{WHERE}: SCHEMA is {shortened(repr(schema), 60)}; expected a pandera.pandas."
             "DataFrameSchema, or a class derived from DataFrameModel"
         )
-    return SCHEMA
+    return schema
 
 
 def check(table: pd.DataFrame, schema: DataFrameSchema) -> Checked:
     """Hold a table, whose rows are numbered from 0, against a schema."""
     checked, cases = _apply(table, schema)
+    check_table(checked.reset_index(drop=True), f"{WHERE}: SCHEMA")
     columns = _columns(checked, schema)
     if cases is not None:
         return Checked(checked, columns, _failures(checked, schema, cases))
@@ -109,8 +117,9 @@ def _columns(table: pd.DataFrame, schema: DataFrameSchema) -> dict[str, Column]:
         if not rules.regex:
             found[name] = rules
             continue
-        for column in rules.get_regex_columns(table):
-            found.setdefault(str(column), rules)
+        with contextlib.suppress(SchemaError):  # it names none
+            for column in rules.get_regex_columns(table):
+                found.setdefault(str(column), rules)
     order = [*map(str, table.columns), *found]
     return {name: found[name] for name in dict.fromkeys(order) if name in found}
 
@@ -130,10 +139,10 @@ def _changed(before: pd.DataFrame, after: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _differing(was: "pd.Series[Any]", now: "pd.Series[Any]") -> int | None:
-    """Return in how many rows the values differ; None where their types cannot be compared."""
+    """Return in how many rows the values differ; None where nobody can tell, by their types."""
     if was.dtype != now.dtype:
         if not all(pd.api.types.is_numeric_dtype(side) for side in (was, now)):
-            return None
+            return int((was.isna() != now.isna()).sum()) or None
         was, now = was.astype("Float64"), now.astype("Float64")
     differs = (was != now).fillna(True) & ~(was.isna() & now.isna())
     return int(differs.sum())
@@ -142,9 +151,12 @@ def _differing(was: "pd.Series[Any]", now: "pd.Series[Any]") -> int | None:
 def _failures(table: pd.DataFrame, schema: DataFrameSchema, cases: pd.DataFrame) -> list[Failure]:
     """Return one failure for each column and check that the table does not pass."""
     # A check of the whole table fails for every column; the row that is wrong is said once.
-    whole = cases["schema_context"].eq("DataFrameSchema") & cases["index"].notna()
-    whole &= ~cases["check"].eq("multiple_fields_uniqueness")
-    cases = cases.assign(column=cases["column"].mask(whole, "the whole table"))
+    context, unique = cases["schema_context"], cases["check"].eq("multiple_fields_uniqueness")
+    named = cases["check"].isin(("column_in_dataframe", "column_in_schema"))
+    whole = (context == "DataFrameSchema") & ~named & (cases["index"].notna() | unique)
+    columns = cases["column"].mask(whole, "the whole table")
+    columns = columns.mask(context.isin(("Index", "MultiIndex")), "the row numbers")
+    cases = cases.assign(column=columns.fillna("the whole table").astype(str))
     # A type that could not be turned is told by what follows from it, too.
     turned = cases["check"].astype(str).str.startswith("coerce_dtype(")
     hopeless = cases["column"].isin(cases.loc[turned, "column"]) & ~turned
@@ -165,7 +177,7 @@ def _failure(
     elif check in ("column_in_dataframe", "column_in_schema"):
         column = str(cases["failure_case"].iloc[0])
     example = None
-    if len(rows):
+    if len(rows) and pd.api.types.is_integer_dtype(table.index) and table.index.is_unique:
         values = table.loc[rows[0], [name for name in dict.fromkeys(shown) if name in table]]
         example = {"row": int(rows[0]), **{name: _value(value) for name, value in values.items()}}
     rules = _columns(table, schema).get(column)
@@ -210,8 +222,17 @@ def describe(rules: Column) -> str:
         f"{check.name} {check.statistics}" if check.statistics else check.name
         for check in rules.checks
     ]
-    nullable = ["may be missing"] if rules.nullable else []
-    return "; ".join([str(rules.dtype), *nullable, *checks])
+    categories = list(getattr(rules.dtype, "categories", None) or [])
+    said = {
+        "may be missing": bool(rules.nullable),
+        "may be absent": not rules.required,
+        "coerced": bool(rules.coerce),
+        "unique": bool(rules.unique),
+        f"default {rules.default}": rules.default is not None,
+        f"{len(rules.parsers or [])} parsers": bool(rules.parsers),
+        f"categories {categories}": bool(categories),
+    }
+    return "; ".join([str(rules.dtype), *(text for text, so in said.items() if so), *checks])
 
 
 def _value(value: object) -> str:

@@ -79,11 +79,10 @@ def run(params: Params) -> None:
 def build(params: Params) -> Any:
     """Return the project's unfitted estimator, refusing settings that it does not take."""
     with running("build_estimator"):
-        from model import build_estimator
+        import model  # not from it: an AttributeError in the user's file would become another error
 
-    check_estimator_arguments(params.estimator, inspect.signature(build_estimator))
-    with running("build_estimator"):
-        return build_estimator(seed=params.seed, **params.estimator)
+        check_estimator_arguments(params.estimator, inspect.signature(model.build_estimator))
+        return model.build_estimator(seed=params.seed, **params.estimator)
 
 
 def encode(y: Array, params: Params) -> tuple[list[Any] | None, Array]:

@@ -14,11 +14,12 @@ from mlops.artifact import request_columns
 from mlops.artifact.table import in_window, read, to_target
 from mlops.judgement import blocks
 from mlops.pipeline import schema
-from mlops.pipeline.schema import Checked, Failure
+from mlops.pipeline.schema import SHOWN, Checked, Failure
 from mlops.project import files
 from mlops.project.errors import MlopsError
 from mlops.project.params import Params, Task, Window
 from mlops.project.progress import console
+from mlops.project.user_code import shortened
 
 # What older data led to. Left in place beside refused data, it would look fresh.
 STALE = [
@@ -72,7 +73,11 @@ def write(raw: pd.DataFrame, table: pd.DataFrame) -> None:
 def made_of_it(raw: pd.DataFrame, checked: Checked, params: Params) -> list[str]:
     """Say what the schema changed, and what is taken for granted of the times."""
     lines = []
-    if dropped := len(raw) - len(checked.table):
+    if added := len(checked.table) - len(raw) + checked.gone(raw):
+        lines.append(f"the schema adds {added:,} rows")
+    if untimed := int(checked.table[params.data.time].isna().sum()):
+        lines.append(f"{untimed:,} rows have no {params.data.time}, and so lie in no window")
+    if dropped := checked.gone(raw):
         why = "; ".join(f"{it['column']}: {it['check']}" for it in checked.dropped)
         lines.append(f"the schema drops {dropped:,} of them{f' ({why})' if why else ''}")
     for it in checked.changed:
@@ -89,7 +94,7 @@ def made_of_it(raw: pd.DataFrame, checked: Checked, params: Params) -> list[str]
 
 def check_dropped(raw: pd.DataFrame, checked: Checked, params: Params) -> list[Failure]:
     """Return a failure for each reason to drop rows when the schema drops more than allowed."""
-    dropped, most = len(raw) - len(checked.table), params.data.dropped
+    dropped, most = checked.gone(raw), params.data.dropped
     if dropped <= most * len(raw):
         return []
     said = (
@@ -131,7 +136,7 @@ def check_target(table: pd.DataFrame, params: Params) -> list[Failure]:
     if target not in table:
         check = f"column is there (params.yaml: data.target is {target!r})"
         return [{"column": target, "check": check, "bad_rows": len(table), "example": None}]
-    failures = []
+    failures, found = [], []
     for name, window in (("window", params.data.window), ("holdout", params.data.holdout)):
         values = table.loc[in_window(table[params.data.time], window), target]
         if unknown := int(values.isna().sum()):
@@ -143,11 +148,21 @@ def check_target(table: pd.DataFrame, params: Params) -> list[Failure]:
         elif problem := _target_problem(values, params.task):
             check = f"{problem} in data.{name} (params.yaml: task is {params.task})"
             failures.append(_of_target(params, check, len(values)))
-    if params.task == "binary" and not failures:
-        classes = np.unique(to_target(values, params.task)).tolist()
-        if problem := _positive_problem(classes, params.data.positive):
-            failures.append(_of_target(params, problem, len(table)))
+        else:
+            found.append(np.unique(to_target(values, params.task)).tolist())
+    if params.task == "regression" or failures:
+        return failures
+    learned, judged = found
+    if strange := [label for label in judged if label not in learned]:
+        check = f"in data.holdout only classes that data.window has, not {_listed(strange)}"
+        failures.append(_of_target(params, check, len(table)))
+    elif params.task == "binary" and (problem := _positive_problem(learned, params.data.positive)):
+        failures.append(_of_target(params, problem, len(table)))
     return failures
+
+
+def _listed(labels: list[Any]) -> str:
+    return ", ".join(json.dumps(label, ensure_ascii=False) for label in labels[:SHOWN])
 
 
 def _of_target(params: Params, check: str, rows: int) -> Failure:
@@ -167,8 +182,12 @@ def _target_problem(values: "pd.Series[Any]", task: Task) -> str | None:
     if task == "regression":
         if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
             return f"a number, not {values.dtype},"
-        infinite = int(np.isinf(to_target(values, task)).sum())
-        return f"finite numbers, not infinity in {infinite:,} rows," if infinite else None
+        if infinite := int(np.isinf(to_target(values, task)).sum()):
+            return f"finite numbers, not infinity in {infinite:,} row{'s' * (infinite > 1)},"
+        return "a number that varies, not always the same," if values.nunique() < 2 else None
+    target = to_target(values, task)
+    if target.dtype.kind not in "iu" and not all(isinstance(label, str) for label in target):
+        return f"text or whole numbers as classes, not {shortened(str(target[0]), 40)},"
     classes = values.nunique()
     if task == "binary" and classes != 2:
         return f"two classes, not {classes},"
@@ -206,7 +225,7 @@ def report(
         "md5": files.md5(files.RAW if failures else files.CHECKED),
         "raw_md5": files.md5(files.RAW),
         "rows": len(raw),
-        "dropped": {"rows": len(raw) - len(checked.table), "checks": checked.dropped},
+        "dropped": {"rows": checked.gone(raw), "checks": checked.dropped},
         "changed": checked.changed,
         "schema": {name: schema.describe(rules) for name, rules in checked.columns.items()},
         "columns": [] if failures else _request_columns(checked, params),

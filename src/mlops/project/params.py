@@ -4,6 +4,7 @@ import inspect
 import os
 import re
 from datetime import date, timedelta
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -22,7 +23,7 @@ from pydantic import (
 from mlops.project.errors import MlopsError
 from mlops.project.files import PARAMS
 
-PERCENT = re.compile(r"(\d+(?:\.\d+)?) ?%")
+PERCENT = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?%")
 CONFLICT = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
 DAY_OR_MONTH = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?")
 
@@ -49,8 +50,17 @@ def _from_percent(value: Any) -> Any:
 Percentage = Annotated[Share, BeforeValidator(_from_percent)]
 
 
+def _label(value: Any) -> Any:
+    if isinstance(value, str | int) or (isinstance(value, float) and value.is_integer()):
+        return int(value) if isinstance(value, float) else value
+    raise ValueError("expected a class: a text or a whole number")
+
+
+Label = Annotated[str | int | bool, BeforeValidator(_label)]
+
+
 def _margin(value: Any) -> Any:
-    number = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+    number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < inf
     if number or (isinstance(value, str) and PERCENT.fullmatch(value)):
         return value
     raise ValueError(
@@ -127,7 +137,7 @@ def _first_day(text: str) -> date:
 
 class Data(Section):
     target: str
-    positive: str | int | bool | None = None  # of two classes, the one to look for; 1 of 0 and 1
+    positive: Label | None = None  # of two classes, the one to look for; 1 of 0 and 1
     time: str
     timezone: str | None = None  # of the days in gate.blocks; by default that of the time column
     window: Window
@@ -333,6 +343,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: dict[Any, int] = {}
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # PyYAML refuses it
             line = key.start_mark.line + 1
             if key.value in seen:
                 raise MlopsError(
@@ -369,7 +381,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         got = "is empty" if content is None else f"holds {type(content).__name__}"
         raise MlopsError(f"{path} {got}; expected sections such as data and gate")
-    for key, value in flatten(content).items():
+    try:
+        flat = flatten(content)
+    except RecursionError:
+        raise MlopsError(f"{path}: a section refers to itself (&, *)") from None
+    for key, value in flat.items():
         if isinstance(value, date):
             raise MlopsError(
                 f"{path}: {key}: got {value} without quotes, which YAML reads as a date and DVC "

@@ -41,7 +41,8 @@ def _place(error: BaseException) -> str:
     theirs = [
         f"{_short(frame.filename)}:{frame.lineno}"
         for frame in traceback.extract_tb(error.__traceback__)
-        if Path(frame.filename).parent.name == "model" or Path(frame.filename).name == "features.py"
+        if (path := Path(frame.filename)).parent.name == "model"
+        or (path.name == "features.py" and path.parent.name != "pipeline")
     ]
     return theirs[-1] if theirs else "src/model"
 
