@@ -453,6 +453,8 @@ def mended(error: MlopsError) -> list[str]:
         return []
     from mlops.store import cache
 
+    if not cache.LOCK.is_file():
+        return []
     with contextlib.suppress(MlopsError):
         return cache.mend()
     return []

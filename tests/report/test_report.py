@@ -89,7 +89,9 @@ def test_the_second_paragraph_says_by_how_much(better: Workbench, blind: Workben
     )
     lines = blind.report_lines()
     assert lines[2].endswith("**1 of 9 checks failed, so this model will not be deployed:**")
-    assert lines[4].startswith("- ROC AUC is clearly worse, by more than 0.03, for carrier US (−0.")
+    assert lines[4].startswith(
+        "- ROC AUC is clearly worse, by more than 0.0329, for carrier US (−0."
+    )
 
 
 def test_metrics_have_the_names_that_people_use(better: Workbench, worse: Workbench) -> None:

@@ -1,5 +1,6 @@
 """How the service starts, stops and shares its work among processes."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -95,8 +96,9 @@ def workers(running: RunningService) -> set[int]:
     children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children")
     found = set()
     for pid in map(int, children.read_text().split()):
-        if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
-            found.add(pid)
+        with contextlib.suppress(FileNotFoundError):  # it may end in this moment
+            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.add(pid)
     return found
 
 
