@@ -8,10 +8,12 @@ from mlops.judgement.blocks import Blocks
 from mlops.judgement.bootstrap import Difference
 from mlops.judgement.finding import Finding, Findings, Slice, blocks_needed, gain
 from mlops.judgement.metric import Metric, Metrics
+from mlops.judgement.too_good import Alone
 from mlops.project.params import Gate, Policy, Slices
 from mlops.project.words import label, number, percent, signed
 
 CHAMPION = "against the champion"  # the name of the check that holds the candidate against it
+TRUST = "; if it is known when a prediction is asked for, name it in gate.trusted"
 NAMED = 5  # slices in a sentence; the table has them all
 
 
@@ -145,42 +147,39 @@ def base_rate(metric: Metric, difference: Difference) -> Check:
 
 def believable(gate: Gate, metrics: Metrics, found: Findings) -> list[Check]:
     """No feature may know the answer, and no gain be too large, unless ``trusted`` names it."""
-    checks, strongest, limit = [], found.alone, gate.too_good.alone
-    trust = "; if it is known when a prediction is asked for, name it in gate.trusted"
-    named = f" (gate.trusted: {', '.join(gate.trusted)})" if gate.trusted else ""
+    trusted = f" (gate.trusted: {', '.join(gate.trusted)})" if gate.trusted else ""
+    checks, strongest = [], found.alone
     if strongest is not None:
-        unknown, passed = math.isnan(strongest.share), not strongest.enough
-        share = "more than all" if strongest.share > 1.005 else f"{max(strongest.share, 0):.0%}"
-        reason = (
-            f"{strongest.name} orders the rows as the answer would"
-            if unknown
-            else f"{strongest.name}, the feature that knows most by itself, reaches {share} of the "
-            "model's gain over the base rate"
-        )
-        if not passed:
-            reason += f" and may be the answer itself{trust}"
-        elif unknown:
-            reason = "not judged: the model does not surely gain anything over the base rate"
-        elif strongest.share >= limit:
-            reason += f", but not for sure, or it orders the rows worse than the model does{named}"
-        else:
-            reason += named
-        value, below = "not judged" if unknown and passed else share, f"< {percent(limit)}"
-        judged = not (unknown and passed)
-        name = "no feature knows the answer"
-        checks.append(Check(name, value, below, passed, reason, judged))
+        checks.append(alone(strongest, gate.too_good.alone, trusted))
     if found.times is not None:
-        most = gate.too_good.times
-        passed = found.times <= most or strongest is None or strongest.believed
-        reason = (
-            f"in {label(metrics.gate.name)}, it gains {found.times:.1f} times as much over "
-            "the base rate as the champion does"
-        )
-        if found.times > most and strongest is not None:
-            reason += named if passed else f": look at {strongest.name} first{trust}"
-        value = f"{found.times:.1f} times"
-        checks.append(Check("gain is believable", value, f"≤ {most:g} times", passed, reason))
+        most, name = gate.too_good.times, label(metrics.gate.name)
+        value, limit = f"{found.times:.1f} times", f"≤ {most:g} times"
+        reason = f"in {name}, it gains {value} as much over the base rate as the champion does"
+        passed = found.times <= most
+        if not passed and strongest is not None:
+            passed = strongest.believed
+            reason += trusted if passed else f": look at {strongest.name} first{TRUST}"
+        checks.append(Check("gain is believable", value, limit, passed, reason))
     return checks
+
+
+def alone(strongest: Alone, limit: float, trusted: str) -> Check:
+    """The strongest feature must not do nearly all of the model's work by itself."""
+    name, passed, below = "no feature knows the answer", not strongest.enough, f"< {percent(limit)}"
+    if math.isnan(strongest.share) and passed:
+        reason = "not judged: the model does not surely gain anything over the base rate"
+        return Check(name, "not judged", below, True, reason, judged=False)
+    share = strongest.share
+    value = "all" if not share <= 1.005 else f"{max(share, 0):.0%}"  # also where the model has none
+    reason = f"{strongest.name}, the feature that knows most by itself, reaches {value} of the "
+    reason += "model's gain over the base rate"
+    if not passed:
+        reason += f" and may be the answer itself{TRUST}"
+    elif share >= limit:
+        reason += f", but not for sure, or it orders the rows worse than the model does{trusted}"
+    else:
+        reason += trusted
+    return Check(name, value, below, passed, reason)
 
 
 def no_slice_worse(metric: Metric, found: list[Slice], slices: Slices) -> Check:

@@ -194,11 +194,8 @@ def _sentence(check: str, rules: Column | None, case: Any) -> str:
         return f"type is {rules.dtype if rules else check}, not {_value(case)}"
     if check.startswith("coerce_dtype("):
         return f"can be turned into {rules.dtype if rules else check}, as coerce demands"
-    said = (
-        next((in_words(rule) for rule in rules.checks if str(rule.error) == check), check)
-        if (rules)
-        else check
-    )
+    known = rules.checks if rules else []
+    said = next((in_words(rule) for rule in known if str(rule.error) == check), check)
     if isinstance(case, str) and case.partition("(")[0].endswith(("Error", "Exception")):
         return f"{said}, but the check itself stops: {_value(case)}"
     return said
