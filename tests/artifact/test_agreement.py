@@ -1,5 +1,7 @@
 """A model that would serve otherwise than it was trained is refused while it is trained."""
 
+import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from sklearn.neighbors import RadiusNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mlops.artifact.agreement import check_agreement, probes
+from mlops.artifact.agreement import _in_training_form, check_agreement, probes
 from mlops.artifact.model_folder import FACTS, Column
 from mlops.artifact.onnx_graph import WAY_OUT
 from mlops.project import files
@@ -219,3 +221,14 @@ def test_a_bound_at_which_nothing_is_predicted_is_refused() -> None:
         RadiusNeighborsRegressor(9), y=X[:, 0], columns=columns, task="regression", runtime="skops"
     )
     assert "scikit-learn stops at a = 1000000.0 (ValueError: it predicts no number), which" in line
+
+
+def test_a_time_without_a_zone_is_none_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        made = _in_training_form(["2013-04-01T12:00:00", "2013-04-01T12:00:00Z"], "datetime64[us]")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert made.tolist() == [datetime(2013, 4, 1, 12)] * 2

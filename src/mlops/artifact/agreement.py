@@ -102,8 +102,11 @@ def _in_training_form(values: list[Any], dtype: str) -> Array:
     """Return values of requests as :func:`mlops.artifact.table.to_columns` returns a table's."""
     if np.dtype(dtype).kind != "M":
         return np.array([math.nan if one is None else one for one in values], dtype)
-    zoned = [None if one is None else datetime.fromisoformat(one) for one in values]
-    times = [None if one is None else one.astimezone(UTC).replace(tzinfo=None) for one in zoned]
+    said = [None if one is None else datetime.fromisoformat(one) for one in values]
+    # One without a zone stays as it is: astimezone would take it for this machine's.
+    times = [
+        one.astimezone(UTC).replace(tzinfo=None) if one and one.tzinfo else one for one in said
+    ]
     return np.array(times, "datetime64[us]").astype(dtype)
 
 
