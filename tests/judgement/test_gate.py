@@ -13,9 +13,10 @@ from workbench import Workbench
 from mlops.judgement import gate as policy
 from mlops.judgement.blocks import Blocks
 from mlops.judgement.bootstrap import Difference
-from mlops.judgement.finding import _groups
+from mlops.judgement.finding import Slice, Verdict, _groups
 from mlops.judgement.metric import resolve
 from mlops.project.errors import MlopsError
+from mlops.project.params import Slices
 
 AGAINST, SLICES = "against the champion", "no slice clearly worse"
 BASE_RATE = "beats the base rate (log loss)"
@@ -244,3 +245,44 @@ def test_a_changed_gate_is_on_record(better: Workbench, tmp_path: Path) -> None:
     report = project.report()
     assert "**This pull request changes the gate itself.**" in report
     assert "| <code>gate.margin</code> | <code>1%</code> | <code>0.5</code> |" in report
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [
+        ("too few", "not judged: no slice has 500 rows of enough blocks"),
+        ("no champion", "not judged: there is no champion to compare with"),
+    ],
+)
+def test_slices_that_nobody_could_compare_are_neither_green_nor_red(
+    verdict: Verdict, said: str
+) -> None:
+    few = [Slice("kind", "box", 40, 9, None, verdict)]
+    found = policy.no_slice_worse(resolve("roc_auc", "binary"), few, Slices(margin=0.03))
+    assert (found.value, found.passed, found.judged, found.reason) == (
+        *("not judged", True, False),
+        said,
+    )
+
+
+def test_what_was_not_judged_is_no_green_check(newborn: Workbench, tmp_path: Path) -> None:
+    project = newborn.copy(tmp_path / "project")
+    project.do("compare", "report")
+    lines = project.report_lines()
+    (row,) = [line for line in lines if line.startswith("| no slice clearly worse |")]
+    assert row.split("|")[2:5] == [" not judged ", " 0 ", " – "]
+    assert any("All other 7 checks passed, 1 could not be judged;" in line for line in lines)
+
+
+def test_ranks_alone_may_be_asked_for(better: Workbench, tmp_path: Path) -> None:
+    project = better.copy(tmp_path / "project")
+    project.set(gate__beats_base_rate=False)
+    assert BASE_RATE not in [check["name"] for check in project.compare()["checks"]]
+
+
+def test_probabilities_that_are_off_are_told_how_to_be_mended() -> None:
+    worse = Difference(0.65, 0.51, 0.14, 0.1, 0.18)
+    found = policy.base_rate(resolve("log_loss", "binary"), worse)
+    assert not found.passed
+    assert "calibrate them (sklearn.calibration.CalibratedClassifierCV)" in found.reason
+    assert "gate.beats_base_rate: false" in found.reason
