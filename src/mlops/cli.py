@@ -62,7 +62,8 @@ def ingest() -> None:
 def validate() -> None:
     """Check the raw data against src/model/schema.py and the windows in params.yaml.
 
-    Writes reports/data.json. Exits with 1, after a table of what is wrong, on bad data.
+    Writes what the schema returns to data/checked.parquet, and reports/data.json. Exits with 1,
+    after a table of what is wrong, on bad data.
     """
     from mlops.pipeline import validate
 

@@ -11,6 +11,7 @@ from comment import assert_harmless, parse, table, tables
 from workbench import Workbench
 
 from mlops.project import words
+from mlops.report import comment
 
 NUMBER = re.compile(r"(?<![\w.])[+−-]?\d[\d,]*(?:\.\d+)?%?")
 
@@ -92,6 +93,24 @@ def test_the_second_paragraph_says_by_how_much(better: Workbench, blind: Workben
     assert lines[4].startswith(
         "- ROC AUC is clearly worse, by more than 0.0329, for carrier US (−0."
     )
+
+
+def test_what_moved_the_other_way_is_in_the_second_sentence(
+    better: Workbench, worse: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(better.folder)
+    for project, other in ((better, "worse"), (worse, "better")):
+        content = project.json("comparison")
+        content["champion"]["calibration"] = content["candidate"]["calibration"] = 0.1
+        assert "**But " not in comment.render("report/report.md.j2", content)
+        for row in content["differences"]:
+            if row["metric"] in ("log_loss", "brier_score"):
+                row["verdict"] = other
+        said = comment.render("report/report.md.j2", content).splitlines()[2]
+        assert f"). **But log loss and Brier score are {other}.** " in said
+        content["champion"]["calibration"] = {"better": 0.2, "worse": 0.0}[other]
+        said = comment.render("report/report.md.j2", content).splitlines()[2]
+        assert f"**But log loss, Brier score and calibration error are {other}.** " in said
 
 
 def test_metrics_have_the_names_that_people_use(better: Workbench, worse: Workbench) -> None:
