@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup lint lock format test repro report pull-repro serve image changed merge-lock clean
+.PHONY: help setup lint lock format test repro report pull-repro push-data serve image changed merge-lock clean
 
 # What the environment is made of, what has types to check, and how pytest is called.
 LOCKS := requirements.txt
@@ -84,9 +84,13 @@ report: repro ## Judge the model against the champion and write reports/report.m
 # there is nothing to pull; the second repro computes them.
 pull-repro: .venv/setup ## The same, but take results from the DVC remote where it has them
 	@mlops check
+	mlops pull-data
 	mlops store mend
 	dvc repro --pull --allow-missing
 	dvc pull --quiet validate features train evaluate || dvc repro --pull
+
+push-data: .venv/setup ## Give the workflows the files in data/source that DVC keeps, and nothing else
+	mlops push-data
 
 serve: .venv/setup ## Run the service on the model that `make repro` has trained
 	mlops serve

@@ -18,7 +18,14 @@ ROOT = Path(__file__).parents[1]
 MAKEFILE = next(path for path in (ROOT / "project.mk", ROOT / "Makefile") if path.is_file())
 EXAMPLE = ROOT / "tests" / "example"
 MACHINERY = ["src/mlops", "dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore"]
-FROM_ROOT = [*MACHINERY, ".gitignore", "requirements.txt", "pyproject.toml"]
+FROM_ROOT = [
+    *MACHINERY,
+    "data/source",
+    ".gitattributes",
+    ".gitignore",
+    "requirements.txt",
+    "pyproject.toml",
+]
 
 
 class Project:

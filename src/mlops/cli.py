@@ -48,14 +48,47 @@ def project(
 def check() -> None:
     """Check params.yaml, before DVC reads it in its own way."""
     settings()
+    files.SOURCE.mkdir(parents=True, exist_ok=True)  # projects from before it was there
 
 
 @app.command(rich_help_panel=PIPELINE)
-def ingest() -> None:
+def ingest(
+    fresh: Annotated[
+        bool,
+        typer.Option(
+            "--fresh", help="Whatever DVC knows: as data in a database changes without its notice."
+        ),
+    ] = False,
+) -> None:
     """Load the raw data into data/raw.parquet."""
+    if fresh:
+        from mlops.store import source
+
+        source.read_anew()
+        return
     from mlops.pipeline import ingest
 
     ingest.run()
+
+
+@app.command(rich_help_panel=PIPELINE)
+def pull_data() -> None:
+    """Fetch the files in data/source that DVC keeps, from its remote."""
+    from mlops.store import source
+
+    print(source.pull())
+
+
+@app.command(rich_help_panel=PIPELINE)
+def push_data() -> None:
+    """Bring the files in data/source that DVC keeps to its remote, where the workflows find them.
+
+    With the built-in remote that is the branch mlops-store of origin. Nothing else goes there: no
+    model and no promotion of this machine.
+    """
+    from mlops.store import source
+
+    print(source.push())
 
 
 @app.command(rich_help_panel=PIPELINE)

@@ -1,5 +1,9 @@
 """Stage ``ingest``: what ``load_data`` returns, as one Parquet file."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,17 +15,48 @@ from mlops.project.progress import working
 from mlops.project.user_code import running, shortened
 
 WHERE = "src/model/data.py"
+# What to do about an error while data is read, by its class.
+ADVICE = {
+    "UnicodeDecodeError": "the file is not UTF-8: say what it is, as in pd.read_csv(..., "
+    "encoding='cp1252')",
+    "ParserError": "is its separator a comma? Else say so, as in pd.read_csv(..., sep=';')",
+    "OperationalError": "check that the database is up, its address, and your credentials",
+    "URLError": "check the address and the network",
+    "ConnectionError": "check the address and the network",
+}
 
 
 def run() -> None:
     """Write the raw table to ``data/raw.parquet``."""
-    with working("Loading the raw data"), running("load_data"):
+    with working("Loading the raw data"), advising(), running("load_data"):
         import model  # not from it: an AttributeError in the user's file would become another error
 
         table = model.load_data()
     check_table(table, f"{WHERE}: load_data")
     files.write_atomic(files.RAW, lambda path: table.to_parquet(path, index=False))
     print(f"{files.RAW}: {len(table):,} rows, {len(table.columns)} columns")
+
+
+@contextmanager
+def advising() -> Iterator[None]:
+    """Say what to do about a file that is not there, or that cannot be read as it is."""
+    try:
+        yield
+    except MlopsError as error:
+        cause = error.__cause__
+        if isinstance(cause, FileNotFoundError) and cause.filename:
+            advice = _about_missing(Path(str(cause.filename)))
+        else:
+            kinds = [kind.__name__ for kind in type(cause).__mro__]
+            advice = next((ADVICE[kind] for kind in kinds if kind in ADVICE), "")
+        raise MlopsError(f"{error}; {advice}" if advice else str(error)) from cause
+
+
+def _about_missing(path: Path) -> str:
+    kept = [it for it in (path, *path.parents) if it.parent.joinpath(f"{it.name}.dvc").is_file()]
+    if kept:
+        return f"DVC keeps {kept[0]}: run `mlops pull-data`"
+    return f"put the file into {files.SOURCE}, and into git or DVC ({files.SOURCE}/README.md)"
 
 
 def check_table(table: Any, source: str) -> None:
@@ -44,6 +79,11 @@ def check_table(table: Any, source: str) -> None:
         raise MlopsError(
             f"{source} returns a column named {odd[0]!r}; expected names that are text: "
             "set table.columns = [...]"
+        )
+    if len(table.columns) == 1 and (found := re.search(r"[;\t|]", table.columns[0])):
+        raise MlopsError(
+            f"{source} returns one column, named {shortened(table.columns[0], 60)!r}; the "
+            f"separator is {found[0]!r}: say so, as in pd.read_csv(..., sep={found[0]!r})"
         )
     if table.columns.has_duplicates:
         twice = table.columns[table.columns.duplicated()][0]

@@ -15,6 +15,7 @@ PARAMS = Path("params.yaml")
 LOCK = Path("requirements.txt")
 STORE = Path(".store")
 
+SOURCE = Path("data/source")  # raw files, read by load_data
 RAW = Path("data/raw.parquet")
 CHECKED = Path("data/checked.parquet")  # what the schema makes of it
 TRAIN = Path("data/train.parquet")

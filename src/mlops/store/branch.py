@@ -17,7 +17,7 @@ from mlops.project import files
 from mlops.project.errors import MlopsError
 from mlops.registry import database
 from mlops.store import folder, origin
-from mlops.store.git_objects import GitError, extract, git, write_commit, write_tree
+from mlops.store.git_objects import GitError, extract, git, ref, write_commit, write_tree
 
 HERE = files.STORE
 THERE = f"{origin.NAME} of {origin.REMOTE}"
@@ -92,6 +92,37 @@ def push(force: bool = False, deployed: bool = False) -> str:
         origin.replace(base, write_commit(tree, message))
         size = sum(path.stat().st_size for path in copy.rglob("*") if path.is_file()) / 1e6
         return f"{HERE} is saved in {THERE} ({size:.1f} MB): {message}"
+
+
+def add_data(objects: list[Path]) -> str:
+    """Add files below ``.store/dvc`` to what the branch holds, and nothing else of ``.store``.
+
+    Raises
+    ------
+    MlopsError
+        When origin cannot be read or does not take it, or a file is one that GitHub refuses.
+    """
+    with _workspace() as workspace:
+        base, pulled = origin.fetch(), ref(origin.PULLED)
+        copy = workspace / origin.NAME
+        copy.mkdir()
+        if base:
+            extract(base, copy, UNUSABLE)
+        new = [path for path in objects if not (copy / path.relative_to(HERE)).exists()]
+        if not new:
+            return f"{THERE} has all of it already"
+        for path in new:
+            target = copy / path.relative_to(HERE)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+        _refuse_large(copy)
+        message = _message(base) if base else NOTHING_DEPLOYED
+        origin.replace(base, write_commit(write_tree(copy, workspace / "index"), message))
+        if pulled != base:
+            origin.remember(pulled)  # .store still lacks what was there before
+        size = sum(path.stat().st_size for path in new) / 1e6
+        counted = "1 file" if len(new) == 1 else f"{len(new):,} files"
+        return f"{counted} ({size:.1f} MB) added to {THERE}, and nothing else"
 
 
 @contextmanager
