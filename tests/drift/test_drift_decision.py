@@ -138,6 +138,7 @@ def test_the_very_same_is_judged_once() -> None:
     assert not checked(again, 2, [entry(7)])
     assert not checked({**again, "fingerprint": "other rows"}, 1, [entry(7)])
     assert not checked({**again, "end": "2013-07-31"}, 1, [entry(7)])
+    assert checked({**again, "end": "2013-07-31"}, 1, [entry(7)], dated=False) == "2013-09-01"
 
 
 def test_windows_that_no_check_had_labels_for_are_asked_about_later() -> None:

@@ -80,6 +80,7 @@ def settings_in(folder: Path, start: str = "2013-01", end: str = "2013-03") -> P
             "2013-06",
             "2013-03 to 2013-05|2013-06",
         ),
+        ("2001 to 2010", "2011 to 2012", "2013-01-01 to 2013-12-31", "2002 to 2011|2012 to 2013"),
     ],
 )
 def test_whole_months_move_by_months(window: str, holdout: str, newest: str, then: str) -> None:

@@ -27,14 +27,14 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mlops.project.errors import MlopsError
-from mlops.project.params import Runtime, Task, Window
+from mlops.project.params import Data, Runtime, Task, Window
 
 ONNX = "model.onnx"
 SKOPS = "model.skops"
 FEATURES = "features.py"
 FACTS = "model.json"
 # Of model.json. Who changes what it holds counts up, and goes on reading all that came before.
-FORMAT = 2
+FORMAT = 3
 
 Array = npt.NDArray[Any]
 Columns = Mapping[str, Array]
@@ -88,7 +88,7 @@ class Facts(BaseModel):
     columns: list[Column] = []
     base_rate: list[float]
     target_quantiles: list[float] = []
-    window: Window
+    window: Window | None
     rows: int
     params: dict[str, Any]
     schema_columns: dict[str, str]
@@ -96,6 +96,13 @@ class Facts(BaseModel):
     data_md5: str
     model_md5: str
     requirements_md5: str
+
+    @property
+    def trained_on(self) -> str:
+        """Which rows, in words that fit after "rows of"."""
+        return (
+            str(self.window) if self.window else Data.model_validate(self.params["data"]).training
+        )
 
     @property
     def model_file(self) -> str:

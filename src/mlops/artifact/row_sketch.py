@@ -9,15 +9,13 @@ shuffle, a row that comes again has another one.
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from mlops.artifact.table import in_window, read, to_columns
+from mlops.artifact.split import Hashes, hashes, sides
+from mlops.artifact.table import read
 from mlops.project import files
 from mlops.project.errors import MlopsError
 from mlops.project.params import Data
-
-Hashes = npt.NDArray[np.uint64]
 
 NAME = "rows.npy"
 SIZE = 4096
@@ -26,34 +24,24 @@ NOTABLE = 0.05  # share of rows; some come twice by chance
 
 
 def training(data: Data, columns: list[str]) -> Hashes:
-    """Return a hash of each row of ``data.window``."""
+    """Return a hash of each row that trains."""
     table = _read(data, columns)
-    return hashes(table[in_window(table[data.time], data.window)], columns)
+    return hashes(table[sides(table, data)[0]], columns)
 
 
 def judging(data: Data, columns: list[str]) -> tuple[Hashes, Hashes]:
-    """Return a hash of each row of ``data.holdout``, and of each row outside of it."""
+    """Return a hash of each row that judges, and of each other row."""
     table = _read(data, columns)
-    hashed, inside = hashes(table, columns), in_window(table[data.time], data.holdout).to_numpy()
-    return hashed[inside], hashed[~inside]
+    hashed, judges = hashes(table, columns), sides(table, data)[1]
+    return hashed[judges], hashed[~judges]
 
 
 def _read(data: Data, columns: list[str]) -> pd.DataFrame:
+    """Read these columns, and those that the split is made by."""
+    if data.hashed:
+        return read(files.CHECKED, list(dict.fromkeys([*data.by, *columns])) if data.by else None)
+    assert data.time
     return read(files.CHECKED, list(dict.fromkeys([data.time, *columns])))
-
-
-def hashes(table: pd.DataFrame, columns: list[str]) -> Hashes:
-    """Return a hash of each row, the same for 1, 1.0 and a category 1."""
-    values = to_columns(table[columns])
-    plain = {name: _plain(one) for name, one in values.items() if one.dtype.kind != "M"}
-    return np.asarray(pd.util.hash_pandas_object(pd.DataFrame(plain), index=False), np.uint64)
-
-
-def _plain(values: npt.NDArray[np.generic]) -> "pd.Series[float] | pd.Series[str]":
-    column = pd.Series(values).infer_objects()
-    if pd.api.types.is_numeric_dtype(column):
-        return column.astype(np.float64) + 0.0  # of -0.0 it makes 0.0
-    return column.astype(str)
 
 
 def write(folder: Path, hashed: Hashes) -> None:

@@ -28,16 +28,22 @@ def wanted(params: Params, new: Newest, concept: Question, found: Found) -> Ques
         if concept["labels_of"] is None:
             return _unasked(concept["sentence"])
         labels_of = date.fromisoformat(concept["labels_of"])
-    window = containing(labels_of, settings.period)
-    if window.first_day_after <= params.data.holdout.first_day_after:
+    if params.data.hashed:
+        return _asked("on the rows that are set aside, new ones among them", new.window)
+    window, (_, holdout) = containing(labels_of, settings.period), params.data.windows
+    if window.first_day_after <= holdout.first_day_after:
         return _unasked(
-            f"data.holdout ends with {params.data.holdout.end} already: once the retraining on it "
+            f"data.holdout ends with {holdout.end} already: once the retraining on it "
             "is deployed, newer ones follow"
         )
     if not Rows(files.CHECKED, params.data.time, window.first_day, window.first_day_after).count():
         return _unasked(f"{files.CHECKED} has no rows of {window} to judge one on")
+    return _asked(f"on {window}", window)
+
+
+def _asked(where: str, window: Window) -> Question:
     return {
-        **_unasked(f"a model trained on newer rows is to be judged on {window}"),
+        **_unasked(f"a model trained on newer rows is to be judged {where}"),
         "state": "wanted",
         "start": window.first_day.isoformat(),
         "end": window.last_day.isoformat(),
@@ -80,17 +86,18 @@ def check(drift: dict[str, Any], comparison: dict[str, Any]) -> None:
         why = asked["sentence"] or drift["sentence"]
         raise MlopsError(f"{files.DRIFT} asks for no challenger: {why}")
     newest = Window(start=asked["start"], end=asked["end"])
-    holdout = Window(start=comparison["holdout"]["start"], end=comparison["holdout"]["end"])
-    if newest.first_day_after != holdout.first_day_after:
+    judged = comparison["holdout"]
+    holdout = Window(start=judged["start"], end=judged["end"]) if judged["start"] else None
+    if holdout and newest.first_day_after != holdout.first_day_after:
         raise MlopsError(
             f"{files.COMPARISON} judges on {holdout}, which does not end with {newest}, the newest "
             "window with labels; run `mlops move-window`, `dvc repro` and `mlops compare --mode "
             "retrain` first"
         )
-    watched, judged = (it["champion"] and it["champion"]["version"] for it in (drift, comparison))
-    if watched != judged:
+    watched, against = (it["champion"] and it["champion"]["version"] for it in (drift, comparison))
+    if watched != against:
         raise MlopsError(
-            f"{files.DRIFT} is about champion {watched}, and {files.COMPARISON} about {judged}; "
+            f"{files.DRIFT} is about champion {watched}, and {files.COMPARISON} about {against}; "
             "run `mlops drift` again"
         )
     if comparison["mode"] != "retrain":
@@ -134,7 +141,7 @@ def judged(comparison: dict[str, Any]) -> Question:
     bounds = f"{percent(policy['confidence'])} interval {interval(row)}"
     if row["low"] is None:
         bounds = "no interval"
-    span = summary.span(holdout["start"], holdout["end"])
+    span = holdout.get("when") or summary.span(holdout["start"], holdout["end"])
     return {
         "state": state,
         "sentence": (

@@ -24,14 +24,16 @@ from mlops.drift.columns import Judged, Wanted, judge
 from mlops.drift.decision import Question
 from mlops.drift.newest import Newest, NoNewDataError
 from mlops.drift.rows import Rows, is_text
+from mlops.drift.snapshot import fetch
 from mlops.judgement import blocks
 from mlops.judgement.blocks import Blocks
 from mlops.judgement.bootstrap import independent_difference
 from mlops.judgement.compare import Champion, load_champion
 from mlops.judgement.metric import resolve
+from mlops.judgement.scorecard import training_facts
 from mlops.project import actions, files
 from mlops.project.errors import MlopsError
-from mlops.project.params import Params, Window
+from mlops.project.params import Data, Params, Window
 from mlops.project.progress import counting, working
 
 Read = Callable[[Window], AbstractContextManager[Newest]]
@@ -76,7 +78,7 @@ def run(params: Params, as_of: date | None = None) -> dict[str, Any]:
         path.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="mlops-") as folder:
         page = Path(folder, files.DRIFT_PAGE.name)
-        drift = check(params, as_of, page)
+        drift = check(params, as_of, page, Path(folder))
         text = summary.render(drift)
         if drift["new_data"] and page.is_file():
             files.write_atomic(files.DRIFT_PAGE, partial(copyfile, page))
@@ -95,8 +97,8 @@ def run(params: Params, as_of: date | None = None) -> dict[str, Any]:
     return drift
 
 
-def check(params: Params, as_of: date | None, page: Path) -> dict[str, Any]:
-    """Return what there is to say; Evidently's page goes to ``page``."""
+def check(params: Params, as_of: date | None, page: Path, folder: Path) -> dict[str, Any]:
+    """Return what there is to say; Evidently's page goes to ``page``, rows to ``folder``."""
     log = os.environ.get(newest.LOG, "")
     drift: dict[str, Any] = {
         "as_of": (as_of or newest.yesterday()).isoformat(),
@@ -124,18 +126,30 @@ def check(params: Params, as_of: date | None, page: Path) -> dict[str, Any]:
             "not replayed: set drift.replay to false, or say a day with --as-of"
         )
     facts, recorded = champion.model.facts, history.read()
+    split = Data.model_validate(facts.params["data"])
     drift["champion"] = {
         "version": champion.version,
-        "window": str(facts.window),
-        "holdout": str(newest.own_holdout(facts)),
+        "window": facts.trained_on,
+        "holdout": split.judging,
     }
-    known = load_known(params, champion)
+    inputs = _inputs(params, champion)
     try:
+        if split.hashed:
+            snapshot = fetch(champion, folder)
+            known = Known(champion, snapshot.training, snapshot.holdout, *inputs)
+            day = as_of or newest.yesterday() + newest.DAY
+            if not log:
+                with newest.since(champion, snapshot, folder, day) as new:
+                    return drift | _judged(params, known, new, None, as_of, recorded, page)
+        else:
+            window_rows, holdout_rows = _own_rows(champion, split)
+            known = Known(champion, window_rows, holdout_rows, *inputs)
         window = newest.choose(champion, params, as_of, recorded)
+        time = split.time or "asked at"
         read: Read = (
-            partial(newest.from_log, champion, log, params.data.time)
+            partial(newest.from_log, champion, log, time)
             if log
-            else partial(newest.from_data, champion, params.data.time)
+            else partial(newest.from_data, champion, time)
         )
         with read(window) as new:
             return drift | _judged(params, known, new, read, as_of, recorded, page)
@@ -147,7 +161,7 @@ def _judged(
     params: Params,
     known: Known,
     new: Newest,
-    read: Read,
+    read: Read | None,
     as_of: date | None,
     recorded: list[dict[str, Any]],
     page: Path,
@@ -159,16 +173,17 @@ def _judged(
         with working("Comparing the inputs"):
             compared = _judge(params, known.window, new.rows, known.inputs, page)
     current = new.described(fingerprint(params, compared, new))
-    if checked := decision.checked(current, champion.version, recorded):
+    dated = read is not None
+    if checked := decision.checked(current, champion.version, recorded, dated=dated):
         raise NoNewDataError(
-            f"{new.window} was checked on {checked}, with the same rows, labels and settings"
+            f"{current['window']} was checked on {checked}, with the same rows, labels and settings"
         )
     end = as_of or (new.window.last_day if settings.replay else newest.yesterday())
     found: dict[str, Any] = {
         "as_of": end.isoformat(),
         "reference": {
-            "start": facts.window.first_day.isoformat(),
-            "end": facts.window.last_day.isoformat(),
+            "start": facts.window and facts.window.first_day.isoformat(),
+            "end": facts.window and facts.window.last_day.isoformat(),
             "rows": known.window.count(),
         },
         "current": current,
@@ -177,7 +192,7 @@ def _judged(
     if compared is None:
         metric = resolve(params.gate.metric, facts.task)
         sentence = (
-            f"Only {new.count:,} rows in {new.window}: too few to judge "
+            f"Only {new.count:,} rows in {new.named}: too few to judge "
             f"(drift.min_rows is {settings.min_rows:,})"
         )
         asked = questions.too_few(sentence, metric, params.gate, settings, new.labelled)
@@ -188,11 +203,11 @@ def _judged(
         "data": questions.data(compared.columns, known.left_out, settings),
         "predictions": moved,
         "concept": _concept(params, known, new, read, recorded),
-        "staleness": questions.staleness(facts.window, end, settings),
+        "staleness": questions.staleness(*_ended(champion), end, settings),
     }
     changed = decision.find(asked, current, champion.version, recorded, settings.retrain)
     challenged = challenger.wanted(params, new, asked["concept"], changed)
-    where = challenger.named(champion.version, new.window)
+    where = challenger.named(champion.version, new.named)
     made = decision.decide(changed, where, challenged, settings.retrain.when)
     changed.windows[-1]["decision"] = made.decision
     answers = {"questions": asked, "challenger": challenged}
@@ -200,9 +215,13 @@ def _judged(
 
 
 def _concept(
-    params: Params, known: Known, new: Newest, read: Read, recorded: list[dict[str, Any]]
+    params: Params, known: Known, new: Newest, read: Read | None, recorded: list[dict[str, Any]]
 ) -> Question:
     """Ask about the newest window that has labels and was not asked about before."""
+    if read is None:  # without dates there are no earlier windows
+        question = concept(params, known, new)
+        few = question["state"] == TOO_FEW_BLOCKS
+        return question | {"state": "skipped"} if few else question
     question = _joined(params, known, new, read)
     if question["state"] != "waiting":
         return question
@@ -220,7 +239,8 @@ def _concept(
 
 def _joined(params: Params, known: Known, new: Newest, read: Read) -> Question:
     """Ask about a window; one with too few blocks is joined with the periods before it."""
-    first = newest.own_holdout(known.champion.model.facts).first_day_after
+    own = newest.own_holdout(known.champion.model.facts)
+    first = own.first_day_after if own else _ended(known.champion)[0]
     window, question = new.window, concept(params, known, new)
     while question["state"] == TOO_FEW_BLOCKS:
         before = newest.containing(window.first_day - newest.DAY, params.drift.period)
@@ -242,23 +262,23 @@ def _say(drift: dict[str, Any]) -> None:
         print(f"- challenger: {drift['challenger']['sentence']}")
 
 
-def load_known(params: Params, champion: Champion) -> Known:
-    """Return what the champion knows, from the data source.
+def _ended(champion: Champion) -> tuple[date, str]:
+    """Return when what the champion knows ended, and what that was."""
+    if window := champion.model.facts.window:
+        return window.last_day, "'s window ended"
+    trained = training_facts(champion.model.folder / files.TRAINING.name)["started"]
+    return date.fromisoformat(trained[:10]), " was trained"
+
+
+def _inputs(params: Params, champion: Champion) -> tuple[list[Wanted], list[str]]:
+    """Return the inputs with their thresholds, and those that are left out, by their types.
 
     Raises
     ------
     MlopsError
-        When the source no longer has these rows or an input, or ``drift.columns.own`` names a
-        column that does not exist.
+        When the data no longer has an input, or ``drift.columns.own`` names a column that it never
+        had.
     """
-    facts = champion.model.facts
-    window = _rows(params, champion, facts.window, "window")
-    holdout = _rows(params, champion, newest.own_holdout(facts), "own holdout")
-    return Known(champion, window, holdout, *_inputs(params, champion))
-
-
-def _inputs(params: Params, champion: Champion) -> tuple[list[Wanted], list[str]]:
-    """Return the inputs with their thresholds, and those that are left out, by their types."""
     schema, inputs = pyarrow.parquet.read_schema(files.CHECKED), champion.model.facts.inputs
     limits = params.drift.columns
     for name, limit in limits.own.items():
@@ -349,15 +369,25 @@ def fingerprint(params: Params, judged: Judged | None, new: Newest) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def _rows(params: Params, champion: Champion, window: Window, what: str) -> Rows:
-    rows = Rows(files.CHECKED, params.data.time, window.first_day, window.first_day_after)
-    if not rows.count():
-        raise MlopsError(
-            f"{files.CHECKED} has no rows of the {what} of champion v{champion.version} "
-            f"({window}), with which the newest are compared; let load_data in src/model/data.py "
-            "return them too; `dvc repro --force ingest validate` loads them"
-        )
-    return rows
+def _own_rows(champion: Champion, split: Data) -> list[Rows]:
+    """Return the rows of the champion's window and of its own holdout, from the data.
+
+    Raises
+    ------
+    MlopsError
+        When the data no longer has them.
+    """
+    found = []
+    for what, window in zip(("window", "own holdout"), split.windows, strict=True):
+        rows = Rows(files.CHECKED, split.time, window.first_day, window.first_day_after)
+        if not rows.count():
+            raise MlopsError(
+                f"{files.CHECKED} has no rows of the {what} of champion v{champion.version} "
+                f"({window}), with which the newest are compared; let load_data in "
+                "src/model/data.py return them too; `dvc repro --force ingest validate` loads them"
+            )
+        found.append(rows)
+    return found
 
 
 def _is_category(kind: "pa.DataType") -> bool:
@@ -388,8 +418,8 @@ def _scored(known: Known) -> Rows:
 def _labelled(rows: Rows, params: Params, facts: Facts) -> tuple[Array, Array, Blocks]:
     """Return targets, scores and blocks of the labelled rows, or of a sample of them."""
     names, chosen = newest.score_names(facts), params.gate.blocks
-    grouped = params.data.time if chosen in (blocks.DAY, blocks.WEEK) else chosen
-    if chosen not in KNOWN_TO_LOGS and chosen not in facts.inputs and rows.path != files.CHECKED:
+    grouped = str(params.data.time) if chosen in (blocks.DAY, blocks.WEEK) else chosen
+    if chosen not in (*KNOWN_TO_LOGS, *pyarrow.parquet.read_schema(rows.path).names):
         raise MlopsError(
             f"{files.PARAMS}: gate.blocks: the prediction log has no {chosen!r}, which is no input "
             f"of the model; set {', '.join(KNOWN_TO_LOGS)} or an input"

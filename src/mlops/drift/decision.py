@@ -145,10 +145,17 @@ def unanswered(
 
 
 def checked(
-    current: Mapping[str, Any], champion: int, recorded: Sequence[Mapping[str, Any]]
+    current: Mapping[str, Any],
+    champion: int,
+    recorded: Sequence[Mapping[str, Any]],
+    *,
+    dated: bool = True,
 ) -> str:
-    """Return the day on which the very same was judged, or nothing."""
-    same = ("start", "end", "fingerprint")
+    """Return the day on which the very same was judged, or nothing.
+
+    Rows that are not ``dated`` are the same on whatever day.
+    """
+    same = ("start", "end", "fingerprint") if dated else ("fingerprint",)
     for entry in recorded:
         if entry["champion"] == champion and all(entry[key] == current[key] for key in same):
             return str(entry["checked"])[:10]

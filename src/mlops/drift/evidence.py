@@ -63,7 +63,7 @@ def title(comparison: dict[str, Any]) -> str:
     """Return the title of the pull request: what came of it first, when that is not good."""
     row = next(row for row in comparison["differences"] if row["metric"] == comparison["metric"])
     scores = f"{number(row['champion'])} → {number(row['candidate'])}"
-    what = f"{label(row['metric'])} {scores} on {_span(comparison['holdout'])}"
+    what = f"{label(row['metric'])} {scores} on {_judged_on(comparison['holdout'])}"
     window = comparison["candidate"]["window"]
     if comparison["passed"]:
         return f"Retrain on {window}: {what}"
@@ -92,8 +92,8 @@ def _copy(folder: Path) -> None:
         shutil.copyfile(path, folder / path.name)
 
 
-def _span(window: dict[str, Any]) -> Window:
-    return Window(start=window["start"], end=window["end"])
+def _judged_on(holdout: dict[str, Any]) -> str:
+    return holdout.get("when") or str(Window(start=holdout["start"], end=holdout["end"]))
 
 
 def diff(drift: dict[str, Any]) -> str:

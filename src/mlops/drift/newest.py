@@ -19,11 +19,12 @@ import pyarrow.parquet
 from mlops.artifact.model_folder import Facts, ModelArtifact
 from mlops.artifact.table import Array
 from mlops.drift.rows import Rows
+from mlops.drift.snapshot import Snapshot, write_new
 from mlops.judgement.compare import Champion
 from mlops.predictions import log
 from mlops.project import files
 from mlops.project.errors import MlopsError
-from mlops.project.params import Params, Period, Window
+from mlops.project.params import Data, Params, Period, Window
 
 LOG = "PREDICTION_LOG_URI"
 DAY = timedelta(days=1)
@@ -45,11 +46,16 @@ class Newest:
     count: int
     labelled: int
     labels: str
+    of_data: str = ""  # in words, where they are not those of the window
+
+    @property
+    def named(self) -> str:
+        return self.of_data or str(self.window)
 
     def described(self, fingerprint: str) -> dict[str, Any]:
         """Return what ``reports/drift.json`` says of it."""
         return {
-            "window": str(self.window),
+            "window": self.named,
             "start": self.window.first_day.isoformat(),
             "end": self.window.last_day.isoformat(),
             "rows": self.count,
@@ -77,6 +83,7 @@ def choose(
         When it is not after the champion's own holdout, or the replay is at its end.
     """
     settings, own = params.drift, own_holdout(champion.model.facts)
+    unseen = own.first_day_after if own else date.min
     if as_of is None and settings.replay:
         today = yesterday() + DAY
         mine = [it for it in recorded if it["champion"] == champion.version]
@@ -85,7 +92,7 @@ def choose(
             for it in mine
             if date.fromisoformat(it["start"]) <= today
         ]
-        following = first_from(max([own.first_day_after, *after]), settings.period)
+        following = first_from(max([unseen, *after]), settings.period)
         first = _first_day(Rows(files.CHECKED, params.data.time, following.first_day))
         if first is None:
             raise NoNewDataError(f"{files.CHECKED} ends before {following}, which would be next")
@@ -96,7 +103,7 @@ def choose(
             )
         return containing(first, settings.period)
     window = newest_complete(as_of or yesterday(), settings.period)
-    if window.first_day < own.first_day_after:
+    if window.first_day < unseen:
         raise NoNewDataError(
             f"{window}, the newest {settings.period} that is over, is not after "
             f"the champion's own holdout {own}"
@@ -108,9 +115,21 @@ def yesterday() -> date:
     return datetime.now(UTC).date() - DAY
 
 
-def own_holdout(facts: Facts) -> Window:
-    """Return the holdout that a model was judged on before it was registered."""
-    return Window.model_validate(facts.params["data"]["holdout"])
+@contextmanager
+def since(champion: Champion, known: Snapshot, folder: Path, day: date) -> Iterator[Newest]:
+    """Yield the rows that are new since the champion's snapshot; the champion scores them anew."""
+    rows = Rows(folder / "new.parquet")
+    write_new(known, rows.path)
+    scored = replace(rows, computed=predicted(champion.model))
+    window = Window(start=day.isoformat(), end=day.isoformat())
+    whose = f"{files.CHECKED}, beside what champion v{champion.version} knows,"
+    counted = _counted(window, rows, scored, champion.model.facts.target, whose)
+    yield replace(counted, of_data=f"the rows that are new by {day}")
+
+
+def own_holdout(facts: Facts) -> Window | None:
+    """Return the window that a model was judged on before it was registered, if it was one."""
+    return Data.model_validate(facts.params["data"]).holdout
 
 
 @contextmanager
@@ -203,7 +222,9 @@ def read_day(text: str) -> date:
 
 
 def containing(day: date, period: Period) -> Window:
-    """Return the month, the week (Monday to Sunday) or the day in which ``day`` lies."""
+    """Return the year, month, week (Monday to Sunday) or day in which ``day`` lies."""
+    if period == "year":
+        return Window(start=f"{day:%Y}", end=f"{day:%Y}")
     if period == "month":
         month = f"{day:%Y-%m}"
         return Window(start=month, end=month)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from mlops.drift.decision import Question
 from mlops.judgement.bootstrap import Change
 from mlops.judgement.metric import ROUNDING, Metric
-from mlops.project.params import Drift, Gate, Task, Window, amount
+from mlops.project.params import Drift, Gate, Task, amount
 from mlops.project.words import interval, label, number, percent, signed
 
 Column = dict[str, Any]
@@ -152,16 +152,15 @@ def concept_unanswered(
     }
 
 
-def staleness(window: Window, as_of: date, settings: Drift) -> Question:
-    """How long ago did what the champion knows end?"""
-    days, limit = (as_of - window.last_day).days, settings.stale_days
+def staleness(ended: date, what: str, as_of: date, settings: Drift) -> Question:
+    """How long ago did ``what`` the champion knows end?"""
+    days, limit = (as_of - ended).days, settings.stale_days
     violated = days > limit
     said = "more than" if violated else "within"
     return {
         **_question("violated" if violated else "ok", days, limit),
         "sentence": (
-            f"the champion's window ended {days:,} days before {as_of}, "
-            f"{said} drift.stale_days ({limit})"
+            f"the champion{what} {days:,} days before {as_of}, {said} drift.stale_days ({limit})"
         ),
     }
 

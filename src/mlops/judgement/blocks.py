@@ -48,6 +48,7 @@ def of_rows(table: pd.DataFrame, params: Params) -> Blocks:
     if chosen == ROW:
         return Blocks(np.arange(len(table)), len(table), "rows")
     if chosen in (DAY, WEEK):
+        assert params.data.time
         times, zone = table[params.data.time], params.data.timezone
         if zone and times.dt.tz is None:
             raise MlopsError(
@@ -67,6 +68,8 @@ def of_rows(table: pd.DataFrame, params: Params) -> Blocks:
             f"{PARAMS}: gate.blocks: {chosen!r} is the same in all {len(table):,} rows, which "
             f"makes a single block; set {DAY}, or a column of what is independent, as customers are"
         )
+    if blocks.number == len(table) and params.data.by == [chosen]:
+        return blocks  # of a key: each row is its own
     if blocks.number == len(table):
         raise MlopsError(
             f"{PARAMS}: gate.blocks: {chosen!r} is another in each of {len(table):,} rows, which "
@@ -80,6 +83,11 @@ def too_few(blocks: Blocks, params: Params) -> str:
     if blocks.number >= LEAST:
         return ""
     holdout, chosen = params.data.holdout, params.gate.blocks
+    if holdout is None:
+        return (
+            f"at least {LEAST} blocks (gate.blocks: {chosen}) among the rows that judge "
+            f"({params.data.judging}), which have {blocks}: raise data.share, or choose others"
+        )
     advice = "choose a longer holdout, or other blocks"
     if chosen in (DAY, WEEK):
         days = LEAST * (7 if chosen == WEEK else 1)

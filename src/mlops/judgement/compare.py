@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mlops.artifact import model_folder, row_sketch
-from mlops.artifact.model_folder import Array, ModelArtifact
+from mlops.artifact.model_folder import Array, Facts, ModelArtifact
 from mlops.artifact.table import read, to_columns, to_target
 from mlops.judgement import blocks, comparison, finding, metric, shelf_life, too_good
 from mlops.judgement import gate as policy
@@ -20,7 +20,7 @@ from mlops.judgement.metric import Metrics
 from mlops.judgement.scorecard import mean_outcome, scorecard, training_facts
 from mlops.project import actions, files
 from mlops.project.errors import DamagedError, MlopsError
-from mlops.project.params import Gate, Mode, Params
+from mlops.project.params import Data, Gate, Mode, Params
 from mlops.project.progress import counting
 from mlops.project.words import interval, label, number, signed
 from mlops.registry import model_version, tracking, versions
@@ -72,7 +72,11 @@ def judge(
     table = read(files.HOLDOUT)
     columns, y = to_columns(table), to_target(table[params.data.target], params.task)
     described = partial(
-        scorecard, columns=columns, y=y, times=table[params.data.time], metrics=metrics
+        scorecard,
+        columns=columns,
+        y=y,
+        times=None if params.data.time is None else table[params.data.time],
+        metrics=metrics,
     )
 
     prediction = candidate.predict(columns)
@@ -170,10 +174,11 @@ def seen_by_champion(params: Params, champion: Champion, candidate: ModelArtifac
     """Return the share of the holdout that the champion trained on, None when nobody knows.
 
     That their windows are apart rules it out in one table only; in another, as from a shuffle of
-    the same rows with times made up, a row may lie elsewhere.
+    the same rows with times made up, a row may lie elsewhere. The hash of a
+    column keeps each row on its side, and that of all columns as long as they are the same ones.
     """
     facts, now = champion.model.facts, candidate.facts
-    if facts.data_md5 == now.data_md5 and facts.params["data"]["time"] == params.data.time:
+    if same_split(facts, params.data) and (params.data.by or facts.data_md5 == now.data_md5):
         return 0.0
     if (sketch := row_sketch.load(champion.model.folder)) is None:
         return None
@@ -188,7 +193,7 @@ def refuse_undefined(params: Params, metrics: Metrics, scores: dict[str, float],
         if math.isnan(scores[name]):
             raise MlopsError(
                 f"{files.PARAMS}: {where}: {name} is undefined on the {rows:,} rows of the "
-                f"holdout {params.data.holdout}, as when they lack a class; "
+                f"holdout ({params.data.judging}), as when they lack a class; "
                 "choose a longer holdout or another metric"
             )
 
@@ -255,7 +260,15 @@ def load_fair_champion(params: Params, candidate: ModelArtifact) -> Champion | N
     if (champion := load_champion(params)) is None:
         return None
     version, facts, holdout = champion.version, champion.model.facts, params.data.holdout
-    if facts.window.overlaps(holdout):
+    if same_split(facts, params.data) and params.data.hashed:
+        theirs = Data.model_validate(facts.params["data"]).share
+        if params.data.share > theirs:
+            raise MlopsError(
+                f"champion v{version} trained on all but {theirs:.0%} of the rows, and data.share "
+                f"in params.yaml is {params.data.share:.0%}: it would be judged on rows it has "
+                f"seen; set {theirs:.0%} or less until a model with another share is champion"
+            )
+    elif facts.window and holdout and facts.window.overlaps(holdout):
         raise MlopsError(
             f"champion v{version} trained on {facts.window}, which covers the holdout "
             f"{holdout}: it would be judged on rows it has seen; move data.holdout in params.yaml "
@@ -269,6 +282,13 @@ def load_fair_champion(params: Params, candidate: ModelArtifact) -> Champion | N
                 "cannot be compared; a new question wants a new name (params.yaml: name)"
             )
     return champion
+
+
+def same_split(facts: Facts, data: Data) -> bool:
+    """Return whether a model was split from its holdout as ``data`` says: by the same columns."""
+    theirs = Data.model_validate(facts.params["data"])
+    made_by = ((it.split, it.by if it.hashed else it.time) for it in (theirs, data))
+    return next(made_by) == next(made_by)
 
 
 def print_table(written: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from mlops.judgement.bootstrap import Difference
 from mlops.judgement.finding import Findings, Slice, gain
 from mlops.judgement.gate import Check
 from mlops.judgement.metric import Metric, Metrics
-from mlops.project.params import Gate, Mode, Params, Policy, flatten
+from mlops.project.params import Data, Gate, Mode, Params, Policy, flatten
 
 WINDOWS = ("data.window.", "data.holdout.")
 
@@ -50,7 +50,7 @@ def content(
         "metric": metrics.gate.name,
         "gate": params.gate.model_dump(),
         "margins": margins,
-        "holdout": {**params.data.holdout.model_dump(), **holdout},
+        "holdout": {**_when(params.data), **holdout},
         "candidate": candidate,
         "champion": champion,
         "differences": [
@@ -62,6 +62,12 @@ def content(
         "checks": [asdict(check) for check in checks],
         "changes": changed,
     }
+
+
+def _when(data: Data) -> dict[str, str | None]:
+    """Say which rows judge: ``start`` and ``end``, where they are those of a window; in words."""
+    window = data.holdout.model_dump() if data.holdout else {"start": None, "end": None}
+    return {**window, "when": data.judging}
 
 
 def _metric_row(
@@ -116,7 +122,7 @@ def changes(
     """
     gate = _differences({"gate": old_gate}, {"gate": new_gate}) if old_gate else []
     return {
-        "window": _pair(str(old.window), str(new.window)),
+        "window": _pair(old.trained_on, new.trained_on),
         "data": _pair(old.data_md5, new.data_md5),
         "rows": {"champion": old.rows, "candidate": new.rows},
         "params": [*_differences(_settings(old), _settings(new)), *gate],

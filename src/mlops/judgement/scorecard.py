@@ -26,7 +26,7 @@ def scorecard(
     *,
     columns: Columns,
     y: Array,
-    times: "pd.Series[Any]",
+    times: "pd.Series[Any] | None",
     metrics: Metrics,
 ) -> dict[str, Any]:
     """Return one model's numbers on the holdout, its cost and where it came from.
@@ -38,7 +38,7 @@ def scorecard(
     y : array of shape (n,)
         Raw target values.
     times : Series of shape (n,)
-        When each row happened.
+        When each row happened, if that is known.
     """
     facts = model.facts
     scored = scores(metrics.shown, y, prediction, facts.classes)
@@ -47,7 +47,7 @@ def scorecard(
         "calibration": scored.pop("calibration"),
         "metrics": scored,
         "predicted": np.mean(prediction, axis=0).tolist(),
-        "window": str(facts.window),
+        "window": facts.trained_on,
         "rows": facts.rows,
         "features": len(facts.features),
         "data_md5": facts.data_md5,
@@ -141,13 +141,17 @@ def reliability(predicted: Array, seen: Array) -> tuple[Array, Array, Array]:
 
 
 def tables(
-    metric: Metric, y: Array, prediction: Array, classes: Classes, times: "pd.Series[Any]"
+    metric: Metric,
+    y: Array,
+    prediction: Array,
+    classes: Classes,
+    times: "pd.Series[Any] | None",
 ) -> dict[str, pd.DataFrame]:
     """Return the plots of one model by file name, as tables for DVC, MLflow and the report to draw.
 
     ``calibration``: predicted and seen, for every task (multiclass: of the most frequent class).
-    ``over_time``: ``metric`` by week of the holdout. ``curve``: the task's own picture
-    (binary: ROC; multiclass: confusion; regression: quantiles of the error).
+    ``over_time``: ``metric`` by week of the holdout, empty where there are no times. ``curve``: the
+    task's own picture (binary: ROC; multiclass: confusion; regression: quantiles of the error).
     """
     return {
         "calibration": _calibration(y, prediction, classes),
@@ -168,11 +172,16 @@ def _calibration(y: Array, prediction: Array, classes: Classes) -> pd.DataFrame:
 
 
 def _over_time(
-    metric: Metric, y: Array, prediction: Array, classes: Classes, times: "pd.Series[Any]"
+    metric: Metric,
+    y: Array,
+    prediction: Array,
+    classes: Classes,
+    times: "pd.Series[Any] | None",
 ) -> pd.DataFrame:
-    weeks = times.dt.tz_localize(None).dt.to_period("W")
-    rows = []
-    for week, at in weeks.groupby(weeks).indices.items():
+    rows: list[tuple[str, float, int]] = []
+    weeks = None if times is None else times.dt.tz_localize(None).dt.to_period("W")
+    by_week: dict[Any, Any] = {} if weeks is None else weeks.groupby(weeks).indices
+    for week, at in by_week.items():
         if len(np.unique(y[at])) > 1:  # most metrics are undefined on a single class
             rows.append(
                 (f"{week.start_time:%Y-%m-%d}", metric(y[at], prediction[at], classes), len(at))

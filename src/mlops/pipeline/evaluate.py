@@ -13,7 +13,8 @@ def run(params: Params) -> None:
     model = model_folder.load(files.MODEL)
     metrics, classes = metric.choose(model.facts.task, params.gate), model.facts.classes
     holdout = read(files.HOLDOUT)
-    y, times = to_target(holdout[params.data.target], params.task), holdout[params.data.time]
+    y = to_target(holdout[params.data.target], params.task)
+    times = None if params.data.time is None else holdout[params.data.time]
     prediction = model.predict(to_columns(holdout))
 
     scored = scores(metrics.shown, y, prediction, classes)

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from mlops.artifact.model_folder import Array, load_features, to_matrix
-from mlops.artifact.table import Inputs, in_window, read, to_columns, to_target
+from mlops.artifact.split import sides
+from mlops.artifact.table import Inputs, read, to_columns, to_target
 from mlops.project import files
 from mlops.project.errors import MlopsError
 from mlops.project.params import Params
@@ -24,9 +25,8 @@ def run(params: Params) -> None:
     The holdout keeps its raw columns: a champion is asked with the features of its own time.
     """
     table = read(files.CHECKED)
-    times = table[params.data.time]
-    training = table[in_window(times, params.data.window)].reset_index(drop=True)
-    holdout = table[in_window(times, params.data.holdout)].reset_index(drop=True)
+    trains, judges = sides(table, params.data)
+    training, holdout = table[trains].reset_index(drop=True), table[judges].reset_index(drop=True)
 
     target = params.data.target
     built = build(Inputs(to_columns(training), target), len(training))
@@ -38,8 +38,8 @@ def run(params: Params) -> None:
     files.write_atomic(files.TRAIN, lambda path: features.to_parquet(path, index=False))
     files.write_atomic(files.HOLDOUT, lambda path: holdout.to_parquet(path, index=False))
     print(
-        f"{len(training):,} rows of {params.data.window} train with {len(built)} features, "
-        f"{len(holdout):,} rows of {params.data.holdout} judge"
+        f"{len(training):,} rows of {params.data.training} train with {len(built)} features, "
+        f"{len(holdout):,} rows of {params.data.judging} judge"
     )
 
 

@@ -27,25 +27,25 @@ def run(settings: Params) -> str:
         When there is no newer window than the holdout in ``params.yaml``.
     """
     drift = files.read_json(files.DRIFT, "mlops drift")
+    if settings.data.hashed:
+        return f"{files.PARAMS}: data.split is hash, so new rows train and judge as they come"
     if not drift["new_data"]:
         raise MlopsError(f"there is no newer window to move to: {drift['sentence']}")
     asked = drift.get("challenger") or {}  # older checks have none
     judged = asked if "end" in asked else drift["current"]  # the newest with labels
     newest = Window(start=judged["start"], end=judged["end"])
+    was = settings.data.windows
     window, holdout = moved(settings.data, newest, settings.drift.retrain.window)
     write(settings, window, holdout)
-    return (
-        f"{files.PARAMS}: data.window {settings.data.window} -> {window}, "
-        f"data.holdout {settings.data.holdout} -> {holdout}"
-    )
+    return f"{files.PARAMS}: data.window {was[0]} -> {window}, data.holdout {was[1]} -> {holdout}"
 
 
 def moved(data: Data, newest: Window, how: Growth) -> tuple[Window, Window]:
     """Shift window and holdout until the holdout ends with the newest window.
 
     The holdout keeps its length, and so does a sliding window; a growing one keeps its start. The
-    gap between them stays: in months where all three are whole months, otherwise in days. A holdout
-    may so be longer than the newest window, or shorter.
+    gap between them stays: in months where all three are whole months, otherwise in days. Whole
+    years stay years. A holdout may so be longer than the newest window, or shorter.
 
     Returns
     -------
@@ -57,15 +57,16 @@ def moved(data: Data, newest: Window, how: Growth) -> tuple[Window, Window]:
     MlopsError
         When the newest window does not end after the holdout does: nothing would move.
     """
-    was, end = data.holdout.first_day_after, newest.first_day_after
+    window, holdout = data.windows
+    was, end = holdout.first_day_after, newest.first_day_after
     if end <= was:
         raise MlopsError(
-            f"{files.PARAMS}: data.holdout ends with {data.holdout.end} already, and the newest "
+            f"{files.PARAMS}: data.holdout ends with {holdout.end} already, and the newest "
             f"window is {newest}; if a retraining on it has been merged, deploy it"
         )
     months = all(
         day.day == 1
-        for it in (data.window, data.holdout, newest)
+        for it in (window, holdout, newest)
         for day in (it.first_day, it.first_day_after)
     )
 
@@ -76,11 +77,15 @@ def moved(data: Data, newest: Window, how: Growth) -> tuple[Window, Window]:
         return date(month // 12, month % 12 + 1, 1)
 
     def span(first: date, after: date) -> Window:
-        length = len("2013-03" if months else "2013-03-15")
+        length = len("2013" if years else "2013-03" if months else "2013-03-15")
         last = after - DAY
         return Window(start=first.isoformat()[:length], end=last.isoformat()[:length])
 
-    window, holdout = data.window, data.holdout
+    years = (
+        window.in_years
+        and holdout.in_years
+        and all((day.month, day.day) == (1, 1) for day in (newest.first_day, end))
+    )
     first = window.first_day if how == "growing" else later(window.first_day)
     return (
         span(first, later(window.first_day_after)),

@@ -131,7 +131,8 @@ def log_holdout(
     """Log the task's metrics and plots on the holdout, also as one picture."""
     task, classes = model.facts.task, model.facts.classes
     metrics = [metric.resolve(name, task) for name in metric.defaults(task)]
-    y, times = to_target(holdout[data.target], task), holdout[data.time]
+    y = to_target(holdout[data.target], task)
+    times = None if data.time is None else holdout[data.time]
     prediction = model.predict(to_columns(holdout))
     mlflow_run.log_metrics(scorecard.scores(metrics, y, prediction, classes))
     drawn = scorecard.tables(metrics[0], y, prediction, classes, times)

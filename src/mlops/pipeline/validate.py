@@ -11,13 +11,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from mlops.artifact import request_columns
-from mlops.artifact.table import in_window, read, to_target
+from mlops.artifact.split import sides
+from mlops.artifact.table import read, to_target
 from mlops.judgement import blocks
 from mlops.pipeline import schema
 from mlops.pipeline.schema import SHOWN, Checked, Failure
 from mlops.project import files
 from mlops.project.errors import MlopsError
-from mlops.project.params import Params, Task, Window
+from mlops.project.params import Params, Task
 from mlops.project.progress import console
 from mlops.project.user_code import shortened
 
@@ -43,7 +44,7 @@ def run(params: Params) -> None:
     checked = schema.check(raw, schema.load())
     failures = checked.failures or check_dropped(raw, checked, params)
     if not failures:
-        failures = check_windows(checked.table, params) or check_target(checked.table, params)
+        failures = check_split(checked.table, params) or check_target(checked.table, params)
     failures = failures or check_blocks(checked.table, params)
     if not failures:
         write(raw, checked.table)
@@ -75,7 +76,8 @@ def made_of_it(raw: pd.DataFrame, checked: Checked, params: Params) -> list[str]
     lines = []
     if added := len(checked.table) - len(raw) + checked.gone(raw):
         lines.append(f"the schema adds {added:,} rows")
-    if untimed := int(checked.table[params.data.time].isna().sum()):
+    times = None if params.data.hashed else checked.table[params.data.time]
+    if times is not None and (untimed := int(times.isna().sum())):
         lines.append(f"{untimed:,} rows have no {params.data.time}, and so lie in no window")
     if dropped := checked.gone(raw):
         why = "; ".join(f"{it['column']}: {it['check']}" for it in checked.dropped)
@@ -84,7 +86,7 @@ def made_of_it(raw: pd.DataFrame, checked: Checked, params: Params) -> list[str]
         rows = "" if it["rows"] is None else f", {it['rows']:,} values differ"
         kinds = "" if it["from"] == it["to"] else f" from {it['from'] or 'nothing'} to {it['to']}"
         lines.append(f"the schema changes {it['column']}{kinds}{rows}")
-    if checked.table[params.data.time].dt.tz is None:
+    if times is not None and times.dt.tz is None:
         lines.append(
             f"{params.data.time} has no time zone: days begin as it is written, and the service "
             "takes such times without a zone; with dt.tz_localize in src/model/data.py they get one"
@@ -108,23 +110,37 @@ def check_dropped(raw: pd.DataFrame, checked: Checked, params: Params) -> list[F
     ]
 
 
-def check_windows(table: pd.DataFrame, params: Params) -> list[Failure]:
-    """Return a failure for each window of ``params.yaml`` with a month in which no row lies."""
+def check_split(table: pd.DataFrame, params: Params) -> list[Failure]:
+    """Return a failure when no row trains, or none judges.
+
+    With windows of time, one for each in which a month, or a year, has no row.
+    """
     column = params.data.time
-    if column not in table or not pd.api.types.is_datetime64_any_dtype(table[column]):
+    if column is not None and (
+        column not in table or not pd.api.types.is_datetime64_any_dtype(table[column])
+    ):
         check = f"times are there (params.yaml: data.time is {column!r})"
         return [{"column": column, "check": check, "bad_rows": len(table), "example": None}]
+    if params.data.hashed:
+        trains, judges = sides(table, params.data)
+        if trains.any() and judges.any():
+            return []
+        check = f"rows on both sides of the split (params.yaml: data.share is {params.data.share})"
+        return [{"column": "the whole table", "check": check, "bad_rows": 0, "example": None}]
+    windows = params.data.windows
+    unit, name_of = ("Y", "year") if all(it.in_years for it in windows) else ("M", "month")
     times = table[column]
-    seen = set(times.dropna().dt.tz_localize(None).dt.to_period("M").unique())
+    seen = set(times.dropna().dt.tz_localize(None).dt.to_period(unit).unique())
     runs = "the data has no rows"
     if seen:
         runs = f"the data runs from {times.min():%Y-%m-%d} to {times.max():%Y-%m-%d}"
     failures = []
-    for name, window in (("window", params.data.window), ("holdout", params.data.holdout)):
-        span = pd.period_range(str(window.first_day), str(last_day(window)), freq="M")
-        if empty := [str(month) for month in span if month not in seen]:
+    for name, window in zip(("window", "holdout"), windows, strict=True):
+        span = pd.period_range(str(window.first_day), str(window.last_day), freq=unit)
+        if empty := [str(period) for period in span if period not in seen]:
             check = (
-                f"rows in every month of data.{name} ({window}): none in {', '.join(empty)}; {runs}"
+                f"rows in every {name_of} of data.{name} ({window}): none in {', '.join(empty)}; "
+                f"{runs}"
             )
             failures.append({"column": column, "check": check, "bad_rows": 0, "example": None})
     return failures
@@ -137,16 +153,19 @@ def check_target(table: pd.DataFrame, params: Params) -> list[Failure]:
         check = f"column is there (params.yaml: data.target is {target!r})"
         return [{"column": target, "check": check, "bad_rows": len(table), "example": None}]
     failures, found = [], []
-    for name, window in (("window", params.data.window), ("holdout", params.data.holdout)):
-        values = table.loc[in_window(table[params.data.time], window), target]
+    where = ("data.window", "data.holdout")
+    if params.data.hashed:
+        where = ("the rows that train", "those that judge")
+    for name, side in zip(where, sides(table, params.data), strict=True):
+        values = table.loc[side, target]
         if unknown := int(values.isna().sum()):
             check = (
-                f"no missing value in data.{name}: such rows teach and judge nothing; "
+                f"no missing value in {name}: such rows teach and judge nothing; "
                 "leave them out in src/model/data.py"
             )
             failures.append(_of_target(params, check, unknown))
         elif problem := _target_problem(values, params.task):
-            check = f"{problem} in data.{name} (params.yaml: task is {params.task})"
+            check = f"{problem} in {name} (params.yaml: task is {params.task})"
             failures.append(_of_target(params, check, len(values)))
         else:
             found.append(np.unique(to_target(values, params.task)).tolist())
@@ -154,7 +173,7 @@ def check_target(table: pd.DataFrame, params: Params) -> list[Failure]:
         return failures
     learned, judged = found
     if strange := [label for label in judged if label not in learned]:
-        check = f"in data.holdout only classes that data.window has, not {_listed(strange)}"
+        check = f"in {where[1]} only classes that {where[0]} has, not {_listed(strange)}"
         failures.append(_of_target(params, check, len(table)))
     elif params.task == "binary" and (problem := _positive_problem(learned, params.data.positive)):
         failures.append(_of_target(params, problem, len(table)))
@@ -171,9 +190,11 @@ def _of_target(params: Params, check: str, rows: int) -> Failure:
 
 def check_blocks(table: pd.DataFrame, params: Params) -> list[Failure]:
     """Return a failure when the holdout has too few blocks to say how sure a difference is."""
-    holdout = table[in_window(table[params.data.time], params.data.holdout)]
+    holdout = table[sides(table, params.data)[1]]
     if problem := blocks.too_few(blocks.of_rows(holdout, params), params):
-        column = params.gate.blocks if params.gate.blocks in table else params.data.time
+        column = params.gate.blocks
+        if column not in table:
+            column = params.data.time or "the whole table"
         return [{"column": column, "check": problem, "bad_rows": len(holdout), "example": None}]
     return []
 
@@ -209,10 +230,6 @@ def _positive_problem(classes: list[Any], positive: str | int | None) -> str | N
     return None
 
 
-def last_day(window: Window) -> Any:
-    return (pd.Timestamp(window.first_day_after) - pd.Timedelta(days=1)).date()
-
-
 def report(
     raw: pd.DataFrame, checked: Checked, params: Params, failures: list[Failure]
 ) -> dict[str, Any]:
@@ -234,7 +251,7 @@ def report(
 
 
 def _request_columns(checked: Checked, params: Params) -> list[dict[str, Any]]:
-    training = checked.table[in_window(checked.table[params.data.time], params.data.window)]
+    training = checked.table[sides(checked.table, params.data)[0]]
     described = request_columns.describe(training, checked.columns, params.data.target)
     return [column.model_dump() for column in described]
 

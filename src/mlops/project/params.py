@@ -25,7 +25,7 @@ from mlops.project.files import PARAMS
 
 PERCENT = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?%")
 CONFLICT = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
-DAY_OR_MONTH = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?")
+YEAR_MONTH_OR_DAY = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
 
 Task = Literal["binary", "multiclass", "regression"]
 Mode = Literal["change", "retrain", "upkeep"]
@@ -33,7 +33,8 @@ Policy = Literal["better", "not_worse"]
 Runtime = Literal["onnx", "skops"]
 Target = Literal["image", "compose", "kubernetes"]
 Environment = Literal["staging", "production"]
-Period = Literal["month", "week", "day"]
+Period = Literal["year", "month", "week", "day"]
+Split = Literal["time", "hash"]
 Growth = Literal["growing", "sliding"]
 When = Literal["helps", "drifts", "either"]
 Positive = Annotated[float, Field(gt=0)]
@@ -86,7 +87,7 @@ class Section(BaseModel):
 
 
 class Window(Section):
-    """A span of time, both ends included: months (``2013-03``) or days (``2013-03-15``)."""
+    """A span of time, both ends included: years, months (``2013-03``) or days (``2013-03-15``)."""
 
     start: str
     end: str
@@ -112,11 +113,17 @@ class Window(Section):
     def first_day_after(self) -> date:
         if len(self.end) == len("2013-03-15"):
             return _first_day(self.end) + timedelta(days=1)
+        if len(self.end) == len("2013"):
+            return date(int(self.end) + 1, 1, 1)
         return (_first_day(self.end) + timedelta(days=31)).replace(day=1)
 
     @property
     def last_day(self) -> date:
         return self.first_day_after - timedelta(days=1)
+
+    @property
+    def in_years(self) -> bool:
+        return len(self.start) == len(self.end) == len("2013")
 
     def overlaps(self, other: "Window") -> bool:
         return self.first_day < other.first_day_after and other.first_day < self.first_day_after
@@ -126,23 +133,61 @@ class Window(Section):
 
 
 def _first_day(text: str) -> date:
-    if match := DAY_OR_MONTH.fullmatch(text):
+    if match := YEAR_MONTH_OR_DAY.fullmatch(text):
         year, month, day = match.groups(default="1")
         try:
             return date(int(year), int(month), int(day))
         except ValueError:
             pass
-    raise ValueError("expected a month such as 2013-03 or a day such as 2013-03-15")
+    raise ValueError("expected a year, a month such as 2013-03 or a day such as 2013-03-15")
+
+
+def _several(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
 
 
 class Data(Section):
+    """Which rows train and which judge.
+
+    ``split: time``: those of ``window`` and of ``holdout``, by the column ``time``. ``hash``: those
+    whose hash lies below ``share`` judge, the others train: so a row keeps its side for ever, also
+    when others are added. The hash is that of the columns ``by``, such as a customer, whose rows
+    then stay together, or of all columns but the target.
+    """
+
     target: str
     positive: Label | None = None  # of two classes, the one to look for; 1 of 0 and 1
-    time: str
+    split: Split = "time"
+    by: Annotated[list[str], BeforeValidator(_several)] = []
+    share: Annotated[Percentage, Field(gt=0, lt=1)] = 0.2
+    time: str | None = None
     timezone: str | None = None  # of the days in gate.blocks; by default that of the time column
-    window: Window
-    holdout: Window
+    window: Window | None = None
+    holdout: Window | None = None
     dropped: Percentage = 0.01  # largest share of rows that the schema may drop
+
+    @property
+    def windows(self) -> tuple[Window, Window]:
+        """What trains and what judges, with ``split: time``."""
+        assert self.window and self.holdout
+        return self.window, self.holdout
+
+    @property
+    def training(self) -> str:
+        """Which rows train, in words that fit after "rows of"."""
+        return (
+            f"the {1 - self.share:.0%} that are not set aside" if self.hashed else f"{self.window}"
+        )
+
+    @property
+    def judging(self) -> str:
+        """Which rows judge, as :attr:`training`."""
+        by = f" by {' and '.join(self.by)}" if self.by else ""
+        return f"the {self.share:.0%} set aside{by}" if self.hashed else f"{self.holdout}"
+
+    @property
+    def hashed(self) -> bool:
+        return self.split == "hash"
 
     @field_validator("timezone")
     @classmethod
@@ -155,12 +200,30 @@ class Data(Section):
 
     @model_validator(mode="after")
     def _holdout_unseen(self) -> "Data":
-        if self.window.overlaps(self.holdout):
-            raise ValueError(
-                f"window {self.window} overlaps holdout {self.holdout}; "
+        wrong = self._problem()
+        if wrong:
+            raise ValueError(wrong)
+        return self
+
+    def _problem(self) -> str:
+        of_time = {"time": self.time, "window": self.window, "holdout": self.holdout}
+        if self.hashed:
+            odd = [name for name in ("window", "holdout") if of_time[name]]
+            return f"{odd[0]} is only for split: time; remove it" if odd else ""
+        if lacking := [name for name, value in of_time.items() if value is None]:
+            return (
+                f"{' and '.join(lacking)} missing, which split: time needs; where rows have no "
+                "time, set split: hash"
+            )
+        if other := self.model_fields_set & {"by", "share"}:
+            return f"{min(other)} is only for split: hash; remove it, or set split: hash"
+        window, holdout = self.windows
+        if window.overlaps(holdout):
+            return (
+                f"window {window} overlaps holdout {holdout}; "
                 "the holdout must be rows that the model has not trained on"
             )
-        return self
+        return ""
 
 
 class Slices(Section):
@@ -301,13 +364,39 @@ class Params(Section):
     serving: Serving = Serving()
     drift: Drift = Drift()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _blocks_of_the_split(cls, value: Any) -> Any:
+        """Without dates there are no days: blocks are what was split by, else single rows."""
+        data, gate = (
+            (value.get(name) for name in ("data", "gate")) if isinstance(value, dict) else (0, 0)
+        )
+        if not isinstance(data, dict) or not isinstance(gate, dict) or "blocks" in gate:
+            return value
+        if data.get("split") != "hash" or data.get("time"):
+            return value
+        by = _several(data.get("by") or [])
+        return {**value, "gate": {**gate, "blocks": by[0] if len(by) == 1 else "row"}}
+
+    @model_validator(mode="after")
+    def _days_need_dates(self) -> "Params":
+        if self.data.time is None and self.gate.blocks in ("day", "week"):
+            raise ValueError(
+                f"gate.blocks: got {self.gate.blocks!r}, and data.time names no column; set row, "
+                "or a column such as the customer"
+            )
+        return self
+
     def of_the_model(self) -> dict[str, Any]:
         """Return the settings that a trained model depends on.
 
         Not ``data.positive``, which may be set or taken for granted: the model's classes say it.
         """
         kept = {"task": True, "seed": True, "data": True, "estimator": True}
-        return self.model_dump(include=kept, exclude={"data": {"dropped", "positive"}})
+        # Nor what only the other split has: older models do not say how they were split.
+        other = {"window", "holdout"} if self.data.hashed else {"split", "by", "share"}
+        left = {"dropped", "positive", *other}
+        return self.model_dump(include=kept, exclude={"data": left})
 
 
 def settings() -> Params:

@@ -57,7 +57,7 @@ def collect(client: "MlflowClient", params: Params, version: int | str) -> dict[
     image = told["image"] or ""
     return {
         "told": told,
-        "facts": facts.model_dump(),
+        "facts": facts.model_dump() | {"trained_on": facts.trained_on},
         "model_file": facts.model_file,
         "description": _description(),
         "datasheet": _address(commit) if COMMIT.fullmatch(commit) else None,

@@ -120,7 +120,7 @@ def resume(client: "MlflowClient", params: Params, training: dict[str, Any]) -> 
 
 
 def _run_name(params: Params, commit: str | None) -> str:
-    return f"{params.data.window} {(commit or 'no commit')[:8]}"
+    return f"{params.data.training} {(commit or 'no commit')[:8]}"
 
 
 def _log_params(client: "MlflowClient", run_id: str, params: Params) -> None:

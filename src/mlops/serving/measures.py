@@ -69,7 +69,7 @@ class Measures:
             multiprocess_mode="livemax",
         )
         commit = str(model.lineage.get("commit", ""))
-        info.labels(model.name, model.version, commit, str(model.facts.window)).set(1)
+        info.labels(model.name, model.version, commit, model.facts.trained_on).set(1)
 
     def note(self, path: str, status: int, kind: str | None, seconds: float) -> None:
         """Count one request, and the ``kind`` of its error, if it was one."""

@@ -65,7 +65,7 @@ def describe(model: ServedModel, predictor: Predictor, settings: Settings) -> Js
         "info": {
             "title": model.name,
             "version": model.version,
-            "description": f"{_scores(model)} Trained on {model.facts.window}.",
+            "description": f"{_scores(model)} Trained on {model.facts.trained_on}.",
         },
         "servers": [{"url": "."}],  # beside this document, also behind a proxy
         "paths": {

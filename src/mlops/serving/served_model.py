@@ -41,7 +41,7 @@ class ServedModel:
             "task": facts.task,
             "target": facts.target,
             "classes": None if facts.classes is None else [str(one) for one in facts.classes],
-            "window": str(facts.window),
+            "window": facts.trained_on,
             "rows": facts.rows,
             "data_md5": facts.data_md5,
             "features": facts.features,
