@@ -12,6 +12,9 @@ from mlops.judgement.gate import Check
 from mlops.judgement.metric import Metric, Metrics
 from mlops.project.params import Data, Gate, Mode, Params, Policy, flatten
 
+FEW_CLASSES = 6  # whose confusion is a table that fits into a comment
+WORST = 10  # confusions of more classes
+
 WINDOWS = ("data.window.", "data.holdout.")
 
 
@@ -57,6 +60,7 @@ def content(
             _metric_row(metric, candidate, champion, found.differences.get(metric.name))
             for metric in metrics.shown
         ],
+        "confusions": _confusions(candidate, champion) if params.task == "multiclass" else [],
         "slice_metric": metrics.slices.name,
         "slices": [_slice_row(metrics.slices, part, margins["slices"]) for part in found.slices],
         "checks": [asdict(check) for check in checks],
@@ -94,6 +98,19 @@ def _metric_row(
         "high": difference.high if difference and known else None,
         "verdict": verdict,
     }
+
+
+def _confusions(ours: dict[str, Any], theirs: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Return how many rows of which class were taken for which; of many classes, the worst."""
+    curve = ours["plots"]["curve"]
+    champion = theirs["plots"]["curve"]["rows"] if theirs else [None] * len(curve["rows"])
+    columns = (curve["actual"], curve["predicted"], curve["rows"], champion)
+    names = ("actual", "predicted", "candidate", "champion")
+    cells = [dict(zip(names, cell, strict=True)) for cell in zip(*columns, strict=True)]
+    if len(ours["classes"]) <= FEW_CLASSES:
+        return cells
+    wrong = [cell for cell in cells if cell["actual"] != cell["predicted"]]
+    return sorted(wrong, key=lambda cell: -cell["candidate"])[:WORST]
 
 
 def _slice_row(metric: Metric, part: Slice, margin: float) -> dict[str, Any]:

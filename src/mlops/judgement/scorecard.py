@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mlops.artifact.model_folder import Columns, ModelArtifact
-from mlops.judgement.metric import Array, Classes, Metric, Metrics
+from mlops.judgement.metric import Array, Classes, Metric, Metrics, encode, resolve
 from mlops.project import files
 from mlops.project.params import Task
 
@@ -54,6 +54,7 @@ def scorecard(
         "model_md5": facts.model_md5,
         "requirements_md5": facts.requirements_md5,
         "plots": {name: table.to_dict("list") for name, table in drawn.items()},
+        "classes": by_class(y, prediction, facts.classes) if facts.task == "multiclass" else [],
         "cost": {
             "latency_ms": single_row_ms(model, columns, min(LATENCY_CALLS, len(y))),
             "size_mb": model.model_path.stat().st_size / 1e6,
@@ -140,6 +141,30 @@ def reliability(predicted: Array, seen: Array) -> tuple[Array, Array, Array]:
     )
 
 
+def by_class(y: Array, prediction: Array, classes: Classes) -> list[dict[str, Any]]:
+    """Return how well each of several classes is found, and told from the rest (ROC AUC).
+
+    ``recall`` is the share of its rows that are found, ``precision`` the share of what is taken for
+    it that is. NaN where the holdout has no such row, or none is taken for one.
+    """
+    from sklearn.metrics import precision_recall_fscore_support
+
+    codes, labels = encode(y, classes or ()), range(len(classes or ()))
+    precision, recall, _, rows = precision_recall_fscore_support(
+        codes, prediction.argmax(axis=1), labels=labels, zero_division=np.nan
+    )
+    return [
+        {
+            "class": label,
+            "rows": int(rows[code]),
+            "recall": float(recall[code]),
+            "precision": float(precision[code]),
+            "roc_auc": resolve("roc_auc", "binary")(codes == code, prediction[:, code], (0, 1)),
+        }
+        for code, label in enumerate(classes or ())
+    ]
+
+
 def tables(
     metric: Metric,
     y: Array,
@@ -202,6 +227,7 @@ def _curve(y: Array, prediction: Array, classes: Classes) -> pd.DataFrame:
         return pd.DataFrame({"false_positive_rate": grid, "true_positive_rate": curve})
     guessed = np.asarray(classes, dtype=object)[prediction.argmax(axis=1)]
     counts = pd.crosstab(pd.Series(y, name="actual"), pd.Series(guessed, name="predicted"))
+    counts = counts.reindex(index=list(classes), columns=list(classes), fill_value=0)
     return counts.stack().reset_index().rename(columns={0: "rows"})
 
 
