@@ -8,6 +8,28 @@
     The numbers the model sees, from columns of raw values (``features.py``).
 ``build_estimator``
     The unfitted scikit-learn model (``estimator.py``).
+
+A file ``metrics.py`` may be added. Each public function in it is a metric, shown in every report,
+for ``gate.metric`` and ``gate.floors`` to name::
+
+    GREATER_IS_BETTER = {"cost": False}
+
+
+    def cost(truth: Array, label: Array, columns: Mapping[str, Array]) -> Array:
+        return np.where(label == 1, 20.0, truth * columns["amount"])  # a look costs 20
+
+It takes what it wants of these, by name, and returns a number, or one for each row: then their mean
+is the metric, and slices are judged by it, too.
+
+``truth``
+    Shape (n,): 0 and 1, which is ``data.positive``; of several classes their places in sorted
+    order; numbers.
+``prediction``
+    Shape (n,): the probability of 1, or numbers; of several classes (n, k), in their order.
+``label``
+    Shape (n,): the class that the model says, as ``truth``; a regression has none.
+``columns``
+    Raw values by column name, as ``build_features`` gets them, and the target.
 """
 
 from importlib import import_module

@@ -69,6 +69,8 @@ class Facts(BaseModel):
     """What ``model.json`` holds; the same inputs give the same bytes.
 
     ``format`` is the :data:`FORMAT` it was written in; the oldest files do not say theirs, 1.
+    ``threshold``: from this probability on, a row is said to be the second of two classes; None,
+    as in formats before 3: the service says no class.
     ``base_rate`` is what the training target alone would predict: the share of each class, or the
     mean; ``target_quantiles`` are every 5 % of a regression's. ``columns`` describes ``inputs``, in
     their order; older models have none. ``code`` maps the files of ``src/model`` to their MD5,
@@ -83,6 +85,7 @@ class Facts(BaseModel):
     runtime: Runtime = "onnx"
     target: str
     classes: list[str | int] | None
+    threshold: float | None = None
     features: list[str]
     inputs: list[str]
     columns: list[Column] = []

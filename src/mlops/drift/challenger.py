@@ -16,7 +16,7 @@ from mlops.judgement import gate
 from mlops.project import actions, files
 from mlops.project.errors import MlopsError
 from mlops.project.params import Params, Window
-from mlops.project.words import interval, label, number, percent, signed
+from mlops.project.words import interval, label, number, percent, rounded, signed
 
 
 def wanted(params: Params, new: Newest, concept: Question, found: Found) -> Question:
@@ -122,7 +122,7 @@ def judged(comparison: dict[str, Any]) -> Question:
     row = next(row for row in comparison["differences"] if row["metric"] == comparison["metric"])
     (passed,) = (it["passed"] for it in comparison["checks"] if it["name"] == gate.CHAMPION)
     gain = row["difference"] if row["greater_is_better"] else -row["difference"]
-    margin = f"gate.margin ({allowed:.3g})"
+    margin = f"gate.margin ({rounded(allowed)})"
     if comparison["finding"] == "same":
         state, said = "same", "answers as the champion does"
     elif comparison["finding"] == "better" and gain >= allowed:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from mlops.artifact.model_folder import Facts
-from mlops.artifact.table import Array, to_target
+from mlops.artifact.table import Array, to_columns, to_target
 from mlops.drift import challenger, decision, export, history, newest, questions, summary
 from mlops.drift.columns import Judged, Wanted, judge
 from mlops.drift.decision import Question
@@ -29,7 +29,7 @@ from mlops.judgement import blocks
 from mlops.judgement.blocks import Blocks
 from mlops.judgement.bootstrap import independent_difference
 from mlops.judgement.compare import Champion, load_champion
-from mlops.judgement.metric import resolve
+from mlops.judgement.metric import Metric, MissingColumnError, Predictions, resolve
 from mlops.judgement.scorecard import training_facts
 from mlops.project import actions, files
 from mlops.project.errors import MlopsError
@@ -329,10 +329,14 @@ def concept(params: Params, known: Known, new: Newest) -> Question:
             f"labels not there yet: {new.labelled:,} of {new.count:,} rows have one "
             f"(drift.min_rows is {settings.min_rows:,})",
         )
-    now = _labelled(new.scored, params, facts)
-    if wrong := questions.unreadable(now[1], facts.task):
+    now = _labelled(new.scored, params, facts, metric)
+    if wrong := questions.unreadable(now[1].scores, facts.task):
         return unanswered("skipped", wrong)
-    then = _labelled(_scored(known), params, facts)
+    then = _labelled(_scored(known), params, facts, metric)
+    try:
+        metric = metric.tried(*now[:2], facts.classes)
+    except MissingColumnError as error:
+        return unanswered("skipped", str(error))
     for where, (*_, grouped) in {str(new.window): now, "the champion's own holdout": then}.items():
         if grouped.number < blocks.LEAST:
             state = TOO_FEW_BLOCKS if grouped is now[2] else "skipped"
@@ -415,8 +419,10 @@ def _scored(known: Known) -> Rows:
     return replace(known.holdout, computed=newest.predicted(known.champion.model))
 
 
-def _labelled(rows: Rows, params: Params, facts: Facts) -> tuple[Array, Array, Blocks]:
-    """Return targets, scores and blocks of the labelled rows, or of a sample of them."""
+def _labelled(
+    rows: Rows, params: Params, facts: Facts, metric: Metric
+) -> tuple[Array, Predictions, Blocks]:
+    """Return targets, predictions and blocks of the labelled rows, or of a sample of them."""
     names, chosen = newest.score_names(facts), params.gate.blocks
     grouped = str(params.data.time) if chosen in (blocks.DAY, blocks.WEEK) else chosen
     if chosen not in (*KNOWN_TO_LOGS, *pyarrow.parquet.read_schema(rows.path).names):
@@ -424,7 +430,13 @@ def _labelled(rows: Rows, params: Params, facts: Facts) -> tuple[Array, Array, B
             f"{files.PARAMS}: gate.blocks: the prediction log has no {chosen!r}, which is no input "
             f"of the model; set {', '.join(KNOWN_TO_LOGS)} or an input"
         )
-    columns = dict.fromkeys([facts.target, *names, *([grouped] if chosen != blocks.ROW else [])])
-    table = replace(rows, present=facts.target).sample(list(columns), SCORED, params.seed)
+    raw = [
+        name
+        for name in rows.names
+        if metric.own and not (name in names or name.startswith(newest.LOGGED))
+    ]
+    columns = dict.fromkeys([facts.target, *raw, *([grouped] if chosen != blocks.ROW else [])])
+    table = replace(rows, present=facts.target).sample([*columns, *names], SCORED, params.seed)
     scores = newest.scores_in(table, names)
-    return to_target(table[facts.target], facts.task), scores, blocks.of_rows(table, params)
+    given = Predictions(scores, facts.threshold, to_columns(table[raw]))
+    return to_target(table[facts.target], facts.task), given, blocks.of_rows(table, params)

@@ -16,7 +16,7 @@ from mlops.drift.decision import Question
 from mlops.judgement.bootstrap import Change
 from mlops.judgement.metric import ROUNDING, Metric
 from mlops.project.params import Drift, Gate, Task, amount
-from mlops.project.words import interval, label, number, percent, signed
+from mlops.project.words import interval, label, number, percent, rounded, signed
 
 Column = dict[str, Any]
 
@@ -103,7 +103,7 @@ def concept(
     gains = sorted(sign * bound for bound in (change.low, change.high))
     margin = amount(settings.concept, change.reference)
     worse = -sign * change.difference > margin
-    allowed = f"drift.concept ({margin:.3g})"
+    allowed = f"drift.concept ({rounded(margin)})"
     violated = worse and gains[1] < 0
     name, level = label(metric.name), percent(gate.confidence)
     moved = (

@@ -60,6 +60,11 @@ class Rows:
     computed: Mapping[str, Callable[[dict[str, Array]], Array]] = field(default_factory=dict)
     present: str | None = None
 
+    @property
+    def names(self) -> list[str]:
+        """The file's columns."""
+        return list(self._dataset.schema.names)
+
     def count(self) -> int:
         """Return the number of rows; only the time column is read."""
         return int(self._dataset.count_rows(filter=self._filter))
@@ -157,7 +162,7 @@ class Rows:
     def _made_from(self, columns: Sequence[str]) -> list[str]:
         """Return the file's columns that these need; a function may read any."""
         if any(name in self.computed for name in columns):
-            return list(self._dataset.schema.names)
+            return self.names
         for name in columns:
             self._type(name)
         return list(columns)

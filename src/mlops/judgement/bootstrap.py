@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mlops.judgement.metric import Array, Classes, Metric
+from mlops.judgement.metric import Array, Classes, Metric, Predictions
 
 Float = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -43,8 +43,8 @@ class Difference:
 def paired_difference(
     metric: Metric,
     y: Array,
-    candidate: Array,
-    champion: Array,
+    candidate: Array | Predictions,
+    champion: Array | Predictions,
     classes: Classes,
     blocks: Counts,
     *,
@@ -63,8 +63,8 @@ def paired_difference(
     ----------
     y : array of shape (n,)
         Raw target values.
-    candidate, champion : array of shape (n,) or (n, k)
-        Predictions, as the metric takes them.
+    candidate, champion : Predictions, or their scores of shape (n,) or (n, k)
+        As the metric takes them.
     classes : sequence of length k, or None for regression
     blocks : array of shape (n,)
         The block of each row, as numbers from 0 to b - 1, each of which occurs. With as many blocks
@@ -110,8 +110,8 @@ class Change:
 
 def independent_difference(
     metric: Metric,
-    newest: tuple[Array, Array, Counts],
-    reference: tuple[Array, Array, Counts],
+    newest: tuple[Array, Array | Predictions, Counts],
+    reference: tuple[Array, Array | Predictions, Counts],
     classes: Classes,
     *,
     resamples: int,
@@ -203,21 +203,26 @@ def interval(differences: Float, confidence: float, blocks: int) -> tuple[float,
 
 
 def scored(
-    metric: Metric, y: Array, prediction: Array, classes: Classes, blocks: Counts, number: int
+    metric: Metric,
+    y: Array,
+    prediction: Array | Predictions,
+    classes: Classes,
+    blocks: Counts,
+    number: int,
 ) -> Score:
     """Prepare one model's predictions, so that scoring a resample of ``number`` blocks is cheap."""
-    truth, prediction = metric.prepare(y, prediction, classes)  # once, not in every resample
+    truth, given = metric.prepare(y, prediction, classes)  # once, not in every resample
     codes = None if classes is None else range(len(classes))
     if metric.kind == "mean":
-        return _score_means(metric, metric.rows(truth, prediction, codes), blocks, number)
+        return _score_means(metric, metric.rows(truth, given, codes), blocks, number)
     if metric.name == "roc_auc" and metric.kind == "rank" and number <= MATRIX_BLOCKS:
-        return _score_pairs(truth, prediction, blocks, number)
+        return _score_pairs(truth, given.scores, blocks, number)
     if metric.kind == "rank":
-        return _score_ranks(metric.name == "average_precision", truth, prediction, blocks)
+        return _score_ranks(metric.name == "average_precision", truth, given.scores, blocks)
 
     def score(drawn: Counts) -> Float:
         rows = (np.repeat(np.arange(len(truth)), counts[blocks]) for counts in drawn)
-        return np.array([metric(truth[these], prediction[these], codes) for these in rows])
+        return np.array([metric(truth[these], given[these], codes) for these in rows])
 
     return score
 

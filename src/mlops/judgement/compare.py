@@ -13,11 +13,11 @@ from rich.table import Table
 from mlops.artifact import model_folder, row_sketch
 from mlops.artifact.model_folder import Array, Facts, ModelArtifact
 from mlops.artifact.table import read, to_columns, to_target
-from mlops.judgement import blocks, comparison, finding, metric, shelf_life, too_good
+from mlops.judgement import blocks, comparison, finding, metric, scorecard, shelf_life, too_good
 from mlops.judgement import gate as policy
 from mlops.judgement.finding import Findings, Pair, Resampling
-from mlops.judgement.metric import Metrics
-from mlops.judgement.scorecard import mean_outcome, scorecard, training_facts
+from mlops.judgement.metric import Metrics, Predictions
+from mlops.judgement.scorecard import mean_outcome, predictions, training_facts
 from mlops.project import actions, files
 from mlops.project.errors import DamagedError, MlopsError
 from mlops.project.params import Data, Gate, Mode, Params
@@ -68,25 +68,25 @@ def judge(
 ) -> dict[str, Any]:
     """Ask both models for the same rows, find what these show, and hold it against the gate."""
     gate, classes = params.gate, candidate.facts.classes
-    metrics = metric.choose(params.task, gate)
     table = read(files.HOLDOUT)
     columns, y = to_columns(table), to_target(table[params.data.target], params.task)
+    prediction = predictions(candidate, columns)
+    metrics = metric.choose(params.task, gate, y, prediction, classes)
     described = partial(
-        scorecard,
+        scorecard.scorecard,
         columns=columns,
         y=y,
         times=None if params.data.time is None else table[params.data.time],
         metrics=metrics,
     )
 
-    prediction = candidate.predict(columns)
     ours = described(candidate, prediction) | training_facts(files.TRAINING)
     refuse_undefined(params, metrics, ours["metrics"], len(y))
-    base_rate = candidate.predict_base_rate(len(y))
+    base_rate = scorecard.base_rate(candidate, prediction)
     theirs, champions, changed, units = None, None, None, gate.in_units(0.0, 0.0)
     if champion is not None:
         model = champion.model
-        champions = model.predict(columns)
+        champions = predictions(model, columns)
         theirs = described(model, champions) | training_facts(model.folder / files.TRAINING.name)
         theirs["version"] = champion.version
         units = gate.in_units(*(one(y, champions, classes) for one in metrics.with_margins))
@@ -123,7 +123,7 @@ def judge(
 
 
 def find(
-    params: Params, metrics: Metrics, pair: Pair, base_rate: Array, table: pd.DataFrame
+    params: Params, metrics: Metrics, pair: Pair, base_rate: Predictions, table: pd.DataFrame
 ) -> Findings:
     """Compare the candidate with the base rate and, overall and by slices, with the champion."""
     gate, fast = params.gate, metrics.resampled
@@ -144,7 +144,12 @@ def find(
 
 
 def believed(
-    params: Params, metrics: Metrics, found: Findings, pair: Pair, base_rate: Array, matrix: Array
+    params: Params,
+    metrics: Metrics,
+    found: Findings,
+    pair: Pair,
+    base_rate: Predictions,
+    matrix: Array,
 ) -> Findings:
     """Add what may be too good to be true; ``matrix`` are the candidate's features of the rows."""
     training, gate = read(files.TRAIN), params.gate
@@ -155,7 +160,8 @@ def believed(
             f"has {', '.join(map(str, training))}"
         )
     alone = too_good.alone(
-        *(training, learned, matrix, pair.y, pair.candidate, base_rate, pair.classes),
+        *(training, learned, matrix, pair.y, pair.candidate.scores, base_rate.scores),
+        pair.classes,
         *(metrics, pair.blocks),
         task=params.task,
         limit=gate.too_good.alone,

@@ -91,6 +91,7 @@ def _metric_row(
     return {
         "metric": metric.name,
         "greater_is_better": metric.greater_is_better,
+        "meaning": metric.meaning,
         "candidate": candidate,
         "champion": champion,
         "difference": None if champion is None else candidate - champion,

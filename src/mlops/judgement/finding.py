@@ -11,7 +11,7 @@ import pandas as pd
 from mlops.judgement import blocks
 from mlops.judgement.blocks import Blocks
 from mlops.judgement.bootstrap import Difference, paired_difference
-from mlops.judgement.metric import Array, Classes, Metric
+from mlops.judgement.metric import Array, Classes, Metric, Predictions
 from mlops.judgement.too_good import Alone
 from mlops.project.errors import MlopsError
 from mlops.project.files import PARAMS
@@ -29,8 +29,8 @@ class Pair:
     """Target and both models' predictions for the same ``n`` rows; the champion may be missing."""
 
     y: Array
-    candidate: Array
-    champion: Array | None
+    candidate: Predictions
+    champion: Predictions | None
     classes: Classes
     blocks: Blocks
 
@@ -41,7 +41,10 @@ class Pair:
 
     @property
     def identical(self) -> bool:
-        return self.champion is not None and np.array_equal(self.candidate, self.champion)
+        ours, theirs = self.candidate, self.champion
+        if theirs is None or ours.threshold != theirs.threshold:
+            return False
+        return np.array_equal(ours.scores, theirs.scores)
 
 
 @dataclass(frozen=True)

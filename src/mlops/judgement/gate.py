@@ -10,7 +10,7 @@ from mlops.judgement.finding import Finding, Findings, Slice, blocks_needed, gai
 from mlops.judgement.metric import Metric, Metrics
 from mlops.judgement.too_good import Alone
 from mlops.project.params import Gate, Policy, Slices
-from mlops.project.words import label, number, percent, signed
+from mlops.project.words import label, number, percent, rounded, signed
 
 CHAMPION = "against the champion"  # the name of the check that holds the candidate against it
 TRUST = "; if it is known when a prediction is asked for, name it in gate.trusted"
@@ -95,13 +95,13 @@ def improvement(
     if policy == "not_worse":
         passed = low >= -margin
         certainty = "is not" if passed else "is" if high < -margin else "may be"
-        reason = f"{name_of} {certainty} worse than the champion's by more than {margin:.3g}"
+        reason = f"{name_of} {certainty} worse than the champion's by more than {rounded(margin)}"
         found, limit = f"{finding}, gain ≥ {signed(low, 4)}", f"gain ≥ {number(-margin, 4)}"
         return Check(name, found, limit, passed, f"{reason} ({interval})")
     words = {
-        "better": f"{name_of} is better than the champion's by {value:.4f}",
-        "worse": f"{name_of} is worse than the champion's by {-value:.4f}",
-        "equivalent": f"{name_of} differs from the champion's by less than {margin:.3g}",
+        "better": f"{name_of} is better than the champion's by {number(value, 4)}",
+        "worse": f"{name_of} is worse than the champion's by {number(-value, 4)}",
+        "equivalent": f"{name_of} differs from the champion's by less than {rounded(margin)}",
         "inconclusive": f"{blocks} cannot tell {name_of} from the champion's",
     }[finding]
     if finding == "inconclusive" and (needed := blocks_needed(blocks.number, metric, difference)):
@@ -119,9 +119,9 @@ def floors(
         value = scores[metric.name]
         passed = value >= limit if metric.greater_is_better else value <= limit
         sign, beyond = ("≥", "below") if metric.greater_is_better else ("≤", "above")
-        name = label(metric.name)
-        reason = f"{name} {value:.4f} is {'within' if passed else beyond} the limit {limit:g}"
-        checks.append(Check(f"floor: {name}", f"{value:.4f}", f"{sign} {limit:g}", passed, reason))
+        name, said = label(metric.name), number(value, 4)
+        reason = f"{name} {said} is {'within' if passed else beyond} the limit {limit:,.10g}"
+        checks.append(Check(f"floor: {name}", said, f"{sign} {limit:,.10g}", passed, reason))
     return checks
 
 
@@ -130,9 +130,10 @@ def base_rate(metric: Metric, difference: Difference) -> Check:
     better, low, _ = gain(metric, difference)
     passed = low > 0
     name = label(metric.name)
+    ours, base = number(difference.candidate, 4), number(difference.champion, 4)
     reason = (
-        f"{name} {difference.candidate:.4f} is {'clearly' if passed else 'not clearly'} "
-        f"better than {difference.champion:.4f}, which the base rate alone gets"
+        f"{name} {ours} is {'clearly' if passed else 'not clearly'} better than {base}, which the "
+        "base rate alone gets"
     )
     if better <= 0 and metric.task != "regression":
         reason += (
@@ -141,8 +142,7 @@ def base_rate(metric: Metric, difference: Difference) -> Check:
             "gate.beats_base_rate: false if only the ranking is used"
         )
     name_of = f"beats the base rate ({name})"
-    value, limit = f"{difference.candidate:.4f}", f"< {difference.champion:.4f}"
-    return Check(name_of, value, limit, passed, reason)
+    return Check(name_of, ours, f"< {base}", passed, reason)
 
 
 def believable(gate: Gate, metrics: Metrics, found: Findings) -> list[Check]:
@@ -202,7 +202,7 @@ def no_slice_worse(metric: Metric, found: list[Slice], slices: Slices) -> Check:
     ]
     if more := len(failed) - len(named):
         named.append(f"{more} more")
-    more_than = f"by more than {margin:.3g}"
+    more_than = f"by more than {rounded(margin)}"
     counted = "the 1 slice" if judged == 1 else f"{judged} slices"
     reason = (
         f"{label(metric.name)} is clearly worse, {more_than}, for {'; '.join(named)}"

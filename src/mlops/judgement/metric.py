@@ -1,11 +1,16 @@
-"""Metrics: scikit-learn's, found by name, scored on predictions instead of on an estimator."""
+"""Metrics: scikit-learn's, found by name, and those of ``src/model/metrics.py``.
+
+Both are scored on predictions instead of on an estimator.
+"""
 
 import difflib
 import inspect
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
+from importlib import import_module
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -14,8 +19,10 @@ import numpy.typing as npt
 from mlops.project.errors import MlopsError
 from mlops.project.files import PARAMS
 from mlops.project.params import Gate, Task
+from mlops.project.user_code import running
 
 Array = npt.NDArray[Any]
+Columns = Mapping[str, Array]
 Float = npt.NDArray[np.float64]
 Classes = Sequence[str | int] | None
 Kind = Literal["mean", "rank", "general"]
@@ -23,11 +30,75 @@ Kind = Literal["mean", "rank", "general"]
 RANKS = ("roc_auc", "average_precision")
 NAMES = "https://scikit-learn.org/stable/modules/model_evaluation.html"
 ROUNDING = 1e-4  # ONNX sums trees in float32: a probability can pass 1 by less than this
+OWN = Path("src/model/metrics.py")
+DIRECTIONS = "GREATER_IS_BETTER"
+PARAMETERS = ("truth", "prediction", "label", "columns")
+TAKEN = ("baseline", "calibration", "rows", "week")  # in the reports, beside the metrics' names
+
+
+class MissingColumnError(MlopsError):
+    """A metric reads a raw column that the rows to be judged do not have."""
+
+
+class _Rows(Mapping[str, Array]):
+    """Some rows of raw columns; a resample copies only what a metric reads."""
+
+    def __init__(self, columns: Columns, rows: Any = ...) -> None:
+        self._columns, self._rows = columns, rows
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._columns:
+            raise MissingColumnError(
+                f"{OWN} reads column {name!r}, which the rows to be judged do not have; they have "
+                f"{', '.join(self._columns) or 'none'}"
+            )
+        return np.asarray(self._columns[name][self._rows])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What one model predicts for ``n`` rows, and what else a metric may ask about these.
+
+    Attributes
+    ----------
+    scores : array of shape (n,) or (n, k)
+        As :meth:`mlops.artifact.model_folder.ModelArtifact.predict` returns them.
+    threshold : float or None
+        Of two classes, the model's own: from this probability on a row is the second.
+    columns : mapping of str to array of shape (n,)
+        Raw values by column name, as :func:`mlops.artifact.table.to_columns` returns them.
+    """
+
+    scores: Array
+    threshold: float | None = None
+    columns: Columns = field(default_factory=dict)
+
+    def __getitem__(self, rows: Array) -> "Predictions":
+        return replace(self, scores=self.scores[rows], columns=_Rows(self.columns, rows))
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """Classes by position, shape (n,).
+
+        Without a threshold an exact half is the first class, as in argmax and so in scikit-learn's
+        classifiers.
+        """
+        if self.scores.ndim > 1:
+            return np.asarray(self.scores.argmax(axis=1), np.int64)
+        if self.threshold is None:
+            return np.asarray(self.scores > 0.5, np.int64)
+        return np.asarray(self.scores >= self.threshold, np.int64)
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A scikit-learn metric for one task; :func:`resolve` makes it.
+    """A metric for one task; :func:`resolve` makes it.
 
     Attributes
     ----------
@@ -36,9 +107,14 @@ class Metric:
     greater_is_better : bool
     task : {"binary", "multiclass", "regression"}
     function : callable
-        ``function(truth, prediction)`` of :mod:`sklearn.metrics`.
+        ``function(truth, prediction)`` of :mod:`sklearn.metrics`, or one of :data:`OWN`, which
+        takes what it wants of :data:`PARAMETERS`.
     probabilities : bool
         Whether ``function`` reads probabilities, not labels.
+    own : bool
+        Whether it is one of :data:`OWN`.
+    by_row : bool
+        Whether such a one returns a value for each row, whose mean is the metric.
     """
 
     name: str
@@ -46,23 +122,32 @@ class Metric:
     task: Task
     function: Callable[..., Any]
     probabilities: bool
+    own: bool = False
+    by_row: bool = False
 
     @property
     def kind(self) -> Kind:
-        """How it can be recomputed fast: from row scores, from ranks, or only by scikit-learn."""
+        """How it can be recomputed fast: from row scores, from ranks, or only by ``function``."""
+        if self.own:
+            return "mean" if self.by_row else "general"
         if self.task == "binary" and self.name in RANKS:
             return "rank"
         return "mean" if self.name in _ROWS else "general"
 
-    def __call__(self, y: Array, prediction: Array, classes: Classes = None) -> float:
+    @property
+    def meaning(self) -> str | None:
+        """What a function of the user's says of itself, in a line."""
+        said = inspect.getdoc(self.function) if self.own else None
+        return said.partition("\n")[0].rstrip(".") if said else None
+
+    def __call__(self, y: Array, prediction: Array | Predictions, classes: Classes = None) -> float:
         """Score ``n`` predictions in the metric's own units (log loss is positive).
 
         Parameters
         ----------
         y : array of shape (n,)
             Raw target values.
-        prediction : array of shape (n,) or (n, k)
-            As :meth:`mlops.artifact.model_folder.ModelArtifact.predict` returns it.
+        prediction : Predictions, or their scores where nothing else is asked
         classes : sequence of length k, or None for regression
             Target values in the order of the probabilities; the second of two is positive.
 
@@ -75,36 +160,44 @@ class Metric:
         ------
         MlopsError
             When ``y`` holds a class that the model does not know, or ``prediction`` is no number
-            or no probability.
+            or no probability; when a function of the user's stops.
         """
-        truth, prediction = self.prepare(y, prediction, classes)
+        truth, given = self.prepare(y, prediction, classes)
+        if self.own:
+            return _finite(np.mean(self._values(truth, given)))
         if self.kind == "rank" and len(np.unique(truth)) == 1:
             return float("nan")
         extra = {}
         if self.probabilities and "labels" in inspect.signature(self.function).parameters:
             extra["labels"] = np.arange(len(classes or ()))  # these rows may lack a class
         try:
-            return self.score(truth, self.readable(prediction), **extra)
+            return self.score(truth, self.readable(given), **extra)
         except ValueError:
             return float("nan")
 
-    def rows(self, y: Array, prediction: Array, classes: Classes = None) -> Float:
+    def rows(self, y: Array, prediction: Array | Predictions, classes: Classes = None) -> Float:
         """Score each row, shape (n,), so that ``finish(mean of rows)`` is the metric.
 
         Only for ``kind == "mean"``; parameters and errors as for calling the metric.
         """
-        return _ROWS[self.name](*self.prepare(y, prediction, classes)).astype(np.float64)
+        truth, given = self.prepare(y, prediction, classes)
+        if self.own:
+            return self._values(truth, given)
+        return _ROWS[self.name](truth, self.readable(given)).astype(np.float64)
 
     def finish(self, mean: Float) -> Float:
         """Turn means of :meth:`rows` into the metric."""
         return np.sqrt(mean) if self.name == "root_mean_squared_error" else mean
 
-    def prepare(self, y: Array, prediction: Array, classes: Classes) -> tuple[Array, Float]:
-        """Check both; return targets (classes as positions, int64) and predictions as float64.
+    def prepare(
+        self, y: Array, given: Array | Predictions, classes: Classes
+    ) -> tuple[Array, Predictions]:
+        """Check both; return targets (classes as positions, int64) and scores as float64.
 
         Raises as calling the metric does.
         """
-        prediction = np.asarray(prediction, np.float64)
+        given = given if isinstance(given, Predictions) else Predictions(given)
+        prediction = np.asarray(given.scores, np.float64)
         columns = (len(classes or ()),) if self.task == "multiclass" else ()
         if prediction.shape != (len(y), *columns):
             raise ValueError(f"{len(y)} rows, but predictions of shape {prediction.shape}")
@@ -114,18 +207,58 @@ class Metric:
                 "look at its features (src/model/features.py) for values that training never had"
             )
         if self.task == "regression":
-            return np.asarray(y, np.float64), prediction
+            return np.asarray(y, np.float64), replace(given, scores=prediction)
         if (np.abs(prediction - 0.5) > 0.5 + ROUNDING).any():
             raise MlopsError(
                 f"the model predicts from {prediction.min():g} to {prediction.max():g}; for the "
                 f"task {self.task} build_estimator must return a model with predict_proba "
                 "(src/model/estimator.py)"
             )
-        return encode(y, classes or ()), np.clip(prediction, 0, 1)
+        return encode(y, classes or ()), replace(given, scores=np.clip(prediction, 0, 1))
 
-    def readable(self, prediction: Float) -> Array:
+    def readable(self, prediction: Predictions) -> Array:
         """Return predictions in the form that ``function`` reads: as they are, or as labels."""
-        return prediction if self.probabilities or self.task == "regression" else _label(prediction)
+        as_they_are = self.probabilities or self.task == "regression"
+        return prediction.scores if as_they_are else prediction.labels
+
+    def tried(self, y: Array, prediction: Predictions, classes: Classes) -> "Metric":
+        """Return the metric, after asking a function of the user's what it returns for these rows.
+
+        Raises
+        ------
+        MlopsError
+            When that is not a number, nor one for each row.
+        """
+        if not self.own:
+            return self
+        truth, prediction = self.prepare(y, prediction, classes)
+        values = self._values(truth, prediction)
+        if bad := int(np.count_nonzero(~np.isfinite(values))):
+            got = f"for {bad:,} of the {len(y):,} rows" if values.ndim else f"on {len(y):,} rows"
+            raise MlopsError(f"{OWN}: {self.name} returns NaN or infinity {got}; expected a number")
+        return replace(self, by_row=bool(values.ndim))
+
+    def _values(self, truth: Array, prediction: Predictions) -> Float:
+        """Ask a function of the user's; returns a number, shape (), or one for each row."""
+        asked = inspect.signature(self.function).parameters
+        given: dict[str, Any] = {"truth": truth, "prediction": prediction.scores}
+        given["columns"] = _Rows(prediction.columns)
+        if "label" in asked:
+            given["label"] = prediction.labels
+        with warnings.catch_warnings(), np.errstate(all="ignore"), running(self.name):
+            warnings.simplefilter("ignore")  # of 0 / 0, which is undefined
+            got = self.function(**{name: given[name] for name in asked if name in given})
+        try:
+            values = np.asarray(got)
+        except ValueError:  # sequences of different lengths
+            values = np.array(None)
+        if values.dtype.kind not in "biuf" or values.shape not in ((), (len(truth),)):
+            what = f"{values.dtype} of shape {values.shape}" if values.ndim else type(got).__name__
+            raise MlopsError(
+                f"{OWN}: {self.name} returns {what}; expected a number, or {len(truth):,} numbers, "
+                "one for each row"
+            )
+        return values.astype(np.float64)
 
     def score(self, truth: Array, prediction: Array, **extra: Any) -> float:
         """Call ``function`` on class positions (or numbers) and a :meth:`readable` prediction."""
@@ -157,10 +290,8 @@ def encode(y: Array, classes: Sequence[str | int]) -> npt.NDArray[np.int64]:
     return codes
 
 
-def _label(prediction: Float) -> npt.NDArray[np.int64]:
-    # An exact half is the first class, as in argmax and so in scikit-learn's classifiers.
-    chosen = prediction > 0.5 if prediction.ndim == 1 else prediction.argmax(axis=1)
-    return np.asarray(chosen, np.int64)
+def _finite(value: Any) -> float:
+    return float(value) if np.isfinite(value) else float("nan")
 
 
 def _log_loss(truth: Array, prediction: Float) -> Float:
@@ -180,18 +311,19 @@ def _brier_score(truth: Array, prediction: Float) -> Float:
     return np.asarray(squares / 2 if classes == 2 else squares)  # scikit-learn's scale_by_half
 
 
-def _wrong(truth: Array, prediction: Float) -> Array:
-    return np.asarray(_label(prediction) != truth)
+def _wrong(truth: Array, label: Array) -> Array:
+    return np.asarray(label != truth)
 
 
 def _absolute_percentage(truth: Array, prediction: Float) -> Float:
     return np.abs(truth - prediction) / np.maximum(np.abs(truth), np.finfo(np.float64).eps)
 
 
-_ROWS: dict[str, Callable[[Array, Float], Array]] = {
+# Of targets and what is readable: scores or labels.
+_ROWS: dict[str, Callable[[Array, Array], Array]] = {
     "log_loss": _log_loss,
     "brier_score": _brier_score,
-    "accuracy": lambda truth, prediction: ~_wrong(truth, prediction),
+    "accuracy": lambda truth, label: ~_wrong(truth, label),
     "zero_one_loss": _wrong,
     "hamming_loss": _wrong,
     "mean_absolute_error": lambda truth, prediction: np.abs(truth - prediction),
@@ -251,24 +383,82 @@ class Metrics:
 
     @property
     def resampled(self) -> list[Metric]:
-        """The metrics that get an interval: the gate's, and those on fast paths."""
-        return [one for one in self.shown if one.kind != "general" or one.name == self.gate.name]
+        """The metrics that get an interval: the gate's, the user's, and those on fast paths."""
+        slow = [one for one in self.shown if one.kind == "general" and not one.own]
+        return [one for one in self.shown if one not in slow or one.name == self.gate.name]
 
 
-def choose(task: Task, gate: Gate) -> Metrics:
+def choose(task: Task, gate: Gate, y: Array, prediction: Predictions, classes: Classes) -> Metrics:
     """Look up by name, once, every metric that judges a model of this task.
 
-    Raises as :func:`resolve` does.
+    The user's are tried on a model's ``prediction`` for ``y``. Raises as :func:`resolve` and
+    :meth:`Metric.tried` do.
     """
-    metric = resolve(gate.metric, task)
-    floors = {key: resolve(key, task, "gate.floors") for key in gate.floors}
-    shown = [*(resolve(name, task) for name in defaults(task)), metric, *floors.values()]
-    distinct = {one.name: one for one in shown}
-    return Metrics(metric, floors, resolve(proper(task), task), list(distinct.values()))
+    given = (y, prediction, classes)
+    metric = resolve(gate.metric, task).tried(*given)
+    floors = {key: resolve(key, task, "gate.floors").tried(*given) for key in gate.floors}
+    known = [*(resolve(name, task) for name in defaults(task)), metric, *floors.values()]
+    shown = {one.name: one for one in [*known, *(one.tried(*given) for one in own(task))]}
+    return Metrics(metric, floors, resolve(proper(task), task), list(shown.values()))
+
+
+def own(task: Task) -> list[Metric]:
+    """Return the metrics of :data:`OWN`, which need not be there: its public functions.
+
+    Raises
+    ------
+    MlopsError
+        When it stops, or one of them does not say what it takes and which direction is better, or
+        has a name that is taken.
+    """
+    if not OWN.is_file():
+        return []
+    with running(OWN.name):
+        module = import_module("model.metrics")
+    functions = {
+        name: one
+        for name, one in vars(module).items()
+        if inspect.isfunction(one) and one.__module__ == module.__name__ and name[0] != "_"
+    }
+    directions = getattr(module, DIRECTIONS, {})
+    if unknown := [name for name in directions if name not in functions]:
+        raise MlopsError(f"{OWN}: {DIRECTIONS} names {unknown[0]!r}; there is no such function")
+    for name, one in functions.items():
+        if problem := _problem(name, one, directions.get(name), task):
+            raise MlopsError(f"{OWN}:{one.__code__.co_firstlineno}: {name} {problem}")
+    return [
+        Metric(name, directions[name], task, one, True, own=True) for name, one in functions.items()
+    ]
+
+
+def _problem(name: str, function: Callable[..., Any], direction: Any, task: Task) -> str | None:
+    """Say why a function of the user's cannot be a metric."""
+    import sklearn.metrics
+
+    wanted = inspect.signature(function).parameters.values()
+    odd = [one.name for one in wanted if one.default is one.empty and one.name not in PARAMETERS]
+    if odd:
+        return f"wants {odd[0]!r}; a metric may take {', '.join(PARAMETERS)}"
+    if task == "regression" and any(one.name == "label" for one in wanted):
+        return "wants 'label', which a regression does not have; take prediction"
+    if not isinstance(direction, bool):
+        return f'does not say which direction is better; write {DIRECTIONS} = {{"{name}": False}}'
+    if name in (*TAKEN, *sklearn.metrics.get_scorer_names()) or hasattr(sklearn.metrics, name):
+        return "is the name of something else in the reports; choose another"
+    return None
+
+
+def resolve(name: str, task: Task, key: str = "gate.metric") -> Metric:
+    """Find a metric by its name: one of :data:`OWN`, or of scikit-learn's.
+
+    Parameters and errors as for :func:`_of_scikit_learn`.
+    """
+    mine = [one for one in own(task) if one.name == name]
+    return mine[0] if mine else _of_scikit_learn(name, task, key)
 
 
 @cache
-def resolve(name: str, task: Task, key: str = "gate.metric") -> Metric:
+def _of_scikit_learn(name: str, task: Task, key: str) -> Metric:
     """Find a metric by the name of a scikit-learn scorer or function.
 
     Parameters
@@ -289,7 +479,7 @@ def resolve(name: str, task: Task, key: str = "gate.metric") -> Metric:
     if metric is not None and _fits(metric):
         return metric
     problem = (
-        "scikit-learn has no such metric"
+        f"scikit-learn has no such metric{f', nor has {OWN}' if OWN.is_file() else ''}"
         if metric is None
         else f"it does not judge predictions of the task {task}"
     )
@@ -324,9 +514,9 @@ def _find(name: str, task: Task) -> Metric | None:
 
 def _fits(metric: Metric) -> bool:
     """Try the metric: it must read the task's targets, and prefer good predictions to bad ones."""
-    truth, good, bad = _toy(metric.task)
+    truth, *toys = _toy(metric.task)
     extra = {}
-    good, bad = metric.readable(good), metric.readable(bad)
+    good, bad = (metric.readable(Predictions(one)) for one in toys)
     if metric.task != "regression" and not metric.probabilities:
         # Words, because a metric for numbers would take 0 and 1 for numbers.
         words = np.array(["early", "late", "on time"])

@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,15 @@ import numpy as np
 import pandas as pd
 
 from mlops.artifact.model_folder import Columns, ModelArtifact
-from mlops.judgement.metric import Array, Classes, Metric, Metrics, encode, resolve
+from mlops.judgement.metric import (
+    Array,
+    Classes,
+    Metric,
+    Metrics,
+    Predictions,
+    encode,
+    resolve,
+)
 from mlops.project import files
 from mlops.project.params import Task
 
@@ -22,7 +31,7 @@ POINTS = 50  # of a curve: enough for the eye, few enough for a chart in a comme
 
 def scorecard(
     model: ModelArtifact,
-    prediction: Array,
+    prediction: Predictions,
     *,
     columns: Columns,
     y: Array,
@@ -33,7 +42,7 @@ def scorecard(
 
     Parameters
     ----------
-    prediction : array of shape (n,) or (n, k)
+    prediction : Predictions
         Of this model for ``columns``, the raw columns of the holdout.
     y : array of shape (n,)
         Raw target values.
@@ -46,7 +55,7 @@ def scorecard(
     return {
         "calibration": scored.pop("calibration"),
         "metrics": scored,
-        "predicted": np.mean(prediction, axis=0).tolist(),
+        "predicted": np.mean(prediction.scores, axis=0).tolist(),
         "window": facts.trained_on,
         "rows": facts.rows,
         "features": len(facts.features),
@@ -54,12 +63,24 @@ def scorecard(
         "model_md5": facts.model_md5,
         "requirements_md5": facts.requirements_md5,
         "plots": {name: table.to_dict("list") for name, table in drawn.items()},
-        "classes": by_class(y, prediction, facts.classes) if facts.task == "multiclass" else [],
+        "classes": by_class(y, prediction.scores, facts.classes)
+        if facts.task == "multiclass"
+        else [],
         "cost": {
             "latency_ms": single_row_ms(model, columns, min(LATENCY_CALLS, len(y))),
             "size_mb": model.model_path.stat().st_size / 1e6,
         },
     }
+
+
+def predictions(model: ModelArtifact, columns: Columns) -> Predictions:
+    """Return what a model predicts for rows with these raw columns."""
+    return Predictions(model.predict(columns), model.facts.threshold, columns)
+
+
+def base_rate(model: ModelArtifact, given: Predictions) -> Predictions:
+    """Return what the base rate alone would predict for the rows of ``given``."""
+    return replace(given, scores=model.predict_base_rate(len(given.scores)))
 
 
 def mean_outcome(y: Array, classes: Classes, task: Task) -> Any:
@@ -89,11 +110,11 @@ def single_row_ms(model: ModelArtifact, columns: Columns, calls: int) -> float:
 
 
 def scores(
-    metrics: Iterable[Metric], y: Array, prediction: Array, classes: Classes
+    metrics: Iterable[Metric], y: Array, prediction: Predictions, classes: Classes
 ) -> dict[str, float]:
     """Return each metric under its name, and the calibration error."""
     scored = {metric.name: metric(y, prediction, classes) for metric in metrics}
-    return {**scored, "calibration": calibration_error(y, prediction, classes)}
+    return {**scored, "calibration": calibration_error(y, prediction.scores, classes)}
 
 
 def calibration_error(y: Array, prediction: Array, classes: Classes) -> float:
@@ -168,7 +189,7 @@ def by_class(y: Array, prediction: Array, classes: Classes) -> list[dict[str, An
 def tables(
     metric: Metric,
     y: Array,
-    prediction: Array,
+    prediction: Predictions,
     classes: Classes,
     times: "pd.Series[Any] | None",
 ) -> dict[str, pd.DataFrame]:
@@ -179,9 +200,9 @@ def tables(
     task's own picture (binary: ROC; multiclass: confusion; regression: quantiles of the error).
     """
     return {
-        "calibration": _calibration(y, prediction, classes),
+        "calibration": _calibration(y, prediction.scores, classes),
         "over_time": _over_time(metric, y, prediction, classes, times),
-        "curve": _curve(y, prediction, classes),
+        "curve": _curve(y, prediction.scores, classes),
     }
 
 
@@ -199,7 +220,7 @@ def _calibration(y: Array, prediction: Array, classes: Classes) -> pd.DataFrame:
 def _over_time(
     metric: Metric,
     y: Array,
-    prediction: Array,
+    prediction: Predictions,
     classes: Classes,
     times: "pd.Series[Any] | None",
 ) -> pd.DataFrame:

@@ -133,7 +133,12 @@ def log_holdout(
     metrics = [metric.resolve(name, task) for name in metric.defaults(task)]
     y = to_target(holdout[data.target], task)
     times = None if data.time is None else holdout[data.time]
-    prediction = model.predict(to_columns(holdout))
+    prediction = scorecard.predictions(model, to_columns(holdout))
+    try:
+        mine = [one.tried(y, prediction, classes) for one in metric.own(task)]
+        mlflow_run.log_metrics({one.name: one(y, prediction, classes) for one in mine})
+    except MlopsError as error:  # the model is not at fault; `evaluate` will be the one to stop
+        print(f"not logged to MLflow: {error}")
     mlflow_run.log_metrics(scorecard.scores(metrics, y, prediction, classes))
     drawn = scorecard.tables(metrics[0], y, prediction, classes, times)
     with tempfile.TemporaryDirectory() as folder:

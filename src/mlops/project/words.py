@@ -42,6 +42,11 @@ def number(value: float | None, digits: int = 3) -> str:
     return (f"{value:.{digits}f}" if abs(value) < 10 else f"{value:,.1f}").replace("-", "−")
 
 
+def rounded(value: float) -> str:
+    """Write a margin in a metric's units: three digits, as 0.0329, or whole, as 12,345."""
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
+
+
 def signed(value: float | None, digits: int = 3) -> str:
     """Write a difference, always with its sign."""
     sign = "+" if value is not None and value >= 0 else ""

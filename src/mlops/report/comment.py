@@ -161,6 +161,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "label": words.label,
     "percent": words.percent,
     "number": words.number,
+    "rounded": words.rounded,
     "signed": words.signed,
     "interval": words.interval,
     "seconds": words.seconds,
