@@ -51,6 +51,13 @@ def check() -> None:
     files.SOURCE.mkdir(parents=True, exist_ok=True)  # projects from before it was there
 
 
+@app.command("settings", rich_help_panel=PIPELINE)
+def serving_settings() -> None:
+    """Write what the model depends on among the settings of serving: reports/settings.json."""
+    serving = settings().serving
+    files.write_json(files.SETTINGS, {"runtime": serving.runtime, "threshold": serving.threshold})
+
+
 @app.command(rich_help_panel=PIPELINE)
 def ingest(
     fresh: Annotated[

@@ -18,6 +18,7 @@ STAGES = {
     "ingest": {"mlflow", "sklearn", "pandera", "onnxruntime"},
     "validate": {"mlflow", "sklearn", "onnxruntime"},
     "features": {"mlflow", "sklearn", "pandera", "onnxruntime"},
+    "settings": {"mlflow", "sklearn", "pandera", "onnxruntime", "pandas"},
     "train": {"pandera"},
     "evaluate": {"mlflow", "skops", "skl2onnx", "pandera", "matplotlib"},
 }
@@ -90,9 +91,11 @@ def test_how_the_model_is_served_trains_it_anew_only_where_it_decides_the_model(
 ) -> None:
     project = trained.copy(tmp_path / "copy")
     project.set(serving={"runtime": "onnx", "target": "compose", "latency_ms": 20.0})
+    project.run("dvc", "repro", "settings")
     assert "up to date" in project.run("dvc", "status").stdout
     project.set(serving__runtime="skops")
-    assert "serving.runtime" in project.run("dvc", "status", "train").stdout
+    project.run("dvc", "repro", "settings")
+    assert "reports/settings.json" in project.run("dvc", "status", "train").stdout
 
 
 def test_working_folder_stays_clean_but_for_the_lock(trained: Project) -> None:

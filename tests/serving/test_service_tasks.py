@@ -9,6 +9,8 @@ import pytest
 from handmade_model import FEATURES, ROWS, write_model
 
 from mlops.artifact import model_folder
+from mlops.trial import service_client
+from mlops.trial.service_client import Service
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,53 @@ def test_multiclass(service: Any, tmp_path: Path, columns: dict[str, Any]) -> No
     records = [json.loads(line) for line in log.read_text().splitlines() if line.strip()]
     assert [record["scores"] for record in records] == scores
     assert [record["features"] for record in records] == ROWS
+
+
+def two_classes(folder: Path, threshold: float | None) -> Path:
+    facts: dict[str, Any] = {"classes": ["no", "yes"], "base_rate": [0.5, 0.5]}
+    return write_model(folder, "binary", 2, True, threshold=threshold, **facts)
+
+
+def test_a_threshold_says_labels_and_is_described(
+    service: Any, tmp_path: Path, columns: dict[str, Any]
+) -> None:
+    scores = model_folder.load(two_classes(tmp_path / "other", None)).predict(
+        {name: part[:2] for name, part in columns.items()}
+    )
+    model = two_classes(tmp_path / "model", float(scores.max()))  # which is the second class itself
+    running = service(model, prediction_log_uri=tmp_path / "log")
+    answered = running.predict(ROWS).json()["predictions"]
+    assert [each["score"] for each in answered] == scores.tolist()
+    assert [each["label"] for each in answered] == [
+        "yes" if score == scores.max() else "no" for score in scores
+    ]
+    assert {each["label"] for each in answered} == {"yes", "no"}
+    with Service(running.url) as client:  # as smoke test and canary ask
+        assert service_client.scores(client.predict(ROWS), 2, None) == [[one] for one in scores]
+    assert running.request("GET", "/model").json()["threshold"] == scores.max()
+    described = running.request("GET", "/openapi.json").json()
+    assert (
+        f"From {scores.max():g} on, `label` is the value of y = yes."
+        in (described["info"]["description"])
+    )
+    schema = described["components"]["schemas"]["LabelledPrediction"]
+    assert schema["required"] == ["id", "score", "label"]
+    assert running.stop() == 0
+    (log,) = (tmp_path / "log").glob("*.jsonl")
+    kept = {"id", "time", "model_version", "score", "features"}
+    assert all(set(json.loads(line)) == kept for line in log.read_text().splitlines())
+
+
+def test_without_a_threshold_there_is_no_label(service: Any, tmp_path: Path) -> None:
+    running = service(two_classes(tmp_path / "model", None))
+    answer = running.predict(ROWS[0])
+    (one,) = answer.json()["predictions"]
+    assert answer.body.decode() == (
+        f'{{"model_version":"0","logged":false,"predictions":[{{"id":"{one["id"]}","score":'
+        f"{one['score']}}}]}}"
+    )
+    assert "threshold" not in running.request("GET", "/model").json()
+    assert "label" not in running.request("GET", "/openapi.json").body.decode()
 
 
 def test_regression(service: Any, tmp_path: Path) -> None:

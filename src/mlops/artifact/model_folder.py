@@ -108,6 +108,11 @@ class Facts(BaseModel):
         )
 
     @property
+    def identity(self) -> str:
+        """What was judged: the file that predicts, and the threshold, if there is one."""
+        return self.model_md5 if self.threshold is None else f"{self.model_md5} {self.threshold}"
+
+    @property
     def model_file(self) -> str:
         """Name of the file that predicts."""
         return ONNX if self.runtime == "onnx" else SKOPS

@@ -49,7 +49,7 @@ def run(params: Params, mode: Mode | None) -> None:
     candidate = load_candidate(params)
     champion = load_fair_champion(params, candidate)
     written = judge(params, candidate, champion, mode)
-    judged = shelf_life.judged(written["holdout"]["md5"], candidate.facts.model_md5)
+    judged = shelf_life.judged(written["holdout"]["md5"], candidate.facts.identity)
     written["holdout"]["judged"] = judged
     files.write_json(files.COMPARISON, written)
     actions.outputs(holdout=written["holdout"]["md5"])

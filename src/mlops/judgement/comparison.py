@@ -156,7 +156,8 @@ def changes(
 
 
 def _settings(facts: Facts) -> dict[str, Any]:
-    return {**facts.params, "serving": {"runtime": facts.runtime}}
+    serving = {"runtime": facts.runtime, **facts.params.get("serving", {})}
+    return {**facts.params, "serving": serving}
 
 
 def _pair(old: str, new: str) -> dict[str, str] | None:

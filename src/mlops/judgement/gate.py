@@ -106,6 +106,8 @@ def improvement(
     }[finding]
     if finding == "inconclusive" and (needed := blocks_needed(blocks.number, metric, difference)):
         words += f"; about {needed:,} could, if the difference is as large as it looks"
+    if difference.low == difference.high == 0:
+        words += "; what changed, as serving.threshold, it does not see: choose a metric of labels"
     return Check(name, finding, "better", finding == "better", f"{words} ({interval})")
 
 

@@ -62,6 +62,8 @@ def scorecard(
         "data_md5": facts.data_md5,
         "model_md5": facts.model_md5,
         "requirements_md5": facts.requirements_md5,
+        "threshold": facts.threshold,
+        "labels": said(y, prediction, facts.classes) if facts.threshold is not None else None,
         "plots": {name: table.to_dict("list") for name, table in drawn.items()},
         "classes": by_class(y, prediction.scores, facts.classes)
         if facts.task == "multiclass"
@@ -184,6 +186,20 @@ def by_class(y: Array, prediction: Array, classes: Classes) -> list[dict[str, An
         }
         for code, label in enumerate(classes or ())
     ]
+
+
+def said(y: Array, prediction: Predictions, classes: Classes) -> dict[str, float]:
+    """Return how the labels of two classes come out: ``share`` of rows said to be positive.
+
+    ``precision``: of these, the share that is; ``recall``: the share of the positive that is said.
+    """
+    truth, label = encode(y, classes or ()) == 1, prediction.labels == 1
+    right, share = float((truth & label).mean()), float(label.mean())
+    return {
+        "share": share,
+        "precision": right / share if share else float("nan"),
+        "recall": right / float(truth.mean()) if truth.any() else float("nan"),
+    }
 
 
 def tables(

@@ -20,9 +20,10 @@ from mlops.artifact import model_folder, row_sketch, skops_model
 from mlops.artifact.agreement import check_agreement
 from mlops.artifact.model_folder import Array, Facts, ModelArtifact, to_matrix
 from mlops.artifact.onnx_graph import to_onnx
-from mlops.artifact.table import Inputs, read, to_columns, to_target
+from mlops.artifact.table import Inputs, in_window, read, to_columns, to_target
 from mlops.judgement import metric, scorecard
 from mlops.pipeline import features as built
+from mlops.pipeline import threshold
 from mlops.pipeline.features import source
 from mlops.project import files, git
 from mlops.project.errors import MlopsError, first_line
@@ -47,11 +48,12 @@ def run(params: Params) -> None:
     with TrainingRun(params, commit) as mlflow_run:
         clock = time.perf_counter()
         with working(f"Training on {len(x):,} rows x {x.shape[1]} features"):
-            estimator = fit(unfitted, x, learned)
+            estimator, limit = learn(unfitted, x, learned, params)
         seconds = time.perf_counter() - clock
 
         check_probabilities(params.task, estimator)
         facts = describe(params, [str(name) for name in training], inputs.read, classes, y)
+        facts["threshold"] = limit
         rows = row_sketch.training(params.data, [*inputs.read, params.data.target])
         row_sketch.write(files.MODEL, rows)
         model = write_model(estimator, facts, source(), x, matrix)
@@ -72,6 +74,7 @@ def run(params: Params) -> None:
                 "platform": f"{platform.system()} {platform.machine()}",
                 "requirements_md5": files.md5(files.LOCK),
                 "model_md5": model.facts.model_md5,
+                "threshold": limit,
             },
         )
 
@@ -107,6 +110,18 @@ def fit(unfitted: Any, x: Array, y: Array) -> Any:
         return unfitted.fit(x, y)
     except Exception as error:
         raise MlopsError(f"src/model/estimator.py: fit stopped: {first_line(error)}") from error
+
+
+def learn(unfitted: Any, x: Array, y: Array, params: Params) -> tuple[Any, float | None]:
+    """Return the fitted estimator and its threshold: none, a number, or the one of least cost."""
+    asked = params.serving.threshold
+    if not isinstance(asked, dict):
+        return fit(unfitted, x, y), asked
+    check_probabilities(params.task, unfitted)
+    times = read(files.CHECKED, [params.data.time])
+    times = times[in_window(times[params.data.time], params.data.window)]
+    tuned = fit(threshold.by_costs(unfitted, times, y, params), x, y)
+    return tuned.estimator_, float(f"{tuned.best_threshold_:.4g}")
 
 
 def check_probabilities(task: Task, estimator: Any) -> None:

@@ -24,6 +24,7 @@ HOLDOUT = Path("data/holdout.parquet")
 MODEL = Path("models")
 
 REPORTS = Path("reports")
+SETTINGS = REPORTS / "settings.json"
 DATA_REPORT = REPORTS / "data.json"
 METRICS = REPORTS / "metrics.json"
 TRAINING = REPORTS / "training.json"

@@ -78,6 +78,21 @@ def amount(margin: float | str, score: float) -> float:
     return _from_percent(margin) * abs(score) if isinstance(margin, str) else margin
 
 
+def _threshold(value: Any) -> Any:
+    costs = isinstance(value, dict) and set(value) == {"false_positive", "false_negative"}
+    numbers = list(value.values()) if costs else [value]
+    most = inf if costs else 1
+    if value is None or all(type(it) in (int, float) and 0 < it < most for it in numbers):
+        return value
+    raise ValueError(
+        "expected a probability between 0 and 1, or what a wrong label costs, such as "
+        "{ false_positive: 1, false_negative: 5 }"
+    )
+
+
+# From which probability on a row is the positive class, or what to choose it by.
+Threshold = Annotated[float | dict[str, float] | None, BeforeValidator(_threshold)]
+
 # Keys by their old name, as in `gate.margins: gate.margin`: who has one is told the new name.
 RENAMED: dict[str, str] = {}
 
@@ -288,6 +303,7 @@ class Canary(Section):
 
 class Serving(Section):
     runtime: Runtime = "onnx"
+    threshold: Threshold = None
     target: Target = "image"
     latency_ms: Positive = 50.0
     canary: Canary = Canary()
@@ -387,12 +403,23 @@ class Params(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _two_classes(self) -> "Params":
+        if self.serving.threshold is not None and self.task != "binary":
+            raise ValueError(
+                f"serving.threshold is of a model of two classes, and task is {self.task}; "
+                "remove it"
+            )
+        return self
+
     def of_the_model(self) -> dict[str, Any]:
         """Return the settings that a trained model depends on.
 
-        Not ``data.positive``, which may be set or taken for granted: the model's classes say it.
+        Not ``data.positive``, which may be set or taken for granted: the model's classes say it;
+        nor ``serving.runtime``, which the model says itself.
         """
-        kept = {"task": True, "seed": True, "data": True, "estimator": True}
+        kept: Any = {"task": True, "seed": True, "data": True, "estimator": True}
+        kept["serving"] = {"threshold"}
         # Nor what only the other split has: older models do not say how they were split.
         other = {"window", "holdout"} if self.data.hashed else {"split", "by", "share"}
         left = {"dropped", "positive", *other}

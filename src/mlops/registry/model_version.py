@@ -75,7 +75,9 @@ def judgement(reports: Path, facts: Facts) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     found: dict[str, Any] = files.read_json(path, "mlops compare")
-    return found if found["candidate"]["model_md5"] == facts.model_md5 else None
+    judged = found["candidate"]
+    known = (judged["model_md5"], judged.get("threshold")) == (facts.model_md5, facts.threshold)
+    return found if known else None
 
 
 def aliases(client: "MlflowClient", name: str) -> dict[str, int]:

@@ -126,7 +126,10 @@ def page(title: str) -> str:
 def _scores(model: ServedModel) -> str:
     facts = model.facts
     second = f"{facts.target} = {(facts.classes or ['', ''])[-1]}"
-    return SCORES[facts.task].format(second=second, target=facts.target)
+    said = SCORES[facts.task].format(second=second, target=facts.target)
+    if facts.threshold is None:
+        return said
+    return f"{said} From {facts.threshold:g} on, `label` is the value of {second}."
 
 
 def _body(row: Json, max_rows: int, example: Json) -> Json:

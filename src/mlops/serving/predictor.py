@@ -27,6 +27,12 @@ class Prediction(msgspec.Struct, gc=False):
     score: float
 
 
+class LabelledPrediction(Prediction, gc=False):
+    """The probability of the second class, and the class that the model's threshold makes of it."""
+
+    label: str | int
+
+
 class ClassPrediction(msgspec.Struct, gc=False):
     """The probability of each class."""
 
@@ -40,6 +46,14 @@ class Answer(msgspec.Struct, gc=False):
     model_version: str
     logged: bool
     predictions: list[Prediction]
+
+
+class LabelledAnswer(msgspec.Struct, gc=False):
+    """Predictions in the order of the request; ``logged``: they are on record."""
+
+    model_version: str
+    logged: bool
+    predictions: list[LabelledPrediction]
 
 
 class ClassAnswer(msgspec.Struct, gc=False):
@@ -96,7 +110,10 @@ class Predictor:
         self._model = model.artifact
         self._version = model.version
         self._classes = None
-        self.answer_type: type[Answer | ClassAnswer] = Answer
+        self._threshold, self._pair = facts.threshold, facts.classes or []
+        self.answer_type: type[Answer | LabelledAnswer | ClassAnswer] = Answer
+        if facts.threshold is not None:
+            self.answer_type = LabelledAnswer
         if facts.task == "multiclass":
             self._classes = [str(label) for label in facts.classes or []]
             self.answer_type = ClassAnswer
@@ -120,8 +137,11 @@ class Predictor:
             raise Refusal("invalid", f"row {row}: the model has no finite prediction for it")
         ids = [f"{self._prefix}-{next(self._numbers)}" for _ in rows]
         values = scores.tolist()
-        if self._classes is None:
-            predictions: list[Any] = list(map(Prediction, ids, values))
+        if self._threshold is not None:
+            labels = [self._pair[score >= self._threshold] for score in values]
+            predictions: list[Any] = list(map(LabelledPrediction, ids, values, labels))
+        elif self._classes is None:
+            predictions = list(map(Prediction, ids, values))
         else:
             predictions = [
                 ClassPrediction(one, dict(zip(self._classes, probabilities, strict=True)))

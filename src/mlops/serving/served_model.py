@@ -40,6 +40,7 @@ class ServedModel:
             "model_md5": facts.model_md5,
             "task": facts.task,
             "target": facts.target,
+            **({} if facts.threshold is None else {"threshold": facts.threshold}),
             "classes": None if facts.classes is None else [str(one) for one in facts.classes],
             "window": facts.trained_on,
             "rows": facts.rows,
