@@ -22,7 +22,8 @@ def rewrite(**changed: Any) -> None:
 def test_the_oldest_files_do_not_say_their_format(project: ToyProject) -> None:
     project.train(seed=1)
     rewrite(format=None)
-    assert model_folder.load(files.MODEL).facts.format == 1
+    facts = model_folder.load(files.MODEL).facts
+    assert (facts.format, facts.threshold) == (1, None)
 
 
 def test_a_newer_format_is_one_sentence_that_says_what_to_do(project: ToyProject) -> None:

@@ -263,6 +263,32 @@ def test_blocks_that_no_log_can_have_are_refused(
     )
 
 
+def test_a_metric_of_ones_own_may_read_what_the_log_has(
+    watched: Watched, flights: Flights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = flights.windows()
+    watched.load(table)
+    own = watched / "src/model/metrics.py"
+    own.write_text(
+        'GREATER_IS_BETTER = {"miles": False}\n\n\n'
+        "def miles(truth, prediction, columns):\n"
+        '    return abs(truth - prediction) * columns["distance"]\n'
+    )
+    watched.set(gate__metric="miles")
+    asked = watched.check(MAY)["questions"]["concept"]
+    assert asked["metric"] == "miles"
+    assert 100 < asked["holdout"] < 1000
+    watched.log(tmp_path / "log", month(table, "2013-05"))
+    monkeypatch.setenv("PREDICTION_LOG_URI", str(tmp_path / "log"))
+    logged = watched.check(MAY)["questions"]["concept"]
+    assert logged["newest"] == pytest.approx(asked["newest"])
+    own.write_text(own.read_text().replace("distance", "humid"))
+    assert watched.refused("drift", MAY).startswith(
+        "src/model/metrics.py reads column 'humid', which the rows to be judged do not have (those "
+        "of a prediction log have the model's inputs); they have time_hour, carrier, "
+    )
+
+
 def test_the_log_is_judged_with_its_labels_and_only_what_the_champion_said(
     watched: Watched, flights: Flights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

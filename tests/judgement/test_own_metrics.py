@@ -1,5 +1,6 @@
 """Metrics of one's own are everywhere that a metric is, or refused in a sentence."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 from parcels import Parcels, parcels
 
 from mlops.judgement.bootstrap import paired_difference
-from mlops.judgement.metric import Metric, Predictions
+from mlops.judgement.metric import Metric, Predictions, own
+from mlops.project.errors import MlopsError
 
 METRICS = '''"""What a wrong prediction costs."""
 
@@ -148,12 +150,12 @@ def test_dvc_evaluates_anew_where_it_changes_and_trains_nothing(tmp_path: Path) 
         (
             "2_000.0, truth",
             "np.nan, truth",
-            "src/model/metrics.py: cost returns NaN or infinity fo",
+            "src/model/metrics.py: cost is NaN or infinite on the 995",
         ),
         (
             "_total(truth)\n",
             "0\n",
-            "metrics.py: wape returns NaN or infinity on 995 rows; expected",
+            "metrics.py: wape is NaN or infinite on the 995 rows that",
         ),
         (
             "_total(truth)\n",
@@ -262,6 +264,28 @@ def test_a_value_for_each_row_and_their_mean_have_the_same_interval() -> None:
     assert found[0].difference == pytest.approx((expected - champions).mean())
     for name in ("difference", "low", "high"):
         assert getattr(found[0], name) == pytest.approx(getattr(found[1], name))
+
+
+def test_several_classes_are_places_in_their_order() -> None:
+    prediction = np.array([[0.2, 0.7, 0.1], [0.5, 0.3, 0.2], [0.1, 0.2, 0.7]])
+    seen: list[Any] = []
+
+    def cost(truth: Any, prediction: Any, label: Any) -> Any:
+        seen.extend([truth.tolist(), prediction.shape, label.tolist()])
+        return (truth != label).mean()
+
+    metric = Metric("cost", False, "multiclass", cost, True, own=True)
+    assert metric(np.array(["b", "c", "c"]), prediction, ["a", "b", "c"]) == pytest.approx(1 / 3)
+    assert seen == [[1, 2, 2], (3, 3), [1, 0, 2]]
+
+
+def test_a_regression_has_no_label(project: Parcels, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project.folder)
+    monkeypatch.syspath_prepend(project.folder / "src")
+    for name in [name for name in sys.modules if name.split(".")[0] == "model"]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(MlopsError, match="cost wants 'label', which a regression does not have"):
+        own("regression")
 
 
 def test_columns_of_a_resample_are_those_of_its_rows() -> None:

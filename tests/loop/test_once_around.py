@@ -107,6 +107,8 @@ class Loop:
         changed["gate"] |= {"floors": {}, "resamples": 100, "blocks": "row", **budgets}
         changed["gate"]["slices"]["min_rows"] = 50
         changed["serving"]["latency_ms"] = 1e9
+        if changed["serving"]["threshold"]:
+            changed["serving"]["threshold"] = 0.5  # costs want days that a sample may not have
         text = yaml.safe_dump(changed, sort_keys=False, allow_unicode=True)
         (self.folder / files.PARAMS).write_text(text, encoding="utf-8")
         # Nothing else: a variable may name the project's tracking server or prediction log.

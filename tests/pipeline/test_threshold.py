@@ -120,9 +120,7 @@ def test_it_is_chosen_on_later_days_than_were_learned(champion: Parcels, shuffle
     times = pd.date_range("2023-01-01", "2023-03-31", 1000, tz="UTC").to_series()
     times = times.sample(frac=1, random_state=0) if shuffled else times
     table = times.reset_index(drop=True).to_frame("seen_at")
-    serving = params.serving.model_copy(update={"threshold": COSTS})
-    params = params.model_copy(update={"serving": serving})
-    tuned = threshold.by_costs(None, table, rng.integers(0, 2, 1000), params)
+    tuned = threshold.by_costs(None, COSTS, table, rng.integers(0, 2, 1000), params)
     assert len(tuned.cv) == threshold.FOLDS
     for learned, asked in tuned.cv:
         last, first = (table["seen_at"][rows].dt.normalize() for rows in (learned, asked))
@@ -139,13 +137,12 @@ def test_it_is_chosen_on_later_days_than_were_learned(champion: Parcels, shuffle
 def test_too_little_to_choose_from(champion: Parcels, end: str, late: int, said: str) -> None:
     content = load(champion / "params.yaml").model_dump()
     content["data"]["window"] = {"start": "2023-01-01", "end": end}
-    content["serving"]["threshold"] = COSTS
     times = pd.date_range("2023-01-01", f"{end} 23:59", freq="h", tz="UTC").to_frame(name="seen_at")
     y = np.where(np.arange(len(times)) % 2, late, 0)
     with pytest.raises(
         MlopsError, match=r"write a number into params.yaml: serving.thr"
     ) as refused:
-        threshold.by_costs(None, times, y, Params.model_validate(content))
+        threshold.by_costs(None, COSTS, times, y, Params.model_validate(content))
     assert said in str(refused.value)
 
 

@@ -29,7 +29,7 @@ from mlops.judgement import blocks
 from mlops.judgement.blocks import Blocks
 from mlops.judgement.bootstrap import independent_difference
 from mlops.judgement.compare import Champion, load_champion
-from mlops.judgement.metric import Metric, MissingColumnError, Predictions, resolve
+from mlops.judgement.metric import Metric, Predictions, resolve
 from mlops.judgement.scorecard import training_facts
 from mlops.project import actions, files
 from mlops.project.errors import MlopsError
@@ -333,11 +333,8 @@ def concept(params: Params, known: Known, new: Newest) -> Question:
     if wrong := questions.unreadable(now[1].scores, facts.task):
         return unanswered("skipped", wrong)
     then = _labelled(_scored(known), params, facts, metric)
-    try:
-        metric = metric.tried(*now[:2], facts.classes)
-    except MissingColumnError as error:
-        return unanswered("skipped", str(error))
-    for where, (*_, grouped) in {str(new.window): now, "the champion's own holdout": then}.items():
+    metric = metric.tried(*now[:2], facts.classes)
+    for where, (*_, grouped) in {new.named: now, "the champion's own holdout": then}.items():
         if grouped.number < blocks.LEAST:
             state = TOO_FEW_BLOCKS if grouped is now[2] else "skipped"
             return unanswered(state, f"{where} has {grouped}; at least {blocks.LEAST} are needed")

@@ -36,10 +36,6 @@ PARAMETERS = ("truth", "prediction", "label", "columns")
 TAKEN = ("baseline", "calibration", "rows", "week")  # in the reports, beside the metrics' names
 
 
-class MissingColumnError(MlopsError):
-    """A metric reads a raw column that the rows to be judged do not have."""
-
-
 class _Rows(Mapping[str, Array]):
     """Some rows of raw columns; a resample copies only what a metric reads."""
 
@@ -48,9 +44,9 @@ class _Rows(Mapping[str, Array]):
 
     def __getitem__(self, name: str) -> Array:
         if name not in self._columns:
-            raise MissingColumnError(
-                f"{OWN} reads column {name!r}, which the rows to be judged do not have; they have "
-                f"{', '.join(self._columns) or 'none'}"
+            raise MlopsError(
+                f"{OWN} reads column {name!r}, which the rows to be judged do not have (those of a "
+                f"prediction log have the model's inputs); they have {', '.join(self._columns)}"
             )
         return np.asarray(self._columns[name][self._rows])
 
@@ -164,7 +160,7 @@ class Metric:
         """
         truth, given = self.prepare(y, prediction, classes)
         if self.own:
-            return _finite(np.mean(self._values(truth, given)))
+            return float(np.mean(self._values(truth, given)))
         if self.kind == "rank" and len(np.unique(truth)) == 1:
             return float("nan")
         extra = {}
@@ -231,11 +227,7 @@ class Metric:
         """
         if not self.own:
             return self
-        truth, prediction = self.prepare(y, prediction, classes)
-        values = self._values(truth, prediction)
-        if bad := int(np.count_nonzero(~np.isfinite(values))):
-            got = f"for {bad:,} of the {len(y):,} rows" if values.ndim else f"on {len(y):,} rows"
-            raise MlopsError(f"{OWN}: {self.name} returns NaN or infinity {got}; expected a number")
+        values = self._values(*self.prepare(y, prediction, classes))
         return replace(self, by_row=bool(values.ndim))
 
     def _values(self, truth: Array, prediction: Predictions) -> Float:
@@ -258,7 +250,7 @@ class Metric:
                 f"{OWN}: {self.name} returns {what}; expected a number, or {len(truth):,} numbers, "
                 "one for each row"
             )
-        return values.astype(np.float64)
+        return np.where(np.isfinite(values), values, np.nan).astype(np.float64)
 
     def score(self, truth: Array, prediction: Array, **extra: Any) -> float:
         """Call ``function`` on class positions (or numbers) and a :meth:`readable` prediction."""
@@ -288,10 +280,6 @@ def encode(y: Array, classes: Sequence[str | int]) -> npt.NDArray[np.int64]:
             "train on a window that has every class"
         )
     return codes
-
-
-def _finite(value: Any) -> float:
-    return float(value) if np.isfinite(value) else float("nan")
 
 
 def _log_loss(truth: Array, prediction: Float) -> Float:
@@ -391,15 +379,25 @@ class Metrics:
 def choose(task: Task, gate: Gate, y: Array, prediction: Predictions, classes: Classes) -> Metrics:
     """Look up by name, once, every metric that judges a model of this task.
 
-    The user's are tried on a model's ``prediction`` for ``y``. Raises as :func:`resolve` and
-    :meth:`Metric.tried` do.
+    The user's are tried on a model's ``prediction`` for the ``y`` of the holdout.
+
+    Raises
+    ------
+    MlopsError
+        As :func:`resolve` and :meth:`Metric.tried` do; when one of the user's is undefined there.
     """
-    given = (y, prediction, classes)
-    metric = resolve(gate.metric, task).tried(*given)
-    floors = {key: resolve(key, task, "gate.floors").tried(*given) for key in gate.floors}
-    known = [*(resolve(name, task) for name in defaults(task)), metric, *floors.values()]
-    shown = {one.name: one for one in [*known, *(one.tried(*given) for one in own(task))]}
-    return Metrics(metric, floors, resolve(proper(task), task), list(shown.values()))
+    mine = {one.name: one.tried(y, prediction, classes) for one in own(task)}
+    for name, one in mine.items():
+        if np.isnan(one(y, prediction, classes)):
+            raise MlopsError(f"{OWN}: {name} is NaN or infinite on the {len(y):,} rows that judge")
+
+    def find(name: str, key: str = "gate.metric") -> Metric:
+        return mine.get(name) or resolve(name, task, key)
+
+    metric, floors = find(gate.metric), {key: find(key, "gate.floors") for key in gate.floors}
+    known = [*map(find, defaults(task)), metric, *floors.values(), *mine.values()]
+    shown = {one.name: one for one in known}
+    return Metrics(metric, floors, find(proper(task)), list(shown.values()))
 
 
 def own(task: Task) -> list[Metric]:

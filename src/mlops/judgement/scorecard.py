@@ -173,6 +173,7 @@ def by_class(y: Array, prediction: Array, classes: Classes) -> list[dict[str, An
     from sklearn.metrics import precision_recall_fscore_support
 
     codes, labels = encode(y, classes or ()), range(len(classes or ()))
+    roc_auc = resolve("roc_auc", "binary")
     precision, recall, _, rows = precision_recall_fscore_support(
         codes, prediction.argmax(axis=1), labels=labels, zero_division=np.nan
     )
@@ -182,7 +183,7 @@ def by_class(y: Array, prediction: Array, classes: Classes) -> list[dict[str, An
             "rows": int(rows[code]),
             "recall": float(recall[code]),
             "precision": float(precision[code]),
-            "roc_auc": resolve("roc_auc", "binary")(codes == code, prediction[:, code], (0, 1)),
+            "roc_auc": roc_auc(codes == code, prediction[:, code], (0, 1)),
         }
         for code, label in enumerate(classes or ())
     ]

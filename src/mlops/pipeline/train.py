@@ -20,7 +20,8 @@ from mlops.artifact import model_folder, row_sketch, skops_model
 from mlops.artifact.agreement import check_agreement
 from mlops.artifact.model_folder import Array, Facts, ModelArtifact, to_matrix
 from mlops.artifact.onnx_graph import to_onnx
-from mlops.artifact.table import Inputs, in_window, read, to_columns, to_target
+from mlops.artifact.split import sides
+from mlops.artifact.table import Inputs, read, to_columns, to_target
 from mlops.judgement import metric, scorecard
 from mlops.pipeline import features as built
 from mlops.pipeline import threshold
@@ -118,9 +119,9 @@ def learn(unfitted: Any, x: Array, y: Array, params: Params) -> tuple[Any, float
     if not isinstance(asked, dict):
         return fit(unfitted, x, y), asked
     check_probabilities(params.task, unfitted)
-    times = read(files.CHECKED, [params.data.time])
-    times = times[in_window(times[params.data.time], params.data.window)]
-    tuned = fit(threshold.by_costs(unfitted, times, y, params), x, y)
+    table = read(files.CHECKED)
+    rows = table[sides(table, params.data)[0]]
+    tuned = fit(threshold.by_costs(unfitted, asked, rows, y, params), x, y)
     return tuned.estimator_, float(f"{tuned.best_threshold_:.4g}")
 
 

@@ -51,11 +51,9 @@ def _content() -> tuple[str, dict[str, Any]]:
         return "report/refused.md.j2", data
     comparison = files.read_json(files.COMPARISON, "mlops compare")
     training = files.read_json(files.TRAINING, "dvc repro")
-    judged, trained = comparison["candidate"], (training["model_md5"], training.get("threshold"))
-    if (judged["data_md5"], judged["model_md5"], judged.get("threshold")) != (
-        data["md5"],
-        *trained,
-    ):
+    judged = comparison["candidate"]
+    about = (judged["data_md5"], judged["model_md5"], judged.get("threshold"))
+    if about != (data["md5"], training["model_md5"], training.get("threshold")):
         raise MlopsError(
             f"{files.COMPARISON} is about an older model or data; run `mlops compare` first"
         )
