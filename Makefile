@@ -1,6 +1,11 @@
 # What every project has, and what only the template needs.
 include project.mk
 LOCKS := requirements.txt template/requirements.txt
+define LOCK_MORE
+$(LOCK) $(UPGRADE) template/requirements.in --group pyproject.toml:lightgbm --group pyproject.toml:xgboost \
+    -o template/requirements.txt
+python template/remotes.py $(LOCK)
+endef
 TYPED := src
 # Three share two cores: one often waits for a service to start, or for the disk.
 TESTS := -n 3 --dist loadscope --no-loadscope-reorder
@@ -16,10 +21,6 @@ coverage: .venv/setup ## Run the tests, and fail when they reach too little of s
 
 size: .venv/setup ## Count what a project consists of, beside one from before (template/size.py)
 	python template/size.py
-
-lock: template/requirements.txt
-template/requirements.txt: template/requirements.in requirements.txt
-	$(LOCK) $(UPGRADE) $< -o $@
 
 demo: .venv/setup ## Generate a project in build/demo and take it through the loop on a local GitHub
 	PYTHONPATH=tests/workflows/github python template/demo.py

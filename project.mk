@@ -4,10 +4,12 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup lint lock format test repro report pull-repro push-data serve image changed merge-lock clean
+.PHONY: help setup lint lock add format test repro report pull-repro push-data serve image changed merge-lock clean
 
-# What the environment is made of, what has types to check, and how pytest is called.
+# What the environment is made of, what to lock besides, what has types to check, and how pytest is
+# called.
 LOCKS := requirements.txt
+LOCK_MORE :=
 TYPED :=
 TESTS :=
 
@@ -64,6 +66,24 @@ lock: .venv/bin/uv ## Write the locks anew after a change of pyproject.toml (UPG
 	$(LOCK) $(UPGRADE) pyproject.toml --group dev -o requirements.txt
 	$(LOCK) --group serve -c requirements.txt -o requirements-serve.txt
 	$(LOCK) --group serve-skops -c requirements.txt -o requirements-serve-skops.txt
+	$(LOCK_MORE)
+
+# The group becomes one more line of a list, which updates of the template merge well.
+add: .venv/bin/uv ## Lock in what only some projects need: GROUP=lightgbm, xgboost, s3, gs, azure or ssh
+	@case "$$GROUP" in \
+	    lightgbm | xgboost) list=serve-skops ;; \
+	    s3 | gs | azure | ssh) list=dev ;; \
+	    *) echo "make add: GROUP is '$$GROUP'; expected lightgbm, xgboost, s3, gs, azure or ssh" >&2; \
+	        exit 1 ;; \
+	esac; \
+	line="    { include-group = \"$$GROUP\" },"; \
+	if ! grep -qxF "$$line" pyproject.toml; then \
+	    awk -v list="$$list = [" -v line="$$line" '{ print } $$0 == list { print line; found = 1 } \
+	        END { exit !found }' pyproject.toml > .venv/pyproject.toml || { \
+	        echo "make add: pyproject.toml has no line '$$list = ['; write $${line#    } there" >&2; exit 1; }; \
+	    cp .venv/pyproject.toml pyproject.toml; \
+	fi
+	@$(MAKE) --no-print-directory lock
 
 format: .venv/setup ## Format the code and fix what can be fixed without thought
 	ruff check --fix-only

@@ -20,6 +20,7 @@ def main() -> None:
     delete_other_targets(ANSWERS["deploy_target"])
     if not Path(".git").exists():
         make_repository()
+    lock_remote(ANSWERS["dvc_remote_url"])
     print(f"\nMade {Path.cwd()}\nNext: cd {ANSWERS['project_slug']} && make setup repro")
 
 
@@ -99,18 +100,27 @@ def replace_all(file: str, pattern: str, text: str) -> int:
 
 def make_repository() -> None:
     """Start a git repository on branch main, free of what git ignores."""
-    # Inside a git hook, GIT_DIR and its like would point at the repository of that hook.
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-
-    def git(*arguments: str) -> None:
-        subprocess.run(["git", *arguments], env=environment, check=True)
-
     git("init", "--quiet")
     # `git init --initial-branch` needs git 2.28.
     git("symbolic-ref", "HEAD", "refs/heads/main")
     # A template folder that was worked in has caches beside the code; a user's own list of
     # ignored files must not decide what is deleted here.
     git("-c", "core.excludesFile=", "clean", "-d", "--force", "-X", "--quiet")
+
+
+def lock_remote(url: str) -> None:
+    """Add and lock DVC's plugin for a remote, as `make add` would, but without network."""
+    # In the project's own repository: git passes over files that lie outside of one around it.
+    patch = Path("template/remotes", f"{url.partition('://')[0]}.patch")
+    if patch.is_file():
+        git("apply", str(patch))
+    shutil.rmtree("template")
+
+
+def git(*arguments: str) -> None:
+    # Inside a git hook, GIT_DIR and its like would point at the repository of that hook.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    subprocess.run(["git", *arguments], env=environment, check=True)
 
 
 main()

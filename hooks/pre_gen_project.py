@@ -10,6 +10,8 @@ SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 OWNER = re.compile(r"[A-Za-z0-9](-?[A-Za-z0-9]){0,38}")
 # Neither quotes nor spaces, so that it needs no escaping in .dvc/config.
 REMOTE = re.compile(r"([a-z][a-z0-9+]*://|/)[^\s\"'#]+")
+# What DVC reads with a plugin that no group of pyproject.toml locks.
+UNLOCKED = re.compile(r"(gdrive|hdfs|oss|webdavs?|webhdfs)://")
 SERVER = re.compile(r"https?://[^\s\"'#]+")
 
 
@@ -40,6 +42,13 @@ def problems(answers: dict[str, str]) -> list[str]:
         found.append(
             f"dvc_remote_url is {answers['dvc_remote_url']!r}: expected a URL such as "
             "s3://bucket/path, an absolute path, or nothing (the built-in store)."
+        )
+    if scheme := UNLOCKED.match(answers["dvc_remote_url"]):
+        found.append(
+            f"dvc_remote_url is {answers['dvc_remote_url']!r}: DVC needs a plugin for {scheme[0]} "
+            "that the template does not lock; expected s3://, gs://, azure://, ssh://, https:// or "
+            "an absolute path, or nothing, to add the plugin yourself (pyproject.toml: dev; "
+            "`make lock`; `dvc remote modify store url URL`)."
         )
     if answers["mlflow_tracking_uri"] and not SERVER.fullmatch(answers["mlflow_tracking_uri"]):
         found.append(

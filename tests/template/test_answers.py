@@ -163,6 +163,10 @@ def test_a_typed_template_expression_stays_text(template: Path, tmp_path: Path) 
         ({"github_owner": "a" * 40}, "at most 39"),
         ({"dvc_remote_url": "bucket/path"}, "expected a URL such as s3://bucket/path"),
         ({"dvc_remote_url": 's3://b/"\n[core]'}, "expected a URL such as s3://bucket/path"),
+        (
+            {"dvc_remote_url": "gdrive://id/path"},
+            "DVC needs a plugin for gdrive://",
+        ),
         ({"mlflow_tracking_uri": "mlflow:5000"}, "such as https://mlflow.example.com"),
     ],
 )

@@ -15,7 +15,7 @@ ANSWERS = {
 }
 CARRY_ANSWERS = {"README.md", "LICENSE", "params.yaml", "pyproject.toml", ".python-version"}
 CARRY_ANSWERS |= {".dvc/config", ".github/CODEOWNERS", ".github/dependabot.yml"}
-CARRY_ANSWERS |= {"deploy/Dockerfile", "deploy/compose.yaml"}
+CARRY_ANSWERS |= {"deploy/Dockerfile", "deploy/compose.yaml", "requirements.txt"}
 
 
 def tree(project: Path) -> dict[str, tuple[bytes, bool]]:

@@ -1,0 +1,114 @@
+"""What only some projects need is locked where it is chosen: by an answer, or by `make add`."""
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+from generation import HOME, Generate, run, succeed
+
+REMOTES = {
+    "s3://bucket/path": ("s3", "dvc-s3"),
+    "gs://bucket/path": ("gs", "dvc-gs"),
+    "azure://container/path": ("azure", "dvc-azure"),
+    "ssh://host/path": ("ssh", "dvc-ssh"),
+}
+LOCKS = ("requirements.txt", "requirements-serve.txt", "requirements-serve-skops.txt")
+UV = Path(sys.executable).with_name("uv")
+
+
+def groups(project: Path) -> dict[str, list[str | dict[str, str]]]:
+    return tomllib.loads((project / "pyproject.toml").read_text())["dependency-groups"]
+
+
+def locked(project: Path, package: str, lock: str = "requirements.txt") -> str | None:
+    """Return the version of a package that a lock has, with hashes."""
+    text = (project / lock).read_text()
+    found = re.search(rf"^{package}==(\S+).* \\\n    --hash=sha256:", text, re.MULTILINE)
+    return found and found[1]
+
+
+def make_add(project: Path, group: str) -> CompletedProcess[str]:
+    """Run `make add` with the uv of these tests."""
+    uv = project / ".venv/bin/uv"
+    if not uv.exists():
+        uv.parent.mkdir(parents=True)
+        uv.symlink_to(UV)
+        (project / ".venv/folder").write_text(f"{project}\n")
+    return run("make", "add", f"GROUP={group}", cwd=project, HOME=HOME)
+
+
+def test_a_default_project_has_none_of_them(generate: Generate, template: Path) -> None:
+    project = generate()
+    assert groups(project)["dev"][0] == {"include-group": "serve-skops"}
+    for lock in LOCKS:
+        assert (project / lock).read_bytes() == (template / lock).read_bytes()
+        for package in ("lightgbm", "xgboost", "xgboost-cpu", "onnxmltools", "s3fs"):
+            assert locked(project, package, lock) is None
+    assert not (project / "template").exists()
+
+
+@pytest.mark.parametrize("url", REMOTES)
+def test_the_plugin_of_a_remote_is_locked_as_make_add_locks_it(
+    generate: Generate, tmp_path: Path, url: str
+) -> None:
+    succeed("git", "init", "--quiet", cwd=tmp_path)  # git knows where the project is, even so
+    project = generate(dvc_remote_url=url)
+    group, plugin = REMOTES[url]
+    assert groups(project)["dev"][:2] == [
+        {"include-group": group},
+        {"include-group": "serve-skops"},
+    ]
+    assert locked(project, plugin)
+    assert not (project / "template").exists()
+    asked = ("pip", "sync", "--dry-run", "--require-hashes", "--python", sys.executable)
+    plan = run(UV, *asked, "requirements.txt", cwd=project, HOME=HOME)
+    assert plan.returncode == 0, plan.stderr
+    assert f" + {plugin}=={locked(project, plugin)}\n" in plan.stderr
+
+    chosen = generate(folder=tmp_path / "chosen")
+    assert make_add(chosen, group).returncode == 0
+    for name in ("pyproject.toml", *LOCKS):
+        assert (project / name).read_bytes() == (chosen / name).read_bytes(), name
+
+
+def test_a_booster_is_locked_for_training_and_for_an_image_with_skops(generate: Generate) -> None:
+    project = generate()
+    before = (project / "requirements-serve.txt").read_bytes()
+    assert make_add(project, "lightgbm").returncode == 0
+    assert groups(project)["serve-skops"][0] == {"include-group": "lightgbm"}
+    assert locked(project, "lightgbm") == "4.7.0"
+    assert locked(project, "lightgbm", "requirements-serve-skops.txt") == "4.7.0"
+    assert (project / "requirements-serve.txt").read_bytes() == before
+    added = {name: (project / name).read_bytes() for name in ("pyproject.toml", *LOCKS)}
+    assert make_add(project, "lightgbm").returncode == 0
+    assert {name: (project / name).read_bytes() for name in added} == added
+    assert make_add(project, "xgboost").returncode == 0
+    assert locked(project, "xgboost-cpu") == locked(project, "xgboost") == "3.2.0"
+    assert locked(project, "lightgbm") == "4.7.0"
+
+
+@pytest.mark.parametrize("group", ["catboost", "", "s3 gs", "dev"])
+def test_a_group_that_there_is_not_is_refused(generate: Generate, group: str) -> None:
+    project = generate()
+    before = (project / "pyproject.toml").read_bytes()
+    done = make_add(project, group)
+    assert done.returncode != 0
+    assert done.stderr.splitlines()[0] == (
+        f"make add: GROUP is '{group}'; expected lightgbm, xgboost, s3, gs, azure or ssh"
+    )
+    assert (project / "pyproject.toml").read_bytes() == before
+
+
+def test_a_list_that_is_written_otherwise_is_asked_for(generate: Generate) -> None:
+    project = generate()
+    text = (project / "pyproject.toml").read_text().replace("\ndev = [\n", "\ndev = [ # mine\n")
+    (project / "pyproject.toml").write_text(text)
+    done = make_add(project, "s3")
+    assert done.returncode != 0
+    assert done.stderr.splitlines()[0] == (
+        "make add: pyproject.toml has no line 'dev = ['; write { include-group = \"s3\" }, there"
+    )
+    assert (project / "pyproject.toml").read_text() == text
