@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from mlops.artifact import boosters
 from mlops.artifact.model_folder import Array, Column, ModelArtifact, to_matrix
 from mlops.artifact.onnx_graph import TOLERANCE, WAY_OUT, steps
 from mlops.artifact.skops_model import predictions
@@ -143,9 +144,12 @@ def _compare(
 ) -> float:
     """Refuse with the row that differs, by ``scale``; it is the largest prediction, at least 1."""
     task, made_of = model.facts.task, steps(estimator)
+    added = boosters.used(estimator)
+    library = " and ".join(added) or "scikit-learn"
     server, blamed, way_out = "skops", "its file", "choose other steps"
     if model.facts.runtime == "onnx":
-        server, blamed, way_out = "ONNX", "the converter (skl2onnx)", WAY_OUT
+        converter = "onnxmltools" if added else "skl2onnx"
+        server, blamed, way_out = "ONNX", f"the converter ({converter})", WAY_OUT
 
     def trained(rows: Array) -> Array:
         found = predictions(estimator, task, matrix[rows])
@@ -155,7 +159,7 @@ def _compare(
 
     def stops(row: int, why: str) -> str:
         at = name(row)
-        return f"src/model/estimator.py: scikit-learn stops at {at} ({why}), {advice(at)}"
+        return f"src/model/estimator.py: {library} stops at {at} ({why}), {advice(at)}"
 
     def server_stops(row: int, why: str) -> str:
         return f"{server} stops in {made_of} at {name(row)} ({why}); {way_out}"
@@ -180,10 +184,13 @@ def _compare(
     worst = np.unravel_index(gap.argmax(), gap.shape)
     row = int(worst[0])
     how = "less precisely" if gap.max() * TOLERANCE <= IMPRECISE else "differently"
-    if np.isnan(matrix[row]).any():
+    if added and "Scaler" in made_of:
+        # Thresholds of XGBoost are values of rows: the scaler's rounding moves all that have them.
+        way_out = "trees need no scaler; leave it out"
+    elif np.isnan(matrix[row]).any():
         how, way_out = f"{how} where a feature is missing", f"fill it (SimpleImputer), or {way_out}"
     raise MlopsError(
-        f"{server} and scikit-learn disagree at {name(row)}: {got[worst]:.4g} and "
+        f"{server} and {library} disagree at {name(row)}: {got[worst]:.4g} and "
         f"{expected[worst]:.4g} (allowed {TOLERANCE}); {blamed} computes {made_of} {how}; "
         f"{way_out}"
     )

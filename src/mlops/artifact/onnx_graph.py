@@ -2,11 +2,14 @@
 
 from typing import Any
 
+from mlops.artifact import boosters
 from mlops.project.errors import MlopsError, first_line
 from mlops.project.files import PARAMS
 
 TOLERANCE = 1e-5  # largest difference from scikit-learn; float32 rounding stays under 1e-6
-OPSET = 21  # the newest that skl2onnx 1.20 writes; fixed, so that an upgrade is a reviewed change
+# The newest that skl2onnx 1.20 and onnxmltools 1.16 write; fixed, so that an upgrade is a reviewed
+# change.
+OPSET = {"": 21, "ai.onnx.ml": 3}
 WAY_OUT = f"set serving.runtime: skops in {PARAMS}, and scikit-learn itself will serve"
 
 
@@ -16,12 +19,13 @@ def to_onnx(estimator: Any, n_features: int) -> bytes:
     Raises
     ------
     MlopsError
-        Naming the step that ONNX cannot express.
+        Naming the step that ONNX cannot express, or the library that expresses it.
     """
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType
     from sklearn.base import is_classifier
 
+    boosters.register_converters(boosters.used(estimator))
     # Without zipmap the probabilities are a matrix, not a list of dictionaries.
     options = {id(estimator): {"zipmap": False}} if is_classifier(estimator) else None
     try:

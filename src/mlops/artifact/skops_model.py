@@ -33,6 +33,19 @@ PURE = {
     "sklearn.utils._metadata_requests.MethodMetadataRequest",
     "sklearn.utils.validation.check_array",  # what HistGradientBoosting does before it bins
 }
+# Of LightGBM and XGBoost, the estimators and what holds their trees. It gets these from the
+# library's own reader, as text (LightGBM) or UBJSON (XGBoost), which looks up no Python; what else
+# it holds is judged by its own name. Other classes would take an address in memory from the file.
+# That reader is C++: as with ONNX, who loads trees relies on it to survive forged ones.
+BOOSTERS = {
+    "collections.OrderedDict",  # of LightGBM's scores in training
+    "lightgbm.basic.Booster",
+    "lightgbm.sklearn.LGBMClassifier",
+    "lightgbm.sklearn.LGBMRegressor",
+    "xgboost.core.Booster",
+    "xgboost.sklearn.XGBClassifier",
+    "xgboost.sklearn.XGBRegressor",
+}
 # These publish functions that score features and predictions.
 SCORES = ("sklearn.feature_selection", "sklearn.metrics")
 
@@ -104,22 +117,23 @@ def trusted_types(path: Path) -> list[str]:
     types: list[str] = skops.io.get_untrusted_types(file=path)
     if foreign := [one for one in types if not _is_trusted(one)]:
         raise MlopsError(
-            f"{path} needs {', '.join(foreign)}; only scikit-learn's own types can be loaded "
-            "without running code from the file: build the estimator from those "
+            f"{path} needs {', '.join(foreign)}; only types of scikit-learn, LightGBM and XGBoost "
+            "can be loaded without running code from the file: build the estimator from those "
             "(src/model/estimator.py)"
         )
     return types
 
 
 def _is_trusted(name: str) -> bool:
-    """Whether ``name`` is known to be pure, or a class of scikit-learn that a model consists of.
+    """Whether ``name`` is known to be pure, or a class that a model consists of.
 
-    Such a class computes nothing before it is asked to predict. (Its arrays may be forged, so that
-    a tree reads beyond them: a file can still crash who predicts with it, but not command them.)
+    Such a class of scikit-learn computes nothing before it is asked to predict. (Its arrays may be
+    forged, so that a tree reads beyond them: a file can still crash who predicts with it, but not
+    command them.)
     """
     module, _, attribute = name.rpartition(".")
     parts = module.split(".")
-    if name in PURE:
+    if name in PURE or name in BOOSTERS:
         return True
     if parts[0] != "sklearn" or NOT_OF_A_MODEL.intersection(parts):
         return False

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import skops.io  # noqa: F401  before MLflow: it searches all modules that are there by then
 
-from mlops.artifact import model_folder, row_sketch, skops_model
+from mlops.artifact import boosters, model_folder, row_sketch, skops_model
 from mlops.artifact.agreement import check_agreement
 from mlops.artifact.model_folder import Array, Facts, ModelArtifact, to_matrix
 from mlops.artifact.onnx_graph import to_onnx
@@ -40,7 +40,7 @@ def run(params: Params) -> None:
     unfitted = build(params)
     training = read(files.TRAIN)
     y = training.pop(training.columns[-1]).to_numpy()
-    classes, learned = encode(y, params)
+    classes, learned = encode(y, params, unfitted)
     x = training.to_numpy(dtype=np.float32)
     holdout = read(files.HOLDOUT)
     inputs = Inputs(to_columns(holdout), params.data.target)
@@ -89,11 +89,12 @@ def build(params: Params) -> Any:
         return model.build_estimator(seed=params.seed, **params.estimator)
 
 
-def encode(y: Array, params: Params) -> tuple[list[Any] | None, Array]:
+def encode(y: Array, params: Params, unfitted: Any) -> tuple[list[Any] | None, Array]:
     """Return the classes, None for a regression, and the target as the estimator learns it.
 
     Of two classes the positive one is second, and learned as 1: so it is the second column of
-    ``predict_proba``, whatever the alphabet says.
+    ``predict_proba``, whatever the alphabet says. Of more, an estimator learns the labels; one of
+    XGBoost, which takes nothing else, their positions.
     """
     if params.task == "regression":
         return None, y
@@ -102,6 +103,8 @@ def encode(y: Array, params: Params) -> tuple[list[Any] | None, Array]:
         positive = classes[-1] if params.data.positive is None else params.data.positive
         classes.sort(key=lambda label: bool(label == positive))
         y = (y == positive).astype(np.int64)
+    elif "xgboost" in boosters.used(unfitted):
+        y = np.searchsorted(classes, y)
     return classes, y
 
 
@@ -223,11 +226,15 @@ def write_model(
     """
     (files.MODEL / model_folder.FACTS).unlink(missing_ok=True)
     (files.MODEL / model_folder.ONNX).unlink(missing_ok=True)
-    content = {model_folder.SKOPS: skops_model.dump(estimator)}
+
+    def write(name: str, content: bytes) -> None:
+        files.write_atomic(files.MODEL / name, partial(Path.write_bytes, data=content))
+
+    write(model_folder.SKOPS, skops_model.dump(estimator))
+    # As `mlops register` and MLflow will; and first, because no other runtime helps out here.
+    skops_model.load(files.MODEL / model_folder.SKOPS)
     if facts["runtime"] == "onnx":
-        content[model_folder.ONNX] = to_onnx(estimator, training.shape[1])
-    for name, whole_file in content.items():
-        files.write_atomic(files.MODEL / name, partial(Path.write_bytes, data=whole_file))
+        write(model_folder.ONNX, to_onnx(estimator, training.shape[1]))
     files.write_atomic(
         files.MODEL / model_folder.FEATURES, lambda path: shutil.copyfile(features, path)
     )
@@ -236,7 +243,6 @@ def write_model(
     )
     whole = Facts.model_validate({**facts, "model_md5": files.md5(predicts)})
     model = ModelArtifact(files.MODEL, whole)
-    skops_model.load(files.MODEL / model_folder.SKOPS)  # as `mlops register` and MLflow will
     check_agreement(estimator, model, training, holdout)
     files.write_text(files.MODEL / model_folder.FACTS, whole.model_dump_json(indent=2) + "\n")
     return model

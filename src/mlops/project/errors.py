@@ -2,6 +2,9 @@
 
 from textwrap import shorten
 
+# Libraries that a project has where it chose them, by this name (pyproject.toml, project.mk).
+ADDED = ("lightgbm", "xgboost")
+
 
 class MlopsError(Exception):
     """What was wrong, where, what was expected and what to do next, in one line.
@@ -16,5 +19,7 @@ class DamagedError(MlopsError):
 
 def first_line(error: Exception) -> str:
     """Return what other code's error says, short enough for the middle of a sentence."""
+    if isinstance(error, ModuleNotFoundError) and error.name in ADDED:
+        return f"{error.name} is not installed; run `make add GROUP={error.name}`"
     said = str(error).strip().partition("\n")[0]
     return f"{type(error).__name__}: {shorten(said, 160, placeholder='…').rstrip('.')}".rstrip(": ")

@@ -4,10 +4,11 @@ import functools
 import shutil
 import tempfile
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mlops.artifact import model_folder
+from mlops.artifact import boosters, model_folder
 from mlops.artifact.model_folder import Facts
 from mlops.artifact.skops_model import trusted_types
 from mlops.project import files
@@ -40,7 +41,7 @@ def build_folder(folder: Path) -> None:
     Raises
     ------
     MlopsError
-        When the model needs types from outside scikit-learn, which nobody could load safely.
+        When the model needs types that nobody could load safely.
     """
     import mlflow.sklearn
     import numpy as np
@@ -52,14 +53,18 @@ def build_folder(folder: Path) -> None:
     trusted = trusted_types(skops_file)
     width = len(model_folder.load(files.MODEL).facts.features)
     inputs = Schema([TensorSpec(np.dtype(FEATURES_DTYPE), (-1, width))])
+    estimator = skops.io.load(skops_file, trusted=trusted)
     mlflow.sklearn.save_model(
-        skops.io.load(skops_file, trusted=trusted),
+        estimator,
         str(folder),
         serialization_format="skops",
         skops_trusted_types=trusted,
         signature=ModelSignature(inputs=inputs),
         # Given, because MLflow would start a process to find them out.
-        pip_requirements=mlflow.sklearn.get_default_pip_requirements(include_skops=True),
+        pip_requirements=[
+            *mlflow.sklearn.get_default_pip_requirements(include_skops=True),
+            *(f"{name}=={import_module(name).__version__}" for name in boosters.used(estimator)),
+        ],
     )
     for path in files.MODEL.iterdir():
         if path.is_file():
