@@ -120,3 +120,15 @@ def test_the_context_is_what_is_copied() -> None:
     for it in let_through:
         assert any(source == it or fnmatchcase(source, f"{it}/*") for source in copied), it
         assert (ROOT / it).exists() or it.startswith("build/"), it
+
+
+def test_lightgbm_finds_the_openmp_of_scikit_learn(tmp_path: Path) -> None:
+    brought = tmp_path / "venv/lib/python3.11/site-packages/scikit_learn.libs/libgomp-e9.so.1.0.0"
+    brought.parent.mkdir(parents=True)
+    brought.write_bytes(b"")
+    said = "\n".join(instructions(DOCKERFILE))
+    (command,) = re.findall(r"&& (find venv/lib -path [^&]*)", said)
+    subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True)
+    link = tmp_path / "venv/lib/libgomp.so.1"
+    assert link.readlink() == Path("/app", brought.relative_to(tmp_path))
+    assert re.search(r"^ENV .* LD_LIBRARY_PATH=/app/venv/lib ", said, re.MULTILINE)

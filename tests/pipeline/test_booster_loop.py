@@ -16,21 +16,18 @@ from running_service import RunningService
 from mlops.artifact import model_folder
 from mlops.registry import tracking
 
-ESTIMATOR = '''"""Trees, as `params.yaml: estimator` has them."""
+# The estimator that a project's README shows.
+README = next(ROOT.glob("{{*/README.md")).read_text(encoding="utf-8")
+LIGHTGBM = README.partition("```python\n")[2].partition("```")[0]
+XGBOOST = '''"""Trees."""
 
-from {library} import {kind}
+from xgboost import XGBClassifier
 
 
-def build_estimator(*, seed: int, n_estimators: int = 50, learning_rate: float = 0.1) -> {kind}:
-    return {kind}(
-        n_estimators=n_estimators,
-        learning_rate=learning_rate,
-        random_state=seed,
-        n_jobs=1,
-        {quiet}
-    )
+def build_estimator(*, seed: int, n_estimators: int = 200) -> XGBClassifier:
+    return XGBClassifier(n_estimators=n_estimators, random_state=seed, verbosity=0)
 '''
-KINDS = {"lightgbm": "LGBM", "xgboost": "XGB"}
+ESTIMATORS = {"lightgbm": LIGHTGBM, "xgboost": XGBOOST}
 NULLS = (
     "table.loc[::13, 'weight'] = np.nan; table['stops'] = table['stops'].astype(float); "
     "table.loc[::17, 'stops'] = np.nan; table.loc[::19, 'kind'] = None"
@@ -40,9 +37,9 @@ NOT_THERE = ("lightgbm", "xgboost", "sklearn", "skops", "pandas", "onnxmltools")
 
 
 def choose(project: Parcels, library: str, task: str) -> None:
-    kind = KINDS[library] + ("Regressor" if task == "regression" else "Classifier")
-    quiet = {"lightgbm": "verbose=-1", "xgboost": "verbosity=0"}[library]
-    text = ESTIMATOR.format(library=library, kind=kind, quiet=quiet)
+    text = ESTIMATORS[library]
+    if task == "regression":
+        text = text.replace("Classifier", "Regressor")
     (project / "src/model/estimator.py").write_text(text)
     project.set(estimator={"n_estimators": 50})
 
@@ -81,7 +78,7 @@ def data(tmp_path_factory: pytest.TempPathFactory, task: str) -> Parcels:
     return project
 
 
-@pytest.fixture(scope="module", params=list(KINDS))
+@pytest.fixture(scope="module", params=list(ESTIMATORS))
 def library(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -103,8 +100,7 @@ def service(champion: Parcels, tmp_path: Path) -> Iterator[RunningService]:
     blocked = tmp_path / "blocked"
     blocked.mkdir()
     for name in NOT_THERE:
-        text = f"raise ModuleNotFoundError('No module named {name!r}', name='{name}')\n"
-        (blocked / f"{name}.py").write_text(text.replace(f"{name!r}", name))
+        (blocked / f"{name}.py").write_text(f"raise ModuleNotFoundError({name!r})\n")
     path = f"{blocked}:{ROOT / 'src'}"
     running = RunningService(tmp_path / "export/model", tmp_path / "service", pythonpath=path)
     yield running.wait()
