@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from lightgbm import LGBMClassifier, LGBMRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import all_estimators
+from xgboost import XGBClassifier, XGBRegressor
 
 from mlops.artifact.model_folder import Array, ModelArtifact
 from mlops.pipeline import train
@@ -22,6 +24,10 @@ PASSED_ON = "def build_features(columns):\n    return dict(columns)\n"
 NUMBER: dict[str, Any] = {"type": "number", "dtype": "float32", "nullable": False, "example": 0.5}
 HOLDOUT = 60
 NAMES = ("a", "b", "c", "d")
+BOOSTERS = {
+    "classification": (LGBMClassifier, XGBClassifier),
+    "regression": (LGBMRegressor, XGBRegressor),
+}
 
 
 def train_on(
@@ -100,6 +106,9 @@ def table(task: Task, missing: bool) -> tuple[Array, Array]:
 
 def estimators(task: Task) -> Iterator[tuple[str, Any]]:
     """Yield every estimator for a task, by its name; one that needs others gets linear ones."""
+    lightgbm, xgboost = BOOSTERS["regression" if task == "regression" else "classification"]
+    yield lightgbm.__name__, lightgbm(n_estimators=20, random_state=0, verbose=-1)
+    yield xgboost.__name__, xgboost(n_estimators=20, random_state=0)
     linear = Ridge() if task == "regression" else LogisticRegression()
     for name, kind in all_estimators(
         type_filter="regressor" if task == "regression" else "classifier"

@@ -1,4 +1,4 @@
-"""What becomes of every estimator of scikit-learn in ``train``, with both runtimes."""
+"""What becomes in ``train`` of every estimator, of LightGBM and XGBoost too, with both runtimes."""
 
 import tempfile
 from collections import Counter

@@ -133,6 +133,11 @@ def test_what_onnx_gets_wrong_skops_serves(estimator: Any, said: str) -> None:
     trained(library, "regression", filled, runtime="skops")
 
 
+def test_what_has_no_parameters_is_no_booster() -> None:
+    """Such as the None of a `return` that was forgotten: fit says what is wrong."""
+    assert boosters.used(None) == []
+
+
 # Not installed
 
 

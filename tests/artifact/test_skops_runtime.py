@@ -151,7 +151,7 @@ def test_onnx_names_the_way_out(project: Workbench) -> None:
     said = project.refused("train")
     assert said.startswith("src/model/estimator.py: ONNX cannot express LabelSpreading (")
     assert (
-        "or set serving.runtime: skops in params.yaml, and scikit-learn itself will serve" in said
+        "or set serving.runtime: skops in params.yaml, and the estimator itself will serve" in said
     )
 
 
@@ -223,7 +223,7 @@ def test_an_export_is_what_was_trained(project: Workbench) -> None:
     model = model_folder.load(project / "out/model")
     columns = {name: np.array([row[name] for row in sample["rows"]]) for name in ("a", "b")}
     np.testing.assert_allclose(model.predict(columns), sample["scores"], atol=1e-9)
-    assert "served by scikit-learn itself (skops)" in (project / "out/model_card.md").read_text()
+    assert "served by the estimator itself (skops)" in (project / "out/model_card.md").read_text()
 
 
 def test_a_file_that_changed_is_not_promoted(project: Workbench) -> None:
@@ -394,7 +394,12 @@ def test_what_could_run_code_is_not_loaded(function: Any, name: str, tmp_path: P
     assert not {"antigravity", "sklearn.conftest"} & sys.modules.keys()
 
 
-def test_what_registering_could_not_load_is_refused_in_training(project: Workbench) -> None:
+@pytest.mark.parametrize("runtime", ["onnx", "skops"])
+def test_what_registering_could_not_load_is_refused_in_training(
+    project: Workbench, runtime: str
+) -> None:
+    """Before ONNX is tried, whose way out is skops."""
+    project.set(serving={"runtime": runtime})
     (project / "src/model/estimator.py").write_text(OWN_STEP)
     said = project.refused("train")
     assert said.startswith("models/model.skops needs model.estimator.halve; only types of scikit")

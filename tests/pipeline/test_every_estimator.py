@@ -1,4 +1,4 @@
-"""Every estimator of scikit-learn serves as it was trained, or ``train`` says why it cannot."""
+"""Every estimator of scikit-learn and boosters serve as trained, or ``train`` says why not."""
 
 from collections import Counter
 from pathlib import Path
@@ -17,6 +17,10 @@ EVERY_DAY = {
     ("KNeighborsClassifier", False),
     ("MLPClassifier", False),
     ("CalibratedClassifierCV", False),
+    ("LGBMClassifier", True),
+    ("XGBClassifier", True),
+    ("LGBMRegressor", True),
+    ("XGBRegressor", True),
     ("Ridge", False),
     ("RandomForestRegressor", False),
     ("HistGradientBoostingRegressor", True),

@@ -7,7 +7,7 @@ from mlops.project.errors import ADDED, MlopsError
 
 def used(estimator: Any) -> list[str]:
     """Name the libraries of boosters that an estimator, fitted or not, is made of."""
-    parts = [estimator, *estimator.get_params().values()]
+    parts = [estimator, *getattr(estimator, "get_params", dict)().values()]
     libraries = {type(part).__module__.partition(".")[0] for part in parts}
     return [name for name in ADDED if name in libraries]
 

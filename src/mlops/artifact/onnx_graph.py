@@ -10,7 +10,7 @@ TOLERANCE = 1e-5  # largest difference from scikit-learn; float32 rounding stays
 # The newest that skl2onnx 1.20 and onnxmltools 1.16 write; fixed, so that an upgrade is a reviewed
 # change.
 OPSET = {"": 21, "ai.onnx.ml": 3}
-WAY_OUT = f"set serving.runtime: skops in {PARAMS}, and scikit-learn itself will serve"
+WAY_OUT = f"set serving.runtime: skops in {PARAMS}, and the estimator itself will serve"
 
 
 def to_onnx(estimator: Any, n_features: int) -> bytes:
