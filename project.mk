@@ -80,7 +80,8 @@ add: .venv/bin/uv ## Lock in what only some projects need: GROUP=lightgbm, xgboo
 	if ! grep -qxF "$$line" pyproject.toml; then \
 	    awk -v list="$$list = [" -v line="$$line" '{ print } $$0 == list { print line; found = 1 } \
 	        END { exit !found }' pyproject.toml > .venv/pyproject.toml || { \
-	        echo "make add: pyproject.toml has no line '$$list = ['; write $${line#    } there" >&2; exit 1; }; \
+	        echo "make add: pyproject.toml has no line '$$list = ['; write $${line#    } there" >&2; \
+        exit 1; }; \
 	    cp .venv/pyproject.toml pyproject.toml; \
 	fi
 	@$(MAKE) --no-print-directory lock

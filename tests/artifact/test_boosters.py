@@ -4,6 +4,7 @@ import json
 import sys
 import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -186,18 +187,34 @@ def test_a_model_whose_library_is_gone_says_how_to_add_it(
 @pytest.mark.parametrize(
     ("library", "handle"), [("lightgbm", "_handle"), ("xgboost", "handle")], ids=["lgbm", "xgb"]
 )
-def test_a_file_cannot_name_an_address_in_memory(library: str, handle: str, tmp_path: Path) -> None:
-    content = skops_model.dump(LIBRARIES[library]("binary").fit(X, TARGETS["binary"]))
-    (tmp_path / "model.skops").write_bytes(content)
-    with zipfile.ZipFile(tmp_path / "model.skops") as archive:
-        entries = {name: archive.read(name) for name in archive.namelist()}
-    schema = json.loads(entries["schema.json"])
-    booster = schema["content"]["content"]["_Booster"]
-    number = {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode"}
-    booster["content"]["content"][handle] = number | {"content": "4096", "is_json": True}
-    entries["schema.json"] = json.dumps(schema).encode()
-    with zipfile.ZipFile(tmp_path / "model.skops", "w") as archive:
-        for name, part in entries.items():
-            archive.writestr(name, part)
+def test_a_file_names_no_address_and_no_other_file(
+    library: str, handle: str, tmp_path: Path
+) -> None:
+    fitted = LIBRARIES[library]("binary").fit(X, TARGETS["binary"])
+    path = tmp_path / "model.skops"
+
+    def plain(value: Any) -> dict[str, Any]:
+        kind = {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode"}
+        return kind | {"content": json.dumps(value), "is_json": True}
+
+    def forge(change: Callable[[dict[str, Any]], None]) -> None:
+        path.write_bytes(skops_model.dump(fitted))
+        with zipfile.ZipFile(path) as archive:
+            entries = {name: archive.read(name) for name in archive.namelist()}
+        schema = json.loads(entries["schema.json"])
+        change(schema["content"]["content"]["_Booster"])
+        entries["schema.json"] = json.dumps(schema).encode()
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, part in entries.items():
+                archive.writestr(name, part)
+
+    forge(lambda booster: booster["content"]["content"].update({handle: plain(4096)}))
     with pytest.raises(MlopsError, match="cannot be loaded"):
-        skops_model.load(tmp_path / "model.skops")
+        skops_model.load(path)
+
+    arguments = [plain(None), plain(None), plain("/etc/hostname")]
+    call = {"__class__": "tuple", "__module__": "builtins", "__loader__": "TupleNode"}
+    call["content"] = arguments  # type: ignore[assignment]
+    forge(lambda booster: booster.update(__loader__="ConstructorFromReduceNode", content=call))
+    with pytest.raises(MlopsError, match=rf"needs {library}\.\w+\.Booster\(\); only"):
+        skops_model.load(path)

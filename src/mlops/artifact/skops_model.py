@@ -23,6 +23,7 @@ NOT_OF_A_MODEL = {"callback", "conftest", "datasets", "externals", "tests", "uti
 # A file may call whatever it names with arguments of its own. So a function is trusted by its name,
 # when it computes from what it is given and does nothing else.
 PURE = {
+    "collections.OrderedDict",  # of LightGBM's scores in training
     "functools.partial",  # binds arguments to a function that is judged by its own name
     "numpy.dtype",
     *(f"numpy.{name}" for name in ("clip", "max", "mean", "median", "min", "nan_to_num")),
@@ -35,10 +36,9 @@ PURE = {
 }
 # Of LightGBM and XGBoost, the estimators and what holds their trees. It gets these from the
 # library's own reader, as text (LightGBM) or UBJSON (XGBoost), which looks up no Python; what else
-# it holds is judged by its own name. Other classes would take an address in memory from the file.
-# That reader is C++: as with ONNX, who loads trees relies on it to survive forged ones.
-BOOSTERS = {
-    "collections.OrderedDict",  # of LightGBM's scores in training
+# it holds is judged by its own name. Other classes would take an address in memory as it stands in
+# a file. The reader is C++: as with ONNX, who loads trees relies on it to survive forged ones.
+TREES = {
     "lightgbm.basic.Booster",
     "lightgbm.sklearn.LGBMClassifier",
     "lightgbm.sklearn.LGBMRegressor",
@@ -115,13 +115,28 @@ def trusted_types(path: Path) -> list[str]:
     import skops.io
 
     types: list[str] = skops.io.get_untrusted_types(file=path)
-    if foreign := [one for one in types if not _is_trusted(one)]:
+    with zipfile.ZipFile(path) as archive:
+        schema = json.loads(archive.read("schema.json"))
+    if foreign := [one for one in types if not _is_trusted(one)] or sorted(_called(schema)):
         raise MlopsError(
             f"{path} needs {', '.join(foreign)}; only types of scikit-learn, LightGBM and XGBoost "
             "can be loaded without running code from the file: build the estimator from those "
             "(src/model/estimator.py)"
         )
     return types
+
+
+def _called(node: Any) -> set[str]:
+    """Return the boosters that a file calls, which could read any other file, not restores."""
+    if isinstance(node, list):
+        return set[str]().union(*map(_called, node))
+    if not isinstance(node, dict):
+        return set()
+    found = set[str]().union(*map(_called, node.values()))
+    name = f"{node.get('__module__')}.{node.get('__class__')}"
+    if name in TREES and node.get("__loader__") != "ObjectNode":
+        found.add(f"{name}()")
+    return found
 
 
 def _is_trusted(name: str) -> bool:
@@ -133,7 +148,7 @@ def _is_trusted(name: str) -> bool:
     """
     module, _, attribute = name.rpartition(".")
     parts = module.split(".")
-    if name in PURE or name in BOOSTERS:
+    if name in PURE or name in TREES:
         return True
     if parts[0] != "sklearn" or NOT_OF_A_MODEL.intersection(parts):
         return False
