@@ -97,7 +97,7 @@ def test_a_row_at_a_split_may_fall_on_either_side_of_it() -> None:
     y = x[:, 0] + x[:, 1] / 100
     model = make_pipeline(StandardScaler(), HistGradientBoostingRegressor(random_state=0))
     artifact = train_on(model, "regression", x, y, columns=[A, B])
-    jumped = np.abs(artifact.predict_matrix(x) - model.predict(x)) > 1e-3
+    jumped = np.abs(artifact.ask(x) - model.predict(x)) > 1e-3
     assert 0 < jumped.sum() < 0.01 * len(x)
 
     few = np.flatnonzero(jumped)[:1]

@@ -81,7 +81,7 @@ def test_it_serves_as_trained_with_a_null_in_every_column(
     alone = LIBRARIES[library](task)
     model = trained(library, task, alone, runtime=runtime)
     np.testing.assert_allclose(
-        model.predict_matrix(X), skops_model.predictions(alone, task, X), rtol=1e-5, atol=1e-6
+        model.ask(X), skops_model.predictions(alone, task, X), rtol=1e-5, atol=1e-6
     )
     trained(library, task, make_pipeline(CODES, LIBRARIES[library](task)), runtime=runtime)
 
@@ -102,7 +102,7 @@ def test_nobody_is_warned_about_names_of_features(library: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         skops_model.predictor(files.MODEL / SKOPS, "binary")(X)
-        model.predict_matrix(X)
+        model.ask(X)
 
 
 def test_xgboost_behind_a_scaler_is_told_to_do_without() -> None:
@@ -160,7 +160,7 @@ def test_without_the_converter_it_says_how_to_add_it(
     fitted = LIBRARIES[library]("binary").fit(X, TARGETS["binary"])
     uninstall("onnxmltools", monkeypatch)
     with pytest.raises(MlopsError) as refused:
-        to_onnx(fitted, 3)
+        to_onnx(fitted, np.zeros((1, 3), np.float32))
     assert str(refused.value) == (
         f"onnxmltools is not installed, which converts {library} to ONNX; "
         f"run `make add GROUP={library}`"

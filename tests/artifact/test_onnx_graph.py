@@ -27,7 +27,7 @@ Y = np.arange(300) % 3
 
 def test_the_same_estimator_is_the_same_bytes() -> None:
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, Y)
-    assert to_onnx(model, 2) == to_onnx(model, 2)
+    assert to_onnx(model, X) == to_onnx(model, X)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_the_same_estimator_is_the_same_bytes() -> None:
 )
 def test_what_onnx_cannot_express_is_named(estimator: Any, named: str) -> None:
     with pytest.raises(MlopsError) as refused:
-        to_onnx(estimator.fit(X, Y), 2)
+        to_onnx(estimator.fit(X, Y), X)
     (line,) = str(refused.value).splitlines()
     assert line.startswith(f"src/model/estimator.py: ONNX cannot express {named}")
     assert line.endswith(onnx_graph.WAY_OUT)

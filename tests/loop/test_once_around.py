@@ -233,7 +233,7 @@ def check_model(folder: Path) -> None:
     model = model_folder.load(folder / files.MODEL)
     columns = to_columns(read(folder / files.HOLDOUT))
     fitted = skops_model.load(model.folder / model_folder.SKOPS)
-    holdout = model_folder.to_matrix(model.build_features(columns))
+    holdout = model.features(columns)
     try:
         check_agreement(fitted, model, holdout, holdout)
     except MlopsError as error:

@@ -131,7 +131,7 @@ def test_plain_mlflow_loads_it(
     assert type(loaded).__module__.partition(".")[0] == library
     model = model_folder.load(champion / "models")
     rows = pd.read_parquet(champion / "data/train.parquet").iloc[:, :-1].to_numpy(np.float32)
-    expected = model.predict_matrix(rows)
+    expected = model.ask(rows)
     if task == "regression":
         np.testing.assert_allclose(loaded.predict(rows), expected, rtol=1e-5, atol=1e-4)
     else:

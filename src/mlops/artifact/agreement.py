@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from mlops.artifact import boosters
-from mlops.artifact.model_folder import Array, Column, ModelArtifact, to_matrix
+from mlops.artifact.features import Array, Asked, count, take, to_features
+from mlops.artifact.model_folder import Column, ModelArtifact
 from mlops.artifact.onnx_graph import TOLERANCE, WAY_OUT, steps
 from mlops.artifact.skops_model import predictions
 from mlops.project.errors import MlopsError, first_line
@@ -29,12 +30,12 @@ IMPRECISE = 1e-3  # of the largest prediction: more than that is another formula
 HANDLE = "let src/model/features.py or a step of src/model/estimator.py handle it"
 
 
-def check_agreement(estimator: Any, model: ModelArtifact, training: Array, holdout: Array) -> None:
+def check_agreement(estimator: Any, model: ModelArtifact, training: Asked, holdout: Asked) -> None:
     """Refuse a model that does not serve what was trained.
 
     Parameters
     ----------
-    training, holdout : array of float32, shape (n, k)
+    training, holdout
         Features of the rows that the estimator was fitted on, and of those that judge it.
 
     Raises
@@ -51,16 +52,17 @@ def check_agreement(estimator: Any, model: ModelArtifact, training: Array, holdo
             return
         names, raw = probes(model.facts.columns)
 
-        def features(rows: Array) -> Array:
-            return to_matrix(model.build_features({key: raw[key][rows] for key in raw}))
+        def features(rows: Array) -> Asked:
+            built = model.build_features({key: raw[key][rows] for key in raw})
+            return to_features(built, model.facts.texts)
 
         def refusal(row: int, why: str) -> str:
             at = names[row]
             said = f"src/model/features.py: build_features stops at {at} ({why})"
             return f"{said}, {_allowed(at, 'let it handle that')}"
 
-        matrix = _ask(features, len(names), refusal)
-        _compare(estimator, model, matrix, names.__getitem__, scale, _allowed)
+        asked = _ask(features, len(names), refusal)
+        _compare(estimator, model, asked, names.__getitem__, scale, _allowed)
 
 
 def probes(columns: list[Column]) -> tuple[list[str], dict[str, Array]]:
@@ -118,7 +120,7 @@ def _allowed(probe: str, handle: str = HANDLE) -> str:
     return f"which src/model/schema.py allows in a request; {handle}, or {narrow} in the schema"
 
 
-def _ask(answer: Callable[[Array], Array], n: int, refusal: Callable[[int, str], str]) -> Array:
+def _ask(answer: Callable[[Array], Any], n: int, refusal: Callable[[int, str], str]) -> Any:
     """Return the answer for ``n`` rows, or refuse with the first row at which it stops."""
     try:
         return answer(np.arange(n))
@@ -137,7 +139,7 @@ def _ask(answer: Callable[[Array], Array], n: int, refusal: Callable[[int, str],
 def _compare(
     estimator: Any,
     model: ModelArtifact,
-    matrix: Array,
+    asked: Asked,
     name: Callable[[int], str],
     scale: float | None = None,
     advice: Callable[[str], str] = lambda _: HANDLE,
@@ -152,7 +154,7 @@ def _compare(
         server, blamed, way_out = "ONNX", f"the converter ({converter})", WAY_OUT
 
     def trained(rows: Array) -> Array:
-        found = predictions(estimator, task, matrix[rows])
+        found = predictions(estimator, task, take(asked, rows))
         if not np.isfinite(found).all():
             raise ValueError("it predicts no number")
         return found
@@ -164,21 +166,22 @@ def _compare(
     def server_stops(row: int, why: str) -> str:
         return f"{server} stops in {made_of} at {name(row)} ({why}); {way_out}"
 
-    expected = _ask(trained, len(matrix), stops)
+    n = count(asked)
+    expected = _ask(trained, n, stops)
 
     def served(rows: Array) -> Array:
-        found = model.predict_matrix(matrix[rows])
+        found = model.ask(take(asked, rows))
         if found.shape != expected[rows].shape:
             raise ValueError(f"shape {found.shape} of predictions")
         return found
 
-    got = _ask(served, len(matrix), server_stops)
+    got = _ask(served, n, server_stops)
     scale = scale or max(1.0, float(np.abs(expected).max()))  # a regression has a unit
     allowed = TOLERANCE * np.maximum(scale, np.abs(expected))
     gap = np.nan_to_num(np.abs(got - expected) / allowed, nan=np.inf)
-    apart = np.flatnonzero(gap.reshape(len(matrix), -1).max(axis=1) > 1)
-    if 0 < len(apart) <= max(1, FEW * len(matrix)):
-        gap[apart[_near(estimator, task, matrix[apart], got[apart], allowed[apart])]] = 0
+    apart = np.flatnonzero(gap.reshape(n, -1).max(axis=1) > 1)
+    if 0 < len(apart) <= max(1, FEW * n):
+        gap[apart[_near(estimator, task, take(asked, apart), got[apart], allowed[apart])]] = 0
     if gap.max() <= 1:
         return scale
     worst = np.unravel_index(gap.argmax(), gap.shape)
@@ -187,7 +190,7 @@ def _compare(
     if added and "Scaler" in made_of:
         # Thresholds of XGBoost are values of rows: the scaler's rounding moves all that have them.
         way_out = "trees need no scaler; leave it out"
-    elif np.isnan(matrix[row]).any():
+    elif _has_gap(take(asked, [row])):
         how, way_out = f"{how} where a feature is missing", f"fill it (SimpleImputer), or {way_out}"
     raise MlopsError(
         f"{server} and {library} disagree at {name(row)}: {got[worst]:.4g} and "
@@ -196,13 +199,32 @@ def _compare(
     )
 
 
-def _near(estimator: Any, task: Task, rows: Array, got: Array, allowed: Array) -> Array:
+def _has_gap(asked: Asked) -> bool:
+    columns = asked.values() if isinstance(asked, dict) else [asked]
+    return any(np.isnan(it).any() for it in columns if it.dtype != object)
+
+
+def _neighbours(asked: Asked) -> Asked:
+    """Return the rows, one copy after the other, with numbers that are a few roundings away."""
+    rng = np.random.default_rng(0)
+    if not isinstance(asked, dict):
+        shifts = rng.uniform(-NEAR, NEAR, (NEIGHBOURS, 1, asked.shape[1]))
+        return (asked * (1 + shifts)).astype(np.float32).reshape(-1, asked.shape[1])
+    copies = {name: np.tile(values, NEIGHBOURS) for name, values in asked.items()}
+    return {
+        name: values
+        if values.dtype == object
+        else (values * (1 + rng.uniform(-NEAR, NEAR, len(values)))).astype(np.float32)
+        for name, values in copies.items()
+    }
+
+
+def _near(estimator: Any, task: Task, asked: Asked, got: Array, allowed: Array) -> Array:
     """Return a mask of the rows whose neighbours get ``got`` of scikit-learn, or lie around it."""
-    shifts = np.random.default_rng(0).uniform(-NEAR, NEAR, (NEIGHBOURS, 1, rows.shape[1]))
-    neighbours = (rows * (1 + shifts)).astype(np.float32).reshape(-1, rows.shape[1])
+    neighbours = _neighbours(asked)
     try:
         found = predictions(estimator, task, neighbours).reshape(NEIGHBOURS, *got.shape)
     except Exception:  # such as an encoder that knows no neighbours of its categories
-        return np.zeros(len(rows), bool)
+        return np.zeros(len(got), bool)
     around = (found.min(axis=0) - allowed <= got) & (got <= found.max(axis=0) + allowed)
-    return np.asarray(around.reshape(len(rows), -1).all(axis=1))
+    return np.asarray(around.reshape(len(got), -1).all(axis=1))

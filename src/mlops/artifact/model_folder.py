@@ -23,11 +23,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mlops.artifact.features import Array, Asked, to_features, to_matrix
 from mlops.project.errors import MlopsError
 from mlops.project.params import Data, Runtime, Task, Window
+
+__all__ = ["Array", "to_matrix"]  # for those who know them from here
 
 ONNX = "model.onnx"
 SKOPS = "model.skops"
@@ -36,7 +38,6 @@ FACTS = "model.json"
 # Of model.json. Who changes what it holds counts up, and goes on reading all that came before.
 FORMAT = 3
 
-Array = npt.NDArray[Any]
 Columns = Mapping[str, Array]
 BuildFeatures = Callable[[Columns], dict[str, Array]]
 
@@ -72,7 +73,8 @@ class Facts(BaseModel):
     ``threshold``: from this probability on, a row is said to be the second of two classes; None,
     as in formats before 3: the service says no class.
     ``base_rate`` is what the training target alone would predict: the share of each class, or the
-    mean; ``target_quantiles`` are every 5 % of a regression's. ``columns`` describes ``inputs``, in
+    mean; ``target_quantiles`` are every 5 % of a regression's. ``texts`` names those of
+    ``features`` that are texts; formats before 3 have none. ``columns`` describes ``inputs``, in
     their order; older models have none. ``code`` maps the files of ``src/model`` to their MD5,
     ``params`` holds what the model depends on (not the gate). ``model_md5`` is that of the file
     that predicts.
@@ -87,6 +89,7 @@ class Facts(BaseModel):
     classes: list[str | int] | None
     threshold: float | None = None
     features: list[str]
+    texts: list[str] = []
     inputs: list[str]
     columns: list[Column] = []
     base_rate: list[float]
@@ -149,7 +152,12 @@ class ModelArtifact:
         )
 
     @cached_property
-    def _estimator(self) -> Callable[[npt.NDArray[np.float32]], Array]:
+    def _input_names(self) -> list[str]:
+        """In the order of the features, whose own names the converter turns into identifiers."""
+        return [it.name for it in self._session.get_inputs()]
+
+    @cached_property
+    def _estimator(self) -> Callable[[Asked], Array]:
         from mlops.artifact.skops_model import predictor
 
         return predictor(self.model_path, self.facts.task)
@@ -178,12 +186,12 @@ class ModelArtifact:
                 f"the model in {self.folder} needs column {', '.join(missing)}, "
                 "which the data no longer has; keep the column until a model without it is champion"
             )
-        return self.predict_matrix(self.matrix(columns))
+        return self.ask(self.features(columns))
 
-    def matrix(self, columns: Columns) -> npt.NDArray[np.float32]:
-        """Return the features of ``n`` rows, shape (n, k), from columns that are all there."""
+    def features(self, columns: Columns) -> Asked:
+        """Return the features of ``n`` rows from columns that are all there."""
         inputs = {name: columns[name] for name in self.facts.inputs}
-        return to_matrix(self.build_features(inputs))
+        return to_features(self.build_features(inputs), self.facts.texts)
 
     def predict_base_rate(self, rows: int) -> Array:
         """Predict ``rows`` rows as if nothing but the training target were known."""
@@ -191,11 +199,16 @@ class ModelArtifact:
             return np.tile(self.facts.base_rate, (rows, 1))
         return np.full(rows, self.facts.base_rate[-1])
 
-    def predict_matrix(self, matrix: npt.NDArray[np.float32]) -> Array:
-        """Predict from a feature matrix of shape (n, k), as :func:`to_matrix` builds it."""
+    def ask(self, asked: Asked) -> Array:
+        """Predict from features, as :func:`to_features` builds them."""
         if self.facts.runtime == "skops":
-            return self._estimator(matrix)
-        output = self._session.run(None, {"features": matrix})[-1].astype(np.float64)
+            return self._estimator(asked)
+        if isinstance(asked, dict):
+            named = zip(self._input_names, asked.values(), strict=True)
+            feed = {name: values[:, None] for name, values in named}
+        else:
+            feed = {"features": asked}
+        output = self._session.run(None, feed)[-1].astype(np.float64)
         if self.facts.task == "binary":
             return np.asarray(output[:, 1])
         return np.asarray(output if self.facts.task == "multiclass" else output[:, 0])
@@ -223,13 +236,6 @@ def load_facts(folder: Path) -> Facts:
                     f"reads formats up to {FORMAT}; update the project (`cruft update`)"
                 ) from None
         raise MlopsError(f"{folder / FACTS} is damaged: {' '.join(str(error).split())}") from None
-
-
-def to_matrix(features: Mapping[str, Array]) -> npt.NDArray[np.float32]:
-    """Stack features of shape (n,) into one matrix of shape (n, k)."""
-    # float32 is what ONNX computes in; trained on float64, a split can fall between the two.
-    # For one row, three times as fast as np.column_stack.
-    return np.ascontiguousarray(np.array(list(features.values()), np.float32).T)
 
 
 def load_features(path: Path) -> BuildFeatures:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from mlops.artifact import boosters
+from mlops.artifact.features import Asked
 from mlops.project.errors import MlopsError, first_line
 from mlops.project.files import PARAMS
 
@@ -10,11 +11,15 @@ TOLERANCE = 1e-5  # largest difference from scikit-learn; float32 rounding stays
 # The newest that skl2onnx 1.20 and onnxmltools 1.16 write; fixed, so that an upgrade is a reviewed
 # change.
 OPSET = {"": 21, "ai.onnx.ml": 3}
+# What scikit-learn takes for a word, and the same as ONNX Runtime's RE2 says it.
+WORDS, RE2_WORDS = r"(?u)\b\w\w+\b", r"[\pL\pN_][\pL\pN_]+"
 WAY_OUT = f"set serving.runtime: skops in {PARAMS}, and the estimator itself will serve"
 
 
-def to_onnx(estimator: Any, n_features: int) -> bytes:
-    """Convert a fitted estimator to an ONNX graph with one float matrix as its input.
+def to_onnx(estimator: Any, asked: Asked) -> bytes:
+    """Convert a fitted estimator to an ONNX graph that is ``asked`` as the estimator is.
+
+    Its input is one float matrix; with texts, one input for each feature, by its name.
 
     Raises
     ------
@@ -22,18 +27,35 @@ def to_onnx(estimator: Any, n_features: int) -> bytes:
         Naming the step that ONNX cannot express, or the library that expresses it.
     """
     from skl2onnx import convert_sklearn
-    from skl2onnx.common.data_types import FloatTensorType
+    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
     from sklearn.base import is_classifier
 
     boosters.register_converters(boosters.used(estimator))
     # Without zipmap the probabilities are a matrix, not a list of dictionaries.
-    options = {id(estimator): {"zipmap": False}} if is_classifier(estimator) else None
+    options: dict[int, Any] = {id(estimator): {"zipmap": False}} if is_classifier(estimator) else {}
+    for part in _vectorizers(estimator):
+        if part.lowercase:
+            raise MlopsError(
+                f"src/model/estimator.py: {type(part).__name__} lower-cases, which ONNX does to A-Z"
+                " only; lower-case the text in src/model/features.py, and set lowercase=False"
+            )
+        # Else the graph wants a locale that slim images do not have, and knows words of a-z only.
+        options[id(part)] = {"locale": "C"}
+        if part.token_pattern == WORDS:
+            options[id(part)]["tokenexp"] = RE2_WORDS
+    inputs: list[tuple[str, Any]] = []
+    if isinstance(asked, dict):
+        for name, values in asked.items():
+            kind = StringTensorType if values.dtype == object else FloatTensorType
+            inputs.append((name, kind([None, 1])))
+    else:
+        inputs.append(("features", FloatTensorType([None, asked.shape[1]])))
     try:
         graph = convert_sklearn(
             estimator,
             name="model",  # the default is a random name, and the bytes would differ on every run
-            initial_types=[("features", FloatTensorType([None, n_features]))],
-            options=options,
+            initial_types=inputs,
+            options=options or None,
             target_opset=OPSET,
         )
         # skl2onnx collects the operator sets in a set of strings; their order changes by the run.
@@ -50,6 +72,17 @@ def to_onnx(estimator: Any, n_features: int) -> bytes:
             f"{WAY_OUT}"
         ) from None
     return content
+
+
+def _vectorizers(estimator: Any) -> list[Any]:
+    """Return what turns texts to words: each step is there, fitted, in a pipeline or by column."""
+    found, parts = [], [estimator]
+    for part in parts:  # grows by what is in a step
+        if hasattr(part, "lowercase") and hasattr(part, "vocabulary_"):
+            found.append(part)
+        inner = [*getattr(part, "steps", []), *getattr(part, "transformers_", [])]
+        parts += [step[1] for step in inner if hasattr(step[1], "get_params")]
+    return found
 
 
 def steps(estimator: Any) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mlops.artifact.features import Asked, to_table
 from mlops.project.errors import MlopsError, first_line
 from mlops.project.params import Task
 
@@ -49,7 +50,7 @@ TREES = {
 # These publish functions that score features and predictions.
 SCORES = ("sklearn.feature_selection", "sklearn.metrics")
 
-Predict = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
+Predict = Callable[[Asked], npt.NDArray[Any]]
 
 
 def dump(estimator: Any) -> bytes:
@@ -185,7 +186,7 @@ def load(path: Path) -> Any:
 
 
 def predictor(path: Path, task: Task) -> Predict:
-    """Return what predicts a float32 matrix of shape (n, k), on one thread.
+    """Return what predicts from features, on one thread.
 
     The predictions have the shapes of :meth:`mlops.artifact.model_folder.ModelArtifact.predict`.
     """
@@ -197,16 +198,17 @@ def predictor(path: Path, task: Task) -> Predict:
     estimator.set_params(**alone)
     threads = ThreadpoolController()
 
-    def predict(matrix: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+    def predict(asked: Asked) -> npt.NDArray[Any]:
         with threads.limit(limits=1):
-            return predictions(estimator, task, matrix)
+            return predictions(estimator, task, asked)
 
     return predict
 
 
-def predictions(estimator: Any, task: Task, matrix: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
-    """Ask a fitted estimator; returns what :meth:`ModelArtifact.predict_matrix` does."""
+def predictions(estimator: Any, task: Task, asked: Asked) -> npt.NDArray[Any]:
+    """Ask a fitted estimator; returns what :meth:`ModelArtifact.ask` does."""
+    table = to_table(asked)
     if task == "regression":
-        return np.asarray(estimator.predict(matrix), np.float64).reshape(len(matrix))
-    output = np.asarray(estimator.predict_proba(matrix), np.float64)
+        return np.asarray(estimator.predict(table), np.float64).reshape(len(table))
+    output = np.asarray(estimator.predict_proba(table), np.float64)
     return output[:, 1] if task == "binary" else output

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from mlops.artifact import model_folder, row_sketch
-from mlops.artifact.model_folder import Array, Facts, ModelArtifact
+from mlops.artifact.features import Asked
+from mlops.artifact.model_folder import Facts, ModelArtifact
 from mlops.artifact.table import read, to_columns, to_target
 from mlops.judgement import blocks, comparison, finding, metric, scorecard, shelf_life, too_good
 from mlops.judgement import gate as policy
@@ -97,7 +98,7 @@ def judge(
     if problem := blocks.too_few(pair.blocks, params):
         raise MlopsError(f"{files.PARAMS}: an interval needs {problem}")
     found = find(params.model_copy(update={"gate": units}), metrics, pair, base_rate, table)
-    found = believed(params, metrics, found, pair, base_rate, candidate.matrix(columns))
+    found = believed(params, metrics, found, pair, base_rate, candidate.features(columns))
     mode = mode or (comparison.mode_of(changed) if changed else "change")
     asked = comparison.policy_of(mode, gate)
     return comparison.content(
@@ -149,18 +150,19 @@ def believed(
     found: Findings,
     pair: Pair,
     base_rate: Predictions,
-    matrix: Array,
+    asked: Asked,
 ) -> Findings:
-    """Add what may be too good to be true; ``matrix`` are the candidate's features of the rows."""
+    """Add what may be too good to be true; ``asked`` are the candidate's features of the rows."""
     training, gate = read(files.TRAIN), params.gate
     learned = training.pop(training.columns[-1]).to_numpy()
+    training, holdout = too_good.as_numbers(training, asked)
     if unknown := [name for name in gate.trusted if name not in training]:
         raise MlopsError(
             f"{files.PARAMS}: gate.trusted: got {unknown[0]!r}; the model has no such feature; it "
             f"has {', '.join(map(str, training))}"
         )
     alone = too_good.alone(
-        *(training, learned, matrix, pair.y, pair.candidate.scores, base_rate.scores),
+        *(training, learned, holdout, pair.y, pair.candidate.scores, base_rate.scores),
         pair.classes,
         *(metrics, pair.blocks),
         task=params.task,
@@ -169,8 +171,8 @@ def believed(
     )
     times = None
     if found.finding == "better" and pair.champion is not None:
-        asked = (pair.candidate, pair.champion, base_rate)
-        ours, theirs, base = (metrics.gate(pair.y, one, pair.classes) for one in asked)
+        three = (pair.candidate, pair.champion, base_rate)
+        ours, theirs, base = (metrics.gate(pair.y, one, pair.classes) for one in three)
         gained = (ours - base) / (theirs - base) if theirs != base else math.inf
         times = gained if gained > 0 else None  # the champion is worse than the base rate
     return replace(found, alone=alone, times=times)

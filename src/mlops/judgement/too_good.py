@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mlops.artifact.features import Asked
 from mlops.judgement.blocks import Blocks
 from mlops.judgement.metric import Array, Classes, Metrics, resolve
 from mlops.project.params import Task
@@ -96,6 +97,24 @@ def alone(
         return Alone(name, float("nan"), perfect, believed)
     share = float((base - theirs).mean() / (base - ours).mean())
     return Alone(name, share, bool(sure and ordered >= limit * by_model), believed)
+
+
+def as_numbers(training: pd.DataFrame, asked: Asked) -> tuple[pd.DataFrame, Array]:
+    """Return features of shape (m, k) and (n, k) as numbers: a text is its place in the alphabet.
+
+    One that no training row has is a place of its own.
+    """
+    if not isinstance(asked, dict):
+        return training, asked
+    columns, holdout = {}, []
+    for name, values in training.items():
+        given = asked[str(name)]
+        if given.dtype == object:
+            known = pd.Index(sorted(set(values)))
+            values, given = known.get_indexer(values), known.get_indexer(given)
+        columns[name] = np.asarray(values, np.float64)
+        holdout.append(np.asarray(given, np.float64))
+    return pd.DataFrame(columns), np.stack(holdout, axis=1)
 
 
 def targets(y: Array, classes: Classes) -> Float:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlops.artifact.model_folder import Array, load_features, to_matrix
+from mlops.artifact.features import Array, Asked, to_features
+from mlops.artifact.model_folder import load_features
 from mlops.artifact.split import sides
 from mlops.artifact.table import Inputs, read, to_columns, to_target
 from mlops.project import files
@@ -20,7 +21,7 @@ TARGET = "target"  # the last column of data/train.parquet
 
 
 def run(params: Params) -> None:
-    """Write ``data/train.parquet`` (float32 features and target) and ``data/holdout.parquet``.
+    """Write ``data/train.parquet`` (features and target) and ``data/holdout.parquet``.
 
     The holdout keeps its raw columns: a champion is asked with the features of its own time.
     """
@@ -30,7 +31,8 @@ def run(params: Params) -> None:
 
     target = params.data.target
     built = build(Inputs(to_columns(training), target), len(training))
-    features = pd.DataFrame(to_matrix(built), columns=list(built))
+    asked = to_features(built, texts(built))
+    features = pd.DataFrame(asked, columns=list(built))
     name = TARGET
     while name in built:  # a feature may be called so
         name += "_"
@@ -43,13 +45,33 @@ def run(params: Params) -> None:
     )
 
 
+def learned() -> tuple[Asked, list[str], list[str], Array]:
+    """Read ``data/train.parquet``: features, their names, the names of texts, and the target."""
+    training = read(files.TRAIN)
+    y = training.pop(training.columns[-1]).to_numpy()
+    named = [str(name) for name in training if not pd.api.types.is_numeric_dtype(training[name])]
+    features = {str(name): values.to_numpy() for name, values in training.items()}
+    return to_features(features, named), list(features), named, y
+
+
+def texts(built: Mapping[str, Array]) -> list[str]:
+    """Name the features that are texts."""
+    return [name for name, values in built.items() if _is_text(np.asarray(values))]
+
+
+def _is_text(values: Array) -> bool:
+    if values.dtype.kind != "O":
+        return values.dtype.kind == "U"
+    return any(isinstance(value, str) for value in values.tolist())
+
+
 def build(inputs: Mapping[str, Array], rows: int) -> dict[str, Array]:
     """Return what the project's ``build_features`` makes of ``rows`` rows.
 
     Raises
     ------
     MlopsError
-        When it stops, or a feature is not one number for each row.
+        When it stops, or a feature is not one number or one text for each row.
     """
     with running("build_features"):
         built = load_features(source())(inputs)
@@ -62,24 +84,27 @@ def build(inputs: Mapping[str, Array], rows: int) -> dict[str, Array]:
             raise MlopsError(f"src/{where} a feature named {name!r}; expected a text as its name")
         if problem := _problem(values, rows):
             raise MlopsError(
-                f"src/{where} {problem} for feature {name!r}; expected {rows:,} numbers, one for "
-                "each row"
+                f"src/{where} {problem} for feature {name!r}; expected {rows:,} numbers, or as "
+                "many texts, one for each row"
             )
     return built
 
 
 def _problem(values: Any, rows: int) -> str | None:
-    """Say what makes of a feature something else than one number for each row."""
+    """Say what makes of a feature something else than one number, or text, for each row."""
     try:
         array = np.asarray(values)
     except ValueError as error:
         return shortened(str(error), 80)
     if array.shape != (rows,):
         return f"an array of shape {array.shape}"
-    if array.dtype.kind in "biuf":
+    if array.dtype.kind in "biufU":
         return None
     if array.dtype.kind != "O":
         return f"{array.dtype}"
+    if _is_text(array):
+        odd = [it for it in array.tolist() if not (it is None or it != it or isinstance(it, str))]
+        return f"texts, and {shortened(repr(odd[0]), 60)} among them," if odd else None
     try:
         array.astype(np.float32)
     except (TypeError, ValueError) as error:

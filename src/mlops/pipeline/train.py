@@ -18,7 +18,8 @@ import skops.io  # noqa: F401  before MLflow: it searches all modules that are t
 
 from mlops.artifact import boosters, model_folder, row_sketch, skops_model
 from mlops.artifact.agreement import check_agreement
-from mlops.artifact.model_folder import Array, Facts, ModelArtifact, to_matrix
+from mlops.artifact.features import Array, Asked, count, to_features, to_table
+from mlops.artifact.model_folder import Facts, ModelArtifact
 from mlops.artifact.onnx_graph import to_onnx
 from mlops.artifact.split import sides
 from mlops.artifact.table import Inputs, read, to_columns, to_target
@@ -38,26 +39,24 @@ def run(params: Params) -> None:
     """Train on ``data/train.parquet`` and write ``models/`` and ``reports/training.json``."""
     started, commit = datetime.now(UTC), git.head()
     unfitted = build(params)
-    training = read(files.TRAIN)
-    y = training.pop(training.columns[-1]).to_numpy()
+    x, names, texts, y = built.learned()
     classes, learned = encode(y, params, unfitted)
-    x = training.to_numpy(dtype=np.float32)
     holdout = read(files.HOLDOUT)
     inputs = Inputs(to_columns(holdout), params.data.target)
-    matrix = to_matrix(built.build(inputs, len(holdout)))
+    unseen = to_features(built.build(inputs, len(holdout)), texts)
 
     with TrainingRun(params, commit) as mlflow_run:
         clock = time.perf_counter()
-        with working(f"Training on {len(x):,} rows x {x.shape[1]} features"):
-            estimator, limit = learn(unfitted, x, learned, params)
+        with working(f"Training on {count(x):,} rows x {len(names)} features"):
+            estimator, limit = learn(unfitted, to_table(x), learned, params)
         seconds = time.perf_counter() - clock
 
         check_probabilities(params.task, estimator)
-        facts = describe(params, [str(name) for name in training], inputs.read, classes, y)
-        facts["threshold"] = limit
+        facts = describe(params, names, inputs.read, classes, y)
+        facts |= {"texts": texts, "threshold": limit}
         rows = row_sketch.training(params.data, [*inputs.read, params.data.target])
         row_sketch.write(files.MODEL, rows)
-        model = write_model(estimator, facts, source(), x, matrix)
+        model = write_model(estimator, facts, source(), x, unseen)
 
         cost = {"seconds": seconds, "peak_memory_mb": peak_memory_mb()}
         mlflow_run.log_metrics(cost)
@@ -108,7 +107,7 @@ def encode(y: Array, params: Params, unfitted: Any) -> tuple[list[Any] | None, A
     return classes, y
 
 
-def fit(unfitted: Any, x: Array, y: Array) -> Any:
+def fit(unfitted: Any, x: Any, y: Array) -> Any:
     """Return the fitted estimator; that it stops is for its author to see, not for us to trace."""
     try:
         return unfitted.fit(x, y)
@@ -116,7 +115,7 @@ def fit(unfitted: Any, x: Array, y: Array) -> Any:
         raise MlopsError(f"src/model/estimator.py: fit stopped: {first_line(error)}") from error
 
 
-def learn(unfitted: Any, x: Array, y: Array, params: Params) -> tuple[Any, float | None]:
+def learn(unfitted: Any, x: Any, y: Array, params: Params) -> tuple[Any, float | None]:
     """Return the fitted estimator and its threshold: none, a number, or the one of least cost."""
     asked = params.serving.threshold
     if not isinstance(asked, dict):
@@ -206,7 +205,7 @@ def describe(
 
 
 def write_model(
-    estimator: Any, facts: dict[str, Any], features: Path, training: Array, holdout: Array
+    estimator: Any, facts: dict[str, Any], features: Path, training: Asked, holdout: Asked
 ) -> ModelArtifact:
     """Write the model folder, ``model.json`` last: a folder without it is not a model.
 
@@ -216,7 +215,7 @@ def write_model(
     ----------
     features
         The file with ``build_features``, which travels with the model.
-    training, holdout : array of float32, shape (n, k)
+    training, holdout
         Rows to prove it on, as features.
 
     Raises
@@ -234,7 +233,7 @@ def write_model(
     # As `mlops register` and MLflow will; and first, because no other runtime helps out here.
     skops_model.load(files.MODEL / model_folder.SKOPS)
     if facts["runtime"] == "onnx":
-        write(model_folder.ONNX, to_onnx(estimator, training.shape[1]))
+        write(model_folder.ONNX, to_onnx(estimator, training))
     files.write_atomic(
         files.MODEL / model_folder.FEATURES, lambda path: shutil.copyfile(features, path)
     )

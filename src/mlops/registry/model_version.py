@@ -47,12 +47,15 @@ def build_folder(folder: Path) -> None:
     import numpy as np
     import skops.io
     from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
+    from mlflow.types import ColSpec, Schema, TensorSpec
 
     skops_file = files.MODEL / model_folder.SKOPS
     trusted = trusted_types(skops_file)
-    width = len(model_folder.load(files.MODEL).facts.features)
-    inputs = Schema([TensorSpec(np.dtype(FEATURES_DTYPE), (-1, width))])
+    facts = model_folder.load(files.MODEL).facts
+    inputs = Schema([TensorSpec(np.dtype(FEATURES_DTYPE), (-1, len(facts.features)))])
+    if facts.texts:
+        kinds = ("string" if name in facts.texts else "float" for name in facts.features)
+        inputs = Schema([ColSpec(*pair) for pair in zip(kinds, facts.features, strict=True)])
     estimator = skops.io.load(skops_file, trusted=trusted)
     mlflow.sklearn.save_model(
         estimator,
