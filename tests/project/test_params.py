@@ -145,7 +145,7 @@ def test_a_renamed_key_gets_one_sentence(tmp_path: Path, monkeypatch: pytest.Mon
         ("drift.missing", 10, "got 10; Input should be less than or equal to 1"),
         ("drift.concept", -0.01, "got -0.01; expected a share of the champion's score, such"),
         ("drift.stale_days", 1.5, "got 1.5; Input should be a valid integer"),
-        ("drift.columns.own.humid", 0, "got 0; Input should be greater than 0"),
+        ("drift.columns.own.humid.distance", 0, "got 0; Input should be greater than 0"),
         ("drift.colums", 1, "unknown key (value 1); allowed here: replay, period, min_rows,"),
         ("drift.columns.humid", 1, "unknown key (value 1); allowed here: numeric, categorical,"),
         ("drift.retrain.violations", 4, "violations 4 of 3 windows can never be; violations must"),

@@ -20,7 +20,7 @@ import pyarrow.parquet
 from mlops.artifact.model_folder import Facts
 from mlops.artifact.table import Array, to_columns, to_target
 from mlops.drift import challenger, decision, export, history, newest, questions, summary
-from mlops.drift.columns import Judged, Wanted, judge
+from mlops.drift.columns import Judged, Kind, Wanted, judge
 from mlops.drift.decision import Question
 from mlops.drift.newest import Newest, NoNewDataError
 from mlops.drift.rows import Rows, is_text
@@ -33,7 +33,7 @@ from mlops.judgement.metric import Metric, Predictions, resolve
 from mlops.judgement.scorecard import training_facts
 from mlops.project import actions, files
 from mlops.project.errors import MlopsError
-from mlops.project.params import Data, Params, Window
+from mlops.project.params import Data, Params, Thresholds, Window
 from mlops.project.progress import counting, working
 
 Read = Callable[[Window], AbstractContextManager[Newest]]
@@ -281,10 +281,10 @@ def _inputs(params: Params, champion: Champion) -> tuple[list[Wanted], list[str]
     """
     schema, inputs = pyarrow.parquet.read_schema(files.CHECKED), champion.model.facts.inputs
     limits = params.drift.columns
-    for name, limit in limits.own.items():
+    for name in limits.own:
         if name not in inputs and name not in schema.names:
             raise MlopsError(
-                f"{files.PARAMS}: drift.columns.own.{name}: unknown column (value {limit:g}); "
+                f"{files.PARAMS}: drift.columns.own.{name}: unknown column; "
                 f"allowed here: {', '.join(inputs)}"
             )
     if missing := [name for name in inputs if name not in schema.names]:
@@ -294,13 +294,14 @@ def _inputs(params: Params, champion: Champion) -> tuple[list[Wanted], list[str]
         )
     wanted, left_out = [], []
     for name in inputs:
-        kind = schema.field(name).type
-        if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-            wanted.append(Wanted(name, "numeric", limits.own.get(name, limits.numeric)))
-        elif _is_category(kind):
-            wanted.append(Wanted(name, "categorical", limits.own.get(name, limits.categorical)))
-        else:
+        kind, own = schema.field(name).type, limits.own.get(name, Thresholds())
+        judged: Kind = "categorical" if _is_category(kind) else "numeric"
+        if judged == "numeric" and not _is_number(kind):
             left_out.append(name)
+            continue
+        usual = limits.numeric if judged == "numeric" else limits.categorical
+        distance = usual if own.distance is None else own.distance
+        wanted.append(Wanted(name, judged, distance, own.missing, own.new_categories))
     return wanted, left_out
 
 
@@ -389,6 +390,11 @@ def _own_rows(champion: Champion, split: Data) -> list[Rows]:
             )
         found.append(rows)
     return found
+
+
+def _is_number(kind: "pa.DataType") -> bool:
+    numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+    return any(is_one(kind) for is_one in numbers)
 
 
 def _is_category(kind: "pa.DataType") -> bool:

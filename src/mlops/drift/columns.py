@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from mlops.drift import categorical, numeric
+from mlops.drift import categorical, numeric, texts
 from mlops.drift.rows import Rows
 from mlops.drift.survey import Survey, survey
 from mlops.project import files
@@ -33,11 +33,16 @@ Column = dict[str, Any]
 
 @dataclass(frozen=True)
 class Wanted:
-    """A column to judge; a ``score`` is numeric, and the champion's."""
+    """A column to judge; a ``score`` is numeric, and the champion's.
+
+    ``missing`` and ``new_categories`` are thresholds of its own, where it has them.
+    """
 
     name: str
     kind: Kind
     threshold: float
+    missing: float | None = None
+    new_categories: float | None = None
 
 
 @dataclass(frozen=True)
@@ -91,11 +96,27 @@ def judge(
     with ThreadPoolExecutor(1) as drawing:
         drawn = drawing.submit(draw, before.sample, after.sample, able, page) if page else None
         found = numeric.judge(before, after, numbers)
-        found |= {name: categorical.judge(before, after, name) for name in categories}
+        found |= {
+            it.name: _by_shares_or_words(before, after, it)
+            for it in wanted
+            if it.kind == "categorical"
+        }
         if drawn:
             drawn.result()
     columns = [_column(it, found[it.name], missing, new_categories) for it in wanted]
     return Judged(columns, _fingerprint(after))
+
+
+def _by_shares_or_words(before: Survey, after: Survey, it: Wanted) -> Column:
+    """Judge a column of texts by the shares of its values, unless they differ by chance alone."""
+    found = categorical.judge(before, after, it.name)
+    sides = [side.categories[it.name].present for side in (before, after)]
+    if not all(sides):
+        return found
+    distinct = max(found["reference"]["distinct"], found["current"]["distinct"])
+    if texts.by_chance(distinct, *sides) <= texts.BY_CHANCE:
+        return found
+    return texts.judge(before, after, it.name, found)
 
 
 def draw(
@@ -149,10 +170,12 @@ def _can_be_drawn(it: Wanted, side: Survey) -> bool:
 def _column(it: Wanted, found: Column, missing: float, new_categories: float) -> Column:
     """Return a column with its verdict, in the order of ``reports/drift.json``."""
     was, now = found["missing"]["reference"], found["missing"]["current"]
+    rise = missing if it.missing is None else it.missing
+    share = new_categories if it.new_categories is None else it.new_categories
     reasons = {
         "score": found["score"] is not None and found["score"] >= it.threshold,
-        "missing": now > was and now - was >= missing,
-        "new categories": found["new_share"] > 0 and found["new_share"] >= new_categories,
+        "missing": now > was and now - was >= rise,
+        "new categories": found["new_share"] > 0 and found["new_share"] >= share,
     }
     why = [reason for reason, applies in reasons.items() if applies]
     return {

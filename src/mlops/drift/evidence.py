@@ -136,7 +136,11 @@ def _of_columns(columns: list[dict[str, Any]], settings: Settings) -> Settings:
         return {"columns.at_least": len(drifted) + 1}
     found: Settings = {}
     if far:
-        found["columns.own"] = settings["columns"]["own"] | far
+        own = settings["columns"]["own"]
+        several = {name: own[name] for name in far if isinstance(own.get(name), dict)}
+        found["columns.own"] = (
+            own | far | {name: {**said, "distance": far[name]} for name, said in several.items()}
+        )
     if new := [it["new_share"] for it in drifted if "new categories" in it["why"]]:
         found["new_categories"] = min(1.0, above(max(new)))
     gone = [it["missing"] for it in drifted if "missing" in it["why"]]

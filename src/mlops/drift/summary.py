@@ -129,7 +129,8 @@ def _changes(column: Column) -> Iterator[str]:
     if column["new_categories"]:
         names = ", ".join(str(name)[:LONGEST_NAME] for name in column["new_categories"][:3])
         more = ", …" if len(column["new_categories"]) > 3 else ""
-        yield f"new: {names}{more} ({column['new_share']:.1%} of rows)"
+        what = "words" if column["kind"] == "text" else "rows"
+        yield f"new: {names}{more} ({column['new_share']:.1%} of {what})"
     if "missing" in column["why"] or abs(missing["current"] - missing["reference"]) >= 0.01:
         yield f"missing {missing['reference']:.1%} → {missing['current']:.1%}"
     elif _unknown(column["score"]):

@@ -15,6 +15,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     ValidationError,
     field_validator,
     model_validator,
@@ -309,18 +310,39 @@ class Serving(Section):
     canary: Canary = Canary()
 
 
+class Thresholds(Section):
+    """Thresholds of one column: of its distance, and as in :class:`Drift`."""
+
+    distance: Positive | None = None
+    missing: Share | None = None
+    new_categories: Share | None = None
+
+
+def _distance(value: Any) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return {"distance": value} if number else value
+
+
+def _as_written(value: Thresholds) -> Any:
+    said = value.model_dump(exclude_none=True)
+    return said["distance"] if set(said) == {"distance"} else said
+
+
+OfColumn = Annotated[Thresholds, BeforeValidator(_distance), PlainSerializer(_as_written)]
+
+
 class DriftColumns(Section):
     """From which distance an input of the model has drifted, see :mod:`mlops.drift.columns`.
 
     The distances are Evidently's and do not depend on the number of rows. ``numeric``: Wasserstein,
     in standard deviations of the reference. ``categorical``: Jensen-Shannon in nats, so from 0 to
-    0.83. ``own``: thresholds of single columns. ``at_least``: so many drifted columns are data
-    drift.
+    0.83. ``own``: thresholds of single columns, a distance or several. ``at_least``: so many
+    drifted columns are data drift.
     """
 
     numeric: Positive = 0.1
     categorical: Positive = 0.1
-    own: dict[str, Positive] = {}
+    own: dict[str, OfColumn] = {}
     at_least: Annotated[int, Field(ge=1)] = 1
 
 
@@ -533,7 +555,11 @@ def _sentence(problem: Any) -> str:
 def _section(location: list[str]) -> type[BaseModel]:
     section: type[BaseModel] = Params
     for part in location:
+        if part not in section.model_fields:  # the name of a column
+            continue
         annotation = section.model_fields[part].annotation
+        if annotation == dict[str, OfColumn]:
+            annotation = Thresholds
         assert inspect.isclass(annotation) and issubclass(annotation, BaseModel)
         section = annotation
     return section
