@@ -5,9 +5,10 @@
 ``SCHEMA``
     What that table must look like, or nothing trains (``schema.py``).
 ``build_features``
-    The numbers the model sees, from columns of raw values (``features.py``).
+    The numbers and texts the model sees, from columns of raw values (``features.py``).
 ``build_estimator``
-    The unfitted scikit-learn model (``estimator.py``).
+    The unfitted scikit-learn model (``estimator.py``). It gets one float32 matrix; or, where a
+    feature is text, a pandas DataFrame, whose columns it may take by name.
 
 A file ``metrics.py`` may be added. Each public function in it is a metric, shown in every report,
 for ``gate.metric`` and ``gate.floors`` to name::

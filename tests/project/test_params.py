@@ -145,7 +145,6 @@ def test_a_renamed_key_gets_one_sentence(tmp_path: Path, monkeypatch: pytest.Mon
         ("drift.missing", 10, "got 10; Input should be less than or equal to 1"),
         ("drift.concept", -0.01, "got -0.01; expected a share of the champion's score, such"),
         ("drift.stale_days", 1.5, "got 1.5; Input should be a valid integer"),
-        ("drift.columns.own.humid.distance", 0, "got 0; Input should be greater than 0"),
         ("drift.colums", 1, "unknown key (value 1); allowed here: replay, period, min_rows,"),
         ("drift.columns.humid", 1, "unknown key (value 1); allowed here: numeric, categorical,"),
         ("drift.retrain.violations", 4, "violations 4 of 3 windows can never be; violations must"),
@@ -174,6 +173,20 @@ def test_one_line_names_key_value_and_what_is_allowed(
     named = key.rpartition(".")[0] if of_section else key
     shown = named if "overlaps" not in said else "data"
     assert line.startswith(f"{tmp_path / 'params.yaml'}: {shown}: {said}"), line
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        (0, "humid.distance: got 0; Input should be greater than 0"),
+        ({"missing": 2}, "humid.missing: got 2; Input should be less than or equal to 1"),
+        ({"far": 1}, "humid.far: unknown key (value 1); allowed here: distance, missing, new_cat"),
+    ],
+)
+def test_a_column_s_own_thresholds_are_named_with_it(tmp_path: Path, own: Any, said: str) -> None:
+    with pytest.raises(MlopsError) as refused:
+        load_with(tmp_path, "drift.columns.own.humid", own)
+    assert str(refused.value).startswith(f"{tmp_path / 'params.yaml'}: drift.columns.own.{said}")
 
 
 def test_several_wrong_keys_are_several_lines(tmp_path: Path) -> None:
