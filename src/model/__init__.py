@@ -1,7 +1,8 @@
 """YOURS: what is predicted. The machinery in ``mlops`` knows it only by these four names.
 
 ``load_data``
-    The raw table, one row for each case, target included (``data.py``).
+    The raw table, one row for each case, target included; or, of many rows, its parts one after
+    the other, by ``yield`` (``data.py``).
 ``SCHEMA``
     What that table must look like, or nothing trains (``schema.py``).
 ``build_features``

@@ -132,10 +132,11 @@ def _example(known: Array, kind: Kind, to_json: Callable[[Any], Any]) -> Any:
     if not len(known):
         return None
     if kind in ("string", "boolean"):
-        plain = known.astype(str if kind == "string" else bool)
-        values, counts = np.unique(plain, return_counts=True)
-        return values[np.argmax(counts)].item()
-    middle = np.sort(known)[len(known) // 2]
+        counts = pd.Series(known, dtype=object).value_counts()
+        often = min(counts.index[counts == counts.iloc[0]])
+        return str(often) if kind == "string" else bool(often)
+    half = len(known) // 2
+    middle = np.partition(known, half)[half]
     if kind == "datetime":
         return to_json(middle.astype("datetime64[s]"))
     return int(middle) if kind == "integer" else float(middle)

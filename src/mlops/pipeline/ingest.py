@@ -8,7 +8,9 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from mlops.artifact.parts import Writer
 from mlops.project import files
 from mlops.project.errors import MlopsError
 from mlops.project.progress import working
@@ -32,9 +34,23 @@ def run() -> None:
         import model  # not from it: an AttributeError in the user's file would become another error
 
         table = model.load_data()
-    check_table(table, f"{WHERE}: load_data")
-    files.write_atomic(files.RAW, lambda path: table.to_parquet(path, index=False))
-    print(f"{files.RAW}: {len(table):,} rows, {len(table.columns)} columns")
+        if isinstance(table, Iterator):
+            files.write_atomic(files.RAW, lambda path: write_parts(table, path))
+    if not isinstance(table, Iterator):
+        check_table(table, f"{WHERE}: load_data")
+        files.write_atomic(files.RAW, lambda path: table.to_parquet(path, index=False))
+    written = pq.read_metadata(files.RAW)
+    print(f"{files.RAW}: {written.num_rows:,} rows, {len(pq.read_schema(files.RAW))} columns")
+
+
+def write_parts(tables: Iterator[Any], path: Path) -> None:
+    """Write a table that comes in parts, of which memory holds one."""
+    with Writer(path, f"{WHERE}: load_data,") as writer:
+        for number, table in enumerate(tables, 1):
+            check_table(table, f"{WHERE}: load_data (part {number})")
+            writer.add(table)
+        if not writer.rows:
+            raise MlopsError(f"{WHERE}: load_data yields no rows")
 
 
 @contextmanager

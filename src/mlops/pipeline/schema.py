@@ -39,18 +39,17 @@ class Checked:
     ``table`` is what it returned; with ``failures``, the table as far as it came. ``columns`` are
     the rules of each column that is there. ``dropped`` says why rows were dropped, one entry for
     each check, as ``failures`` does. ``changed``: for each column that is not as it came, its type
-    before and after, and in how many rows the value differs.
+    before and after, and in how many rows the value differs. ``rows`` came in, ``gone`` of them did
+    not come out.
     """
 
     table: pd.DataFrame
     columns: dict[str, Column]
+    rows: int
+    gone: int
     failures: list[Failure] = field(default_factory=list)
     dropped: list[Failure] = field(default_factory=list)
     changed: list[dict[str, Any]] = field(default_factory=list)
-
-    def gone(self, raw: pd.DataFrame) -> int:
-        """Return how many rows of ``raw`` are not among those that came out, by their number."""
-        return int((~raw.index.isin(self.table.index)).sum())
 
 
 def load() -> DataFrameSchema:
@@ -79,14 +78,16 @@ def check(table: pd.DataFrame, schema: DataFrameSchema) -> Checked:
     """Hold a table, whose rows are numbered from 0, against a schema."""
     checked, cases = _apply(table, schema)
     check_table(checked.reset_index(drop=True), f"{WHERE}: SCHEMA")
-    columns = _columns(checked, schema)
+    columns, rows = columns_of(checked, schema), len(table)
+    gone = int((~table.index.isin(checked.index)).sum())
     if cases is not None:
-        return Checked(checked, columns, _failures(checked, schema, cases))
+        return Checked(checked, columns, rows, gone, _failures(checked, schema, cases))
     dropped = []
     if len(checked) < len(table) and (strict := _keeping_rows(schema)):
         _, cases = _apply(table, strict)
         dropped = [] if cases is None else _failures(table, strict, cases)
-    return Checked(checked, columns, dropped=dropped, changed=_changed(table, checked))
+    changed = _changed(table, checked)
+    return Checked(checked, columns, rows, gone, dropped=dropped, changed=changed)
 
 
 def _apply(
@@ -110,7 +111,7 @@ def _keeping_rows(schema: DataFrameSchema) -> DataFrameSchema:
     return strict
 
 
-def _columns(table: pd.DataFrame, schema: DataFrameSchema) -> dict[str, Column]:
+def columns_of(table: pd.DataFrame, schema: DataFrameSchema) -> dict[str, Column]:
     """Return the rules of each column, also of those that a pattern (``regex=True``) names."""
     found: dict[str, Column] = {}
     for name, rules in schema.columns.items():
@@ -180,7 +181,7 @@ def _failure(
     if len(rows) and pd.api.types.is_integer_dtype(table.index) and table.index.is_unique:
         values = table.loc[rows[0], [name for name in dict.fromkeys(shown) if name in table]]
         example = {"row": int(rows[0]), **{name: _value(value) for name, value in values.items()}}
-    rules = _columns(table, schema).get(column)
+    rules = columns_of(table, schema).get(column)
     sentence = _sentence(check, rules, cases["failure_case"].iloc[0])
     # A check on the column as a whole (missing, wrong type) makes every row a bad one.
     bad = len(rows) if len(rows) else len(table)

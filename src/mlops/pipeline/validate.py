@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from rich.markup import escape
 from rich.table import Table
 
 from mlops.artifact import request_columns
+from mlops.artifact.parts import many
 from mlops.artifact.split import sides
 from mlops.artifact.table import read, to_target
 from mlops.judgement import blocks
-from mlops.pipeline import schema
+from mlops.pipeline import by_column, schema
 from mlops.pipeline.schema import SHOWN, Checked, Failure
 from mlops.project import files
 from mlops.project.errors import MlopsError
@@ -40,15 +42,20 @@ def run(params: Params) -> None:
     MlopsError
         When any check fails, after printing every column, check, count of bad rows and an example.
     """
-    raw = read(files.RAW)
-    checked = schema.check(raw, schema.load())
-    failures = checked.failures or check_dropped(raw, checked, params)
+    rules, checked = schema.load(), None
+    files.CHECKED.unlink(missing_ok=True)
+    if many(files.RAW) and (needed := by_column.deciding(params)):
+        checked = by_column.check(files.RAW, rules, needed)
+    if checked is None:
+        raw = read(files.RAW)
+        checked = schema.check(raw, rules)
+        if not checked.failures:
+            write(raw, checked.table)
+    failures = checked.failures or check_dropped(checked, params)
     if not failures:
         failures = check_split(checked.table, params) or check_target(checked.table, params)
     failures = failures or check_blocks(checked.table, params)
-    if not failures:
-        write(raw, checked.table)
-    files.write_json(files.DATA_REPORT, report(raw, checked, params, failures))
+    files.write_json(files.DATA_REPORT, report(checked, params, failures))
     if failures:
         for path in STALE:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
@@ -58,8 +65,8 @@ def run(params: Params) -> None:
             f"{files.RAW} is refused: {counted} failed (also in {files.DATA_REPORT}); "
             "correct the data, or src/model/schema.py if the data is right"
         )
-    print(f"{files.RAW}: {len(raw):,} rows pass {len(checked.columns)} columns' checks")
-    for line in made_of_it(raw, checked, params):
+    print(f"{files.RAW}: {checked.rows:,} rows pass {len(checked.columns)} columns' checks")
+    for line in made_of_it(checked, params):
         print(line)
 
 
@@ -71,15 +78,15 @@ def write(raw: pd.DataFrame, table: pd.DataFrame) -> None:
     files.write_atomic(files.CHECKED, keep if table.equals(raw) else save)
 
 
-def made_of_it(raw: pd.DataFrame, checked: Checked, params: Params) -> list[str]:
+def made_of_it(checked: Checked, params: Params) -> list[str]:
     """Say what the schema changed, and what is taken for granted of the times."""
     lines = []
-    if added := len(checked.table) - len(raw) + checked.gone(raw):
+    if added := len(checked.table) - checked.rows + checked.gone:
         lines.append(f"the schema adds {added:,} rows")
     times = None if params.data.hashed else checked.table[params.data.time]
     if times is not None and (untimed := int(times.isna().sum())):
         lines.append(f"{untimed:,} rows have no {params.data.time}, and so lie in no window")
-    if dropped := checked.gone(raw):
+    if dropped := checked.gone:
         why = "; ".join(f"{it['column']}: {it['check']}" for it in checked.dropped)
         lines.append(f"the schema drops {dropped:,} of them{f' ({why})' if why else ''}")
     for it in checked.changed:
@@ -94,13 +101,13 @@ def made_of_it(raw: pd.DataFrame, checked: Checked, params: Params) -> list[str]
     return lines
 
 
-def check_dropped(raw: pd.DataFrame, checked: Checked, params: Params) -> list[Failure]:
+def check_dropped(checked: Checked, params: Params) -> list[Failure]:
     """Return a failure for each reason to drop rows when the schema drops more than allowed."""
-    dropped, most = checked.gone(raw), params.data.dropped
-    if dropped <= most * len(raw):
+    dropped, most = checked.gone, params.data.dropped
+    if dropped <= most * checked.rows:
         return []
     said = (
-        f"the schema drops {dropped:,} of {len(raw):,} rows, more than {100 * most:g}% "
+        f"the schema drops {dropped:,} of {checked.rows:,} rows, more than {100 * most:g}% "
         "(params.yaml: data.dropped)"
     )
     reasons = checked.dropped or [{"column": "the whole table", "check": "", "example": None}]
@@ -230,9 +237,7 @@ def _positive_problem(classes: list[Any], positive: str | int | None) -> str | N
     return None
 
 
-def report(
-    raw: pd.DataFrame, checked: Checked, params: Params, failures: list[Failure]
-) -> dict[str, Any]:
+def report(checked: Checked, params: Params, failures: list[Failure]) -> dict[str, Any]:
     """Return what ``reports/data.json`` says.
 
     ``md5`` is that of the rows that go on, ``raw_md5`` that of what came in.
@@ -241,8 +246,8 @@ def report(
         "passed": not failures,
         "md5": files.md5(files.RAW if failures else files.CHECKED),
         "raw_md5": files.md5(files.RAW),
-        "rows": len(raw),
-        "dropped": {"rows": checked.gone(raw), "checks": checked.dropped},
+        "rows": checked.rows,
+        "dropped": {"rows": checked.gone, "checks": checked.dropped},
         "changed": checked.changed,
         "schema": {name: schema.describe(rules) for name, rules in checked.columns.items()},
         "columns": [] if failures else _request_columns(checked, params),
@@ -251,8 +256,10 @@ def report(
 
 
 def _request_columns(checked: Checked, params: Params) -> list[dict[str, Any]]:
-    training = checked.table[sides(checked.table, params.data)[0]]
-    described = request_columns.describe(training, checked.columns, params.data.target)
+    trains, described = sides(checked.table, params.data)[0], []
+    for name in pq.read_schema(files.CHECKED).names:
+        values = checked.table[[name]] if name in checked.table else read(files.CHECKED, [name])
+        described += request_columns.describe(values[trains], checked.columns, params.data.target)
     return [column.model_dump() for column in described]
 
 
