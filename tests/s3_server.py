@@ -1,4 +1,4 @@
-"""S3 for real: SeaweedFS on this machine, with a bucket and two users, one of whom may only read."""
+"""S3 for real: SeaweedFS on this machine, with a bucket and two users; one may only read."""
 
 import json
 import subprocess
@@ -111,7 +111,8 @@ def s3_server(folder: Path) -> Iterator[S3]:
                 break
             except (BotoCoreError, ClientError):  # not up yet
                 said = (folder / "log").read_text(encoding="utf-8")
-                assert process.poll() is None and time.monotonic() < deadline, said
+                assert process.poll() is None, said
+                assert time.monotonic() < deadline, said
                 time.sleep(0.2)
         yield server
     finally:

@@ -1,5 +1,6 @@
 """GitHub Actions: what a command tells the workflow whose step it is; elsewhere, nothing."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -9,6 +10,16 @@ def repository() -> str | None:
     """Return the address of the repository on GitHub, inside a workflow."""
     server, name = os.environ.get("GITHUB_SERVER_URL"), os.environ.get("GITHUB_REPOSITORY")
     return f"{server}/{name}" if server and name else None
+
+
+def from_fork() -> bool:
+    """Say whether the workflow runs for a pull request from another repository."""
+    path = os.environ.get("GITHUB_EVENT_PATH")
+    event = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
+    if "pull_request" not in event:
+        return False
+    head = event["pull_request"]["head"]["repo"] or {}  # null: the fork is deleted
+    return bool(head.get("full_name") != os.environ.get("GITHUB_REPOSITORY"))
 
 
 def outputs(**values: str) -> None:

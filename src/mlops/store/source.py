@@ -4,8 +4,6 @@ Beside each lies a ``.dvc`` file (of ``dvc add`` or ``dvc import-url``), which g
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from subprocess import run
 from typing import Any
@@ -15,7 +13,7 @@ import yaml
 from mlops.project import files
 from mlops.project.errors import MlopsError, first_line
 from mlops.project.progress import console
-from mlops.store import branch
+from mlops.store import branch, remote
 
 BUILT_IN = files.STORE / "dvc"
 PUSH = "make push-data"
@@ -29,11 +27,24 @@ def pull() -> str:
     MlopsError
         When the DVC remote cannot be read or lacks a file, or when a file here was changed.
     """
+    from dvc.exceptions import CheckoutError, ConfirmRemoveError
+
     if not _kept():
         return f"{files.SOURCE} holds no file that DVC keeps"
-    with _remote("read") as repo:
+    with remote.reached("read") as repo:
         console.print(f"Fetching what {files.SOURCE} lacks ...")
-        repo.pull(targets=[str(files.SOURCE)], recursive=True)
+        try:
+            repo.pull(targets=[str(files.SOURCE)], recursive=True)
+        except CheckoutError as error:
+            lost = ", ".join(error.target_infos)
+            raise MlopsError(
+                f"{lost} is in no DVC remote ({remote.address(repo)}); whoever has it runs `{PUSH}`"
+            ) from None
+        except ConfirmRemoveError as error:
+            raise MlopsError(
+                f"{first_line(error)}; a file in {files.SOURCE} was changed here: `dvc add` it to "
+                "keep that, or delete it to have the one that was added"
+            ) from None
     return f"{files.SOURCE} is what its .dvc files say"
 
 
@@ -53,7 +64,7 @@ def push() -> str:
             f"{files.SOURCE} holds no file that DVC keeps: nothing to push. For a file that is too "
             f"large for git there is `dvc add {files.SOURCE}/NAME`"
         )
-    with _remote("written") as repo:
+    with remote.reached("written") as repo:
         for file in kept:
             if changed := repo.status(targets=[str(file)]):
                 raise MlopsError(
@@ -62,7 +73,7 @@ def push() -> str:
                 )
         console.print(f"Pushing {', '.join(str(file.with_suffix('')) for file in kept)} ...")
         pushed = repo.push(targets=[str(files.SOURCE)], recursive=True)
-        where = _address(repo)
+        where = remote.address(repo)
     if where != str(BUILT_IN.absolute()):
         return f"{files.SOURCE}: {pushed:,} new files in the DVC remote {where}"
     return branch.add_data([path for file in kept for path in _objects(file)])
@@ -84,44 +95,6 @@ def read_anew() -> None:
 def _kept() -> list[Path]:
     """Return the ``.dvc`` files."""
     return sorted(files.SOURCE.rglob("*.dvc"))
-
-
-@contextmanager
-def _remote(done: str) -> Iterator[Any]:
-    """Open the project as DVC sees it; its errors are told in one sentence."""
-    from dvc.exceptions import CheckoutError, ConfirmRemoveError
-    from dvc.repo import Repo
-
-    repo = Repo()
-    try:
-        yield repo
-    except MlopsError:
-        raise
-    except CheckoutError as error:
-        lost = ", ".join(error.target_infos)
-        raise MlopsError(
-            f"{lost} is in no DVC remote ({_address(repo)}); whoever has it runs `{PUSH}`"
-        ) from None
-    except ConfirmRemoveError as error:
-        raise MlopsError(
-            f"{first_line(error)}; a file in {files.SOURCE} was changed here: `dvc add` it to keep "
-            "that, or delete it to have the one that was added"
-        ) from None
-    except Exception as error:  # of whatever reaches that remote
-        advice = "check its address (.dvc/config) and your credentials"
-        if isinstance(error, ImportError):
-            scheme = _address(repo).partition(":")[0]
-            advice = f"run `make add GROUP={scheme}`, and commit the locks"
-        raise MlopsError(
-            f"the DVC remote {_address(repo)} cannot be {done} ({first_line(error)}); {advice}"
-        ) from None
-    finally:
-        repo.close()
-
-
-def _address(repo: Any) -> str:
-    name = repo.config["core"].get("remote")
-    return str(repo.config["remote"].get(name, {}).get("url", "(none is set)"))
 
 
 def _why(changed: Any) -> str:
