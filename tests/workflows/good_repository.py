@@ -44,6 +44,20 @@ jobs:
         uses: {CHECKOUT}
         with:
           persist-credentials: false # train
+      - name: Check out the base
+        if: github.event.pull_request.head.repo.full_name == github.repository
+        uses: {CHECKOUT}
+        with:
+          ref: ${{{{ github.event.pull_request.base.sha || github.sha }}}}
+          path: .base
+          persist-credentials: false
+      - name: Get credentials
+        uses: ./.base/.github/actions/credentials
+        with:
+          role: read
+          secret: ${{{{ secrets.DATA_READ }}}}
+      - name: Pull
+        run: mlops pull-data
       - name: Train
         if: ${{{{ !cancelled() && github.actor != 'somebody' }}}}
         env:
@@ -105,6 +119,13 @@ jobs:
         uses: {CHECKOUT}
         with:
           persist-credentials: false
+      - name: Get credentials
+        uses: ./.github/actions/credentials
+        with:
+          role: write
+          secret: ${{{{ secrets.DATA_WRITE }}}}
+      - name: Push
+        run: dvc push
       - name: Save the store
         uses: ./.github/actions/store
         with:

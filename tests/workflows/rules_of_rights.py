@@ -44,6 +44,16 @@ NO_PULL_REQUEST = {
     "github.event_name == 'workflow_dispatch'",
     "github.ref == 'refs/heads/main'",
 }
+# Where a job gets what the DVC remote and the registry ask for; from the base branch, for whoever
+# runs a pull request's code.
+CREDENTIALS = "./.github/actions/credentials"
+OF_THE_BASE = CREDENTIALS.replace("./", "./.base/", 1)
+BASE = "${{ github.event.pull_request.base.sha || github.sha }}"
+NO_FORK = "github.event.pull_request.head.repo.full_name == github.repository"
+REACHES = re.compile(
+    r"\bmake pull-repro\b|\bdvc (repro --pull|pull|push)\b"
+    r"|\bmlops (pull-data|ingest|store mend|drift|compare|register|promote|rollback)\b"
+)
 STORE_GROUP = "mlops-store"
 DEPLOY = "./.github/actions/deploy"
 # An image by its digest: as `docker push` said it, or as the registry of models has it.
@@ -139,6 +149,33 @@ def credentials_do_not_stay(repository: Repository) -> Iterator[str]:
             yield f"{step.where}: add `persist-credentials: false`"
 
 
+def who_reaches_the_data_has_credentials(repository: Repository) -> Iterator[str]:
+    """What writes is for jobs that may write anyway, or put a model to work; and only on main."""
+    for name, workflow in repository.workflows.items():
+        by_pull_requests = "pull_request" in repository.events(name)
+        action = OF_THE_BASE if by_pull_requests else CREDENTIALS
+        for job in workflow.jobs.values():
+            role = "read" if job.reads_only or by_pull_requests else "write"
+            wanted = {"role": role, "secret": f"${{{{ secrets.DATA_{role.upper()} }}}}"}
+            given = False
+            for step in job.steps:
+                if step.uses in (CREDENTIALS, OF_THE_BASE):
+                    given = True
+                    if (step.uses, step.inputs) != (action, wanted):
+                        yield f"{step.where}: use {action} with {wanted}"
+                elif REACHES.search(step.data.get("run", "")) and not given:
+                    yield f"{step.where}: the job needs {action} before this step"
+
+
+def forks_get_no_credentials(repository: Repository) -> Iterator[str]:
+    for step in repository.steps:
+        if step.uses.startswith(CHECKOUT) and step.inputs.get("path") == ".base":
+            if step.inputs.get("ref") != BASE:
+                yield f"{step.where}: its ref must be {BASE}"
+            if NO_FORK not in " ".join(step.data.get("if", "").split()):
+                yield f"{step.where}: `if` must hold {NO_FORK}"
+
+
 def scripts_hold_no_expressions(repository: Repository) -> Iterator[str]:
     for step in repository.steps:
         for script in (step.data.get("run", ""), step.inputs.get("script", "")):
@@ -220,6 +257,8 @@ RULES = [
     no_trigger_lends_rights_to_strangers,
     secrets_are_named,
     credentials_do_not_stay,
+    who_reaches_the_data_has_credentials,
+    forks_get_no_credentials,
     scripts_hold_no_expressions,
     text_of_strangers_goes_through_env,
     runs_take_turns,

@@ -73,6 +73,30 @@ BITES: dict[Rule, list[tuple[str, str, str]]] = {
         ("persist-credentials: false # train", "fetch-depth: 0", "add `persist-credentials: fal"),
         ("persist-credentials: false # train", "persist-credentials: true", "Check out the code"),
     ],
+    rights.who_reaches_the_data_has_credentials: [
+        (
+            "uses: ./.base/.github/actions/credentials",
+            "uses: ./x",
+            "Pull: the job needs ./.base/.g",
+        ),
+        ("./.base/.github/actions/cred", "./.github/actions/cred", "Get credentials: use ./.base/"),
+        ("uses: ./.github/actions/credentials", "uses: ./x", "release: Push: the job needs ./.git"),
+        (
+            "role: write",
+            "role: read",
+            "release: Get credentials: use ./.github/actions/credentials",
+        ),
+        ("secrets.DATA_READ }}", "secrets.DATA_WRITE }}", "'secret': '${{ secrets.DATA_READ }}'}"),
+        ("secrets.DATA_READ }}", "toJSON(secrets) }}", "'secret': '${{ secrets.DATA_READ }}'}"),
+    ],
+    rights.forks_get_no_credentials: [
+        ("head.repo.full_name == ", "head.repo.full_name != ", "`if` must hold github.event.pull"),
+        (
+            "pull_request.base.sha || ",
+            "pull_request.head.sha || ",
+            "Check out the base: its ref mu",
+        ),
+    ],
     rights.scripts_hold_no_expressions: [
         (TRAINS, "        run: echo ${{ github.actor }}\n", "Train: `${{ }}` becomes code"),
         (STORE, "      run: echo ${{ inputs.x }}\n", "store: Push the branch: `${{ }}`"),
@@ -145,7 +169,7 @@ BITES: dict[Rule, list[tuple[str, str, str]]] = {
         ("name: Deploy", "x: y", "deploy.yml has no name"),
         ("name: Store", "x: y", ".github/actions/store has no name"),
         ("name: release", "x: y", "deploy.yml: release has no name"),
-        ("name: Save the store", "x: y", "deploy.yml: release: step 2 has no name"),
+        ("name: Save the store", "x: y", "deploy.yml: release: step 4 has no name"),
         ("name: Push the branch", "x: y", "store: step 1 has no name"),
     ],
     form.shells_stop_at_the_first_error: [
