@@ -15,11 +15,13 @@ def test_an_update_changes_the_machinery_only(tmp_path: Path) -> None:
     home.mkdir()
     succeed("cruft", "create", "--no-input", template.as_uri(), cwd=home)
     project = home / "flight-delays"
-    (project / "src" / "model" / "features.py").write_text("# mine\n")
+    yours = ("src/model/features.py", ".github/actions/credentials/action.yml")
+    for name in yours:
+        (project / name).write_text("# mine\n")
     commit(project, "My own features")
 
     for name in (
-        "src/model/features.py",
+        *yours,
         "src/mlops/project/errors.py",
         "params.yaml",
         "project.mk",
@@ -39,7 +41,7 @@ def test_an_update_changes_the_machinery_only(tmp_path: Path) -> None:
     ]
     errors = (project / "src/mlops/project/errors.py").read_text()
     assert errors.endswith("# new in the template\n")
-    assert (project / "src" / "model" / "features.py").read_text() == "# mine\n"
+    assert [(project / name).read_text() for name in yours] == ["# mine\n"] * 2
     succeed("cruft", "check", cwd=project)
 
 

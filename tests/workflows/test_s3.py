@@ -61,10 +61,6 @@ class OnS3:
     s3: S3
     pushed: list[str]  # names in the bucket before the first workflow ran
 
-    def run_of(self, workflow: str) -> Run:
-        (run,) = [it for it in self.hosted.github.runs[:2] if it.workflow == workflow]
-        return run
-
 
 @pytest.fixture(scope="module")
 def on_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnS3]:
@@ -85,6 +81,7 @@ def on_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnS3]:
         run(push, cwd=project.folder, env=project.environment | WRITER, check=True)
         pushed = s3.keys()
         hosted.commit("Parcels, on S3")
+        github.actions.left_out = {"ci.yml"}  # a pull request below runs it
         github.secrets["DATA_READ"] = json.dumps(READER)
         github.secrets["DATA_WRITE"] = json.dumps(WRITER)
         github.push(project.folder)
@@ -107,10 +104,8 @@ def propose(on_s3: OnS3, branch: str, workflow: str, *, fork: bool = False) -> R
 
 
 def test_the_first_push_is_green_and_serves(on_s3: OnS3) -> None:
-    for workflow in ("ci.yml", "deploy.yml"):
-        found = on_s3.run_of(workflow)
-        assert found.conclusion == "success", found.log
-    deployed = on_s3.run_of("deploy.yml")
+    deployed = on_s3.hosted.github.runs[0]
+    assert deployed.conclusion == "success", deployed.log
     assert deployed.jobs["production"].conclusion == "success", deployed.log
     assert on_s3.hosted.registry()["aliases"] == {"champion": 1}
     assert on_s3.hosted.registry()["versions"][1]["git_commit"] == deployed.sha

@@ -1,0 +1,48 @@
+"""The action that gives credentials: from a secret into the environment, and into no log."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from projects import ROOT
+
+ACTION = ROOT / ".github/actions/credentials/action.yml"
+
+
+def give(secret: str, folder: Path) -> tuple[subprocess.CompletedProcess[str], str]:
+    """Run its step as GitHub does; returns what it said, and what later steps find."""
+    (step,) = yaml.safe_load(ACTION.read_text(encoding="utf-8"))["runs"]["steps"]
+    assert step["if"] == "inputs.secret != ''"
+    found = folder / "env"
+    done = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
+        env=os.environ | {"SECRET": secret, "ROLE": "write", "GITHUB_ENV": str(found)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done, found.read_text(encoding="utf-8")
+
+
+def test_each_value_is_masked_and_set(tmp_path: Path) -> None:
+    done, found = give(json.dumps({"AWS_ACCESS_KEY_ID": "ada", "PASSWORD": "a=b c$d"}), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert found == "AWS_ACCESS_KEY_ID=ada\nPASSWORD=a=b c$d\n"
+    assert done.stderr == "::add-mask::ada\n::add-mask::a=b c$d\n"
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("secret", ["AWS_ACCESS_KEY_ID=hidden", '"hidden"', '["hidden"]'])
+def test_a_secret_that_is_written_otherwise_is_said_and_not_shown(
+    secret: str, tmp_path: Path
+) -> None:
+    done, found = give(secret, tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "::error title=credentials::the secret DATA_WRITE must be one line of JSON "
+        'such as {"AWS_ACCESS_KEY_ID": "..."}\n'
+    )
+    assert found == ""
