@@ -107,6 +107,7 @@ def test_the_first_push_is_green_and_serves(on_s3: OnS3) -> None:
     deployed = on_s3.hosted.github.runs[0]
     assert deployed.conclusion == "success", deployed.log
     assert deployed.jobs["production"].conclusion == "success", deployed.log
+    assert "uncommitted changes" not in deployed.summary  # by what is in .base
     assert on_s3.hosted.registry()["aliases"] == {"champion": 1}
     assert on_s3.hosted.registry()["versions"][1]["git_commit"] == deployed.sha
 
