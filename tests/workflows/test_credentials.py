@@ -8,8 +8,27 @@ from pathlib import Path
 import pytest
 import yaml
 from projects import ROOT
+from tiny_repository import CHECKOUT, TinyRepository
 
 ACTION = ROOT / ".github/actions/credentials/action.yml"
+
+
+WORKFLOW = """\
+name: Tiny
+on: push
+jobs:
+  test:
+    name: test
+    runs-on: ubuntu-24.04
+    steps:
+      - name: Check out the code
+        uses: {checkout}
+{steps}\
+      - name: Look
+        run: |
+          echo "credentials: ${{AWS_ACCESS_KEY_ID:-none}}" >> "$GITHUB_STEP_SUMMARY"
+          git status --porcelain >> "$GITHUB_STEP_SUMMARY"
+"""
 
 
 def give(secret: str, folder: Path) -> tuple[subprocess.CompletedProcess[str], str]:
@@ -46,3 +65,21 @@ def test_a_secret_that_is_written_otherwise_is_said_and_not_shown(
         'such as {"AWS_ACCESS_KEY_ID": "..."}\n'
     )
     assert found == ""
+
+
+def test_a_base_from_before_the_action_was_there_gives_none(tiny: TinyRepository) -> None:
+    """As in the pull request that brings a project up to date."""
+    text = (ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
+    begin = text.index("      - name: Check out how to get credentials")
+    steps = text[begin : text.index("      - name: Restore the DVC remote")]
+    tiny.write(".github/workflows/tiny.yml", WORKFLOW.format(checkout=CHECKOUT, steps=steps))
+    tiny.write(".gitignore", (ROOT / ".gitignore").read_text(encoding="utf-8"))
+    tiny.github.secrets["DATA_READ"] = json.dumps({"AWS_ACCESS_KEY_ID": "ada"})
+    (found,) = tiny.push("Before")
+    assert found.conclusion == "success", found.log
+    assert found.summary.strip() == "credentials: none"
+
+    tiny.write(".github/actions/credentials/action.yml", ACTION.read_text(encoding="utf-8"))
+    (found,) = tiny.push("After")
+    assert found.conclusion == "success", found.log
+    assert found.summary.strip() == "credentials: ***"  # there, and masked
