@@ -45,6 +45,45 @@ def project(
 
 
 @app.command(rich_help_panel=PIPELINE)
+def start(
+    file: Annotated[Path | None, typer.Argument(help="The table: CSV or Parquet.")] = None,
+    target: Annotated[str, typer.Option(metavar="COLUMN", help="What to predict.")] = "",
+    time: Annotated[
+        str, typer.Option(metavar="COLUMN", help="Which says when a row happened.")
+    ] = "",
+    positive: Annotated[
+        str, typer.Option(metavar="LABEL", help="Of two classes, the one to look for.")
+    ] = "",
+    task: Annotated[str, typer.Option(help="binary, multiclass or regression.")] = "",
+    query: Annotated[
+        str, typer.Option(metavar="SQL", help="Ask the database in DATABASE_URL, not a file.")
+    ] = "",
+    encoding: Annotated[str, typer.Option(help="Of the file, such as cp1252.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Replace files that were edited.")] = False,
+) -> None:
+    """Put your own problem in place of the example: a project that trains on a table.
+
+    Writes src/model, params.yaml, data/README.md, tests/data and tests/model, and says what it
+    decided and why. Writes nothing when anything is wrong.
+    """
+    from mlops.start import writing
+
+    if not target:
+        raise MlopsError("--target is missing: which column is to be predicted?")
+    for line in writing.run(
+        file,
+        target=target,
+        time=time,
+        positive=positive,
+        task=task,
+        query=query,
+        encoding=encoding,
+        force=force,
+    ):
+        print(line)
+
+
+@app.command(rich_help_panel=PIPELINE)
 def check() -> None:
     """Check params.yaml, before DVC reads it in its own way."""
     settings()
