@@ -160,8 +160,8 @@ def _task(values: "pd.Series[Any]", asked: str) -> tuple[Task, str]:
     if counts.iloc[-1] < 2:
         way_out = ", or pass --task regression" if number else ""
         raise MlopsError(
-            f"class {counts.index[-1]!r} of {values.name!r} has a single row; leave it out, or join "
-            f"it with another{way_out}"
+            f"class {counts.index[-1]!r} of {values.name!r} has a single row; leave it out, or "
+            f"join it with another{way_out}"
         )
     return found, why
 
@@ -198,7 +198,7 @@ def _sort_columns(table: pd.DataFrame, plan: Plan, left: dict[str, str]) -> None
         distinct = known.nunique()
         unique = distinct == len(table)
         text = not (pd.api.types.is_numeric_dtype(values) or values.dtype.kind == "M")
-        words = known.astype(str).str.split().str.len().mean() if text else 0
+        words = known.map(lambda it: len(str(it).split())).mean() if text else 0
         whole = values.dtype.kind in "iu" or str(values.dtype).startswith(("Int", "UInt"))
         if distinct < 2:
             plan.left[name] = "the same in every row"
@@ -258,7 +258,7 @@ def _split(table: pd.DataFrame, plan: Plan) -> Plan:
     trains, judges = sides(table, Data.model_validate(plan.data))
     plan.trains, plan.judges = int(trains.sum()), int(judges.sum())
     least = plan.judges / 2 if plan.time else len(table) / 10
-    plan.min_rows = int(min(2000, max(200, _round(least, math.floor, 1))))
+    plan.min_rows = int(min(2000, max(200, rounded(least, math.floor, 1))))
     plan.floor = _floor(to_target(table[plan.target], plan.task), plan.task)
     return plan
 
@@ -266,7 +266,7 @@ def _split(table: pd.DataFrame, plan: Plan) -> Plan:
 def _windows(table: pd.DataFrame, plan: Plan) -> dict[str, Any]:
     """Return window and holdout, about a fifth of the rows, in months, days or years."""
     times = table[plan.time].dt.tz_localize(None)
-    for unit, letter, least in (("month", "M", MONTHS), ("day", "D", DAYS), ("year", "Y", YEARS)):
+    for letter, least in (("M", MONTHS), ("D", DAYS), ("Y", YEARS)):
         spans = times.dt.to_period(letter)
         present = np.sort(spans.unique())
         if len(present) < least:
@@ -332,11 +332,11 @@ def _floor(target: Any, task: Task) -> tuple[str, float]:
         return "roc_auc", 0.5
     if task == "multiclass":
         shares = np.unique(target, return_counts=True)[1] / len(target)
-        return "log_loss", _round(float(-(shares * np.log(shares)).sum()), math.ceil)
-    return "mean_absolute_error", _round(float(np.abs(target - target.mean()).mean()), math.ceil)
+        return "log_loss", rounded(float(-(shares * np.log(shares)).sum()), math.ceil)
+    return "mean_absolute_error", rounded(float(np.abs(target - target.mean()).mean()), math.ceil)
 
 
-def _round(value: float, to: Any, digits: int = 2) -> float:
+def rounded(value: float, to: Any, digits: int = 2) -> float:
     """Round outwards or inwards to so many digits, of which all others are 0."""
     if not value:
         return 0.0
@@ -350,5 +350,5 @@ def bounds(values: "pd.Series[Any]") -> tuple[float, float]:
     if low >= 0 and high <= 1 and values.dtype.kind == "f":
         return 0, 1
     span = max(high - low, abs(high), 1e-9) if low == high else high - low
-    least, most = _round(low - span, math.floor, 1), _round(high + span, math.ceil, 1)
+    least, most = rounded(low - span, math.floor, 1), rounded(high + span, math.ceil, 1)
     return (max(0.0, least) if low >= 0 else least), (min(0.0, most) if high <= 0 else most)

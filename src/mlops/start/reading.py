@@ -157,11 +157,11 @@ def _csv_options(file: Path, encoding: str) -> dict[str, Any]:
         texts = pd.read_csv(file, **options, dtype=str, keep_default_na=True)
     if any(_all(COMMA, texts[name]) for name in texts) and separator != ",":
         options["decimal"] = ","
-    if gaps := {name: found for name in texts if (found := _gaps(texts[name]))}:
+    if gaps := {name: marks for name in texts if (marks := _gaps(texts[name]))}:
         options["na_values"] = gaps
     # Numbers that are names, as postal codes are: 01067 is not 1067.
-    if names := [name for name in texts if _padded(texts[name])]:
-        options["dtype"] = dict.fromkeys(names, "str")
+    if padded := [name for name in texts if _padded(texts[name])]:
+        options["dtype"] = dict.fromkeys(padded, "str")
     return {**options, "low_memory": False}
 
 
@@ -204,7 +204,7 @@ def _gaps(values: "pd.Series[Any]") -> list[str]:
 
 
 def _padded(values: "pd.Series[Any]") -> bool:
-    return _all(re.compile(r"\d+"), values) and values.str.fullmatch(r"0\d+").any()
+    return _all(re.compile(r"\d+"), values) and bool(values.str.fullmatch(r"0\d+").any())
 
 
 def _check_names(raw: pd.DataFrame, where: Path) -> None:

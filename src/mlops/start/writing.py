@@ -3,6 +3,7 @@
 Everything is written into a folder aside, and tried there, before a file of the project changes.
 """
 
+import math
 import re
 import runpy
 import shutil
@@ -12,23 +13,19 @@ import tempfile
 from contextlib import chdir
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from mlops.pipeline import validate
 from mlops.pipeline.ingest import check_table
 from mlops.project import files, params
-from mlops.project.errors import MlopsError, first_line
+from mlops.project.errors import MlopsError
 from mlops.project.user_code import running, shortened
 from mlops.start import plan as planning
 from mlops.start import reading as looking
 from mlops.start.plan import Plan
 from mlops.start.reading import ADDRESS, Reading
-
-if TYPE_CHECKING:
-    import jinja2
 
 HERE = Path(__file__).parent
 # The example's files as they come, by their MD5; a test of the template says when they change.
@@ -100,7 +97,8 @@ def refuse_edited() -> None:
     MlopsError
         Naming them.
     """
-    known = dict(reversed(line.split()) for line in EXAMPLE.read_text("utf-8").splitlines())
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    known = {path: md5 for md5, path in (line.split() for line in lines)}
     edited = [path for path, md5 in known.items() if Path(path).is_file() and of(path) != md5]
     more = [
         str(path)
@@ -168,7 +166,7 @@ def _content(
     rules, spoilt = {}, []
     for name in map(str, table.columns):
         rules[name], bad = _rule(table[name], plan)
-        if bad is not None and (name == plan.target or name in inputs):
+        if bad is not None and name in [plan.target, *inputs]:
             spoilt.append((name, bad))
     spoilt.sort(key=lambda it: it[0] != plan.target)
     return {
@@ -216,36 +214,27 @@ def _moments(table: pd.DataFrame, plan: Plan) -> list[tuple[str, str, str]]:
 
 def _rule(values: "pd.Series[Any]", plan: Plan) -> tuple[str, Any]:
     """Return a column of the schema, and a value that it refuses, if one can be named."""
-    name, dtype = str(values.name), str(values.dtype)
-    known, check, bad = values.dropna(), "", None
+    name, dtype, known = str(values.name), str(values.dtype), values.dropna()
+    names = {"int64": "int", "float64": "float", "bool": "bool", "str": "str", "object": "str"}
+    parts, bad = [names.get(dtype, repr(dtype))], None
     number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
-    kind = {"int64": "int", "float64": "float", "bool": "bool", "str": "str"}.get(
-        dtype, repr(dtype)
-    )
-    if dtype == "object":
-        kind = "str"
-    whole = values.dtype.kind in "iu" or dtype.startswith(("Int", "UInt"))
-    if name == plan.target and plan.classes and kind != "bool":
-        check, bad = f"Check.isin({plan.classes!r})", "no such class"
-        bad = max(plan.classes) + 1 if number else bad
+    if name == plan.target and plan.classes and parts != ["bool"]:
+        parts.append(f"Check.isin({plan.classes!r})")
+        bad = max(plan.classes) + 1 if number else "no such class"
     elif number:
         low, high = planning.bounds(known)
-        ends = (int(low), int(high)) if whole or (low % 1 == 0 and high % 1 == 0) else (low, high)
-        check, bad = f"Check.in_range({ends[0]!r}, {ends[1]!r})", ends[1] + 1
-    elif kind == "str" and known.nunique() <= planning.FEW_VALUES and name in plan.categories:
-        check, bad = f"Check.isin({sorted(known.unique().tolist())!r})", "no such value"
-    elif kind == "str":
-        longest = int(planning._round(4.0 * known.str.len().max(), np.ceil, 1))
-        check, bad = (
-            f"Check.str_length(0, {longest})",
-            "?" * (longest + 1) if longest < 50 else None,
-        )
-    if number and not whole and bad is not None:
-        bad = float(bad)
-    more = [check] if check else []
-    more += ["unique=True"] if name in plan.keys else []
-    more += ["nullable=True"] if len(known) < len(values) else []
-    return f"Column({', '.join([kind, *more])})", None if name in plan.keys else bad
+        ends = [int(it) if it % 1 == 0 else it for it in (low, high)]
+        parts.append(f"Check.in_range({ends[0]!r}, {ends[1]!r})")
+        bad = ends[1] + 1
+    elif parts == ["str"] and name in plan.categories and known.nunique() <= planning.FEW_VALUES:
+        parts.append(f"Check.isin({sorted(known.unique().tolist())!r})")
+        bad = "no such value"
+    elif parts == ["str"]:
+        longest = int(planning.rounded(4.0 * known.str.len().max(), math.ceil, 1))
+        parts.append(f"Check.str_length(0, {longest})")
+    parts += ["unique=True"] if name in plan.keys else []
+    parts += ["nullable=True"] if len(known) < len(values) else []
+    return f"Column({', '.join(parts)})", bad
 
 
 def _estimator(plan: Plan) -> dict[str, Any]:
@@ -288,8 +277,9 @@ def _settings(text: str, plan: Plan) -> str:
     """Return ``params.yaml`` with what the table decides; every comment stays."""
     judged = plan.judges
     metric, floor = plan.floor
-    calibration = 0.15 if judged >= 1000 else 0.3 if judged >= 200 else 0.5
-    slices = f"{{ columns: {_flow(plan.slices)}, min_rows: {100 if judged < 5000 else 500}, margin: 5% }}"
+    calibration = 0.15 if judged >= 1000 else 0.3 if judged >= 200 else 0.5  # few rows, by chance
+    least = 100 if judged < 5000 else 500
+    slices = f"{{ columns: {_flow(plan.slices)}, min_rows: {least}, margin: 5% }}"
     values = {
         ("", "task"): plan.task,
         ("gate", "metric"): metric,
@@ -307,12 +297,12 @@ def _settings(text: str, plan: Plan) -> str:
     for (section, key), value in values.items():
         start = f"^{section}:.*?" if section else ""
         pattern = re.compile(rf"({start}^ *{key}:) .*?(?= +#|$)", re.M | re.S)
-        text, count = pattern.subn(lambda it, value=value: f"{it[1]} {value}", text, count=1)
-        if not count:
+        if not (found := pattern.search(text)):
             where = f"{section}.{key}".strip(".")
             raise MlopsError(
                 f"{files.PARAMS} has no line {where}; `git checkout` it, and try again"
             )
+        text = f"{text[: found.start()]}{found[1]} {value}{text[found.end() :]}"
     comments = {
         "target": "column to predict",
         "positive": "of two classes, the one to look for",
@@ -327,13 +317,9 @@ def _settings(text: str, plan: Plan) -> str:
     lines.append("  dropped: 1% # largest share of rows that the schema may drop")
     estimator = [f"  {key}: {value}" for key, value in _estimator(plan).items()]
     for section, block in (("data", lines), ("estimator", estimator)):
-        whole = "\n".join(block)
-        text = re.sub(
-            rf"^({section}:.*\n)(?: +.*\n)+",
-            lambda it, whole=whole: f"{it[1]}{whole}\n",
-            text,
-            flags=re.M,
-        )
+        found = re.search(rf"^{section}:.*\n((?: +.*\n)+)", text, re.M)
+        assert found
+        text = text[: found.start(1)] + "\n".join(block) + "\n" + text[found.end(1) :]
     return text
 
 
@@ -345,19 +331,20 @@ def _flow(value: Any) -> str:
         return "{ " + ", ".join(f"{key}: {_flow(it)}" for key, it in value.items()) + " }"
     if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d", value):
         return value  # a month needs no quotes
-    return (
-        yaml.safe_dump(value, allow_unicode=True, width=10**6, default_flow_style=True)
-        .removesuffix("\n")
-        .removesuffix("\n...")
-    )
+    said = yaml.safe_dump(value, allow_unicode=True, width=10**6, default_flow_style=True)
+    return str(said).removesuffix("\n").removesuffix("\n...")
 
 
 def _format(aside: Path) -> None:
     """Format and lint what was written, as `make lint` will."""
+    (aside / "src/mlops").mkdir()  # so that its imports are sorted as the project's own
     for command in (["format"], ["check", "--fix"], ["check", "--add-noqa"], ["format"]):
         done = subprocess.run(
             [sys.executable, "-m", "ruff", *command, "--quiet", "."],
-            **{"cwd": aside, "capture_output": True, "text": True, "check": False},
+            cwd=aside,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode and "--fix" not in command:
             raise RuntimeError(f"ruff {command[0]} of what was written: {done.stdout}{done.stderr}")
@@ -411,6 +398,7 @@ def _said(table: pd.DataFrame, plan: Plan, found: Reading, source: Path | None) 
         f"{len(names)} {kind}: {_few(names)}" for kind, names in features.items() if names
     )
     left = [f"{name} ({why})" for name, why in plan.left.items()]
+    model = "a regularised linear model" if plan.linear else "gradient-boosted trees"
     large = source and source.with_name(f"{source.name}.dvc").is_file()
     return [
         f"table     {len(table):,} rows with a target"
@@ -422,7 +410,7 @@ def _said(table: pd.DataFrame, plan: Plan, found: Reading, source: Path | None) 
         f"rows      {plan.trains:,} train, {plan.judges:,} judge",
         f"features  {used}",
         f"left out  {_few(left) or 'nothing'}",
-        f"model     {'a regularised linear model' if plan.linear else 'gradient-boosted trees'}, judged by {plan.floor[0]}",
+        f"model     {model}, judged by {plan.floor[0].replace('_', ' ')}",
         "wrote     src/model, params.yaml, data/README.md, tests/data, tests/model"
         + (f", {source}" if source else ""),
         "next      "
