@@ -22,7 +22,8 @@ from pandera.errors import SchemaError, SchemaErrors
 
 from mlops.artifact import model_folder, skops_model
 from mlops.artifact.agreement import check_agreement
-from mlops.artifact.table import in_window, read, to_columns
+from mlops.artifact.split import sides
+from mlops.artifact.table import read, to_columns
 from mlops.project import files, params
 from mlops.project.errors import MlopsError
 from mlops.project.params import Params
@@ -202,12 +203,15 @@ def sample(table: pd.DataFrame, settings: Params) -> pd.DataFrame:
     """Return at most 2,000 rows in their order: on either side of the split each class and month.
 
     The first rows of every class and month are drawn before the others, which are as frequent as
-    they are in the table.
+    they are in the table. A row keeps the side that it has in the table.
     """
     data, drawn = settings.data, []
-    for window, size in ((data.window, TRAINS), (data.holdout, JUDGES)):
-        side = table[in_window(table[data.time], window)].sample(frac=1, random_state=0)
-        turn = side.groupby(12 * side[data.time].dt.year + side[data.time].dt.month).cumcount()
+    for rows, size in zip(sides(table, data), (TRAINS, JUDGES), strict=True):
+        side = table[rows].sample(frac=1, random_state=0)
+        turn = pd.Series(np.arange(len(side)), side.index)
+        if not data.hashed:
+            months = 12 * side[data.time].dt.year + side[data.time].dt.month
+            turn = side.groupby(months).cumcount()
         if settings.task != "regression":
             turn = np.minimum(turn, side.groupby(data.target, dropna=False).cumcount())
         drawn += turn.clip(upper=FEW).sort_values(kind="stable").index[:size].tolist()
