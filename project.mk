@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup lint lock add format test repro report pull-repro push-data serve image changed merge-lock clean
+.PHONY: help setup start lint lock add format test repro report pull-repro push-data serve image changed merge-lock clean
 
 # What the environment is made of, what to lock besides, what has types to check, and how pytest is
 # called.
@@ -48,6 +48,12 @@ help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/setup ## Make the environment in .venv, exactly as requirements.txt locks it
+
+# The library that the example's data comes with leaves pyproject.toml, and so the locks.
+start: .venv/setup ## Put your own table in place of the example: FILE=x.csv TARGET=y [TIME=...] [POSITIVE=...]
+	@mlops start $${FILE:+"$$FILE"} --target="$$TARGET" $${TIME:+--time="$$TIME"} \
+	    $${POSITIVE:+--positive="$$POSITIVE"} $${QUERY:+--query="$$QUERY"} $${FORCE:+--force}
+	@$(MAKE) --no-print-directory lock
 
 lint: .venv/setup ## Check format, lint, types and workflows; change nothing
 	ruff format --check
