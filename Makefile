@@ -32,4 +32,4 @@ test-another-day: .venv/setup ## Run tests in 400 days, in a folder where anothe
 	python template/another_day.py
 
 bench: .venv/setup ## Measure against the bare work, other servers and the naive way (WHAT=serving: only that)
-	PYTHONPATH=tests/workflows/github:tests/workflows:tests:tests/delivery python template/bench $(WHAT)
+	PYTHONPATH=tests/workflows/github:tests/workflows:tests:tests/delivery:tests/start python template/bench $(WHAT)

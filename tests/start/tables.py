@@ -9,7 +9,7 @@ from sklearn import datasets
 DAY = pd.Timestamp("2023-01-01")
 
 
-def subscribers(folder: Path, n: int = 1500) -> Path:
+def subscribers(folder: Path, n: int = 3000) -> Path:
     """Two classes as texts, gaps, a key, a column without values and one without variety."""
     rng = np.random.default_rng(1)
     table = pd.DataFrame(
@@ -73,7 +73,7 @@ def homes(folder: Path, n: int = 1200) -> Path:
     return _csv(table, folder / "häuser 2023.csv", sep=";", decimal=",", encoding="cp1252")
 
 
-def reviews(folder: Path, n: int = 1500) -> Path:
+def reviews(folder: Path, n: int = 2500) -> Path:
     """A free text, with gaps, and a class for it."""
     rng = np.random.default_rng(4)
     words = ["good", "bad", "Great", "awful", "slow", "Größe", "naïve", "it's", "10", "a"]

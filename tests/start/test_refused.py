@@ -40,7 +40,11 @@ def lone_class(table: pd.DataFrame) -> pd.DataFrame:
 
 
 REFUSED: dict[str, tuple[Any, tuple[str, ...], str]] = {
-    "target": (None, ("--target", "churn"), "has no column 'churn'; is it 'Churned' or 'currency'?"),
+    "target": (
+        None,
+        ("--target", "churn"),
+        "has no column 'churn'; is it 'Churned' or 'currency'?",
+    ),
     "time": (None, ("--target", "Churned", "--time", "day"), "--time: the table has no column"),
     "not a time": (
         lambda it: it.assign(on=["2023-01-05", "2023-01-06", "soon", *["2023-02-01"] * 397]),
@@ -115,11 +119,11 @@ def test_a_file_that_is_no_table(
 
 def test_what_was_edited_is_not_lost(project: Workbench, tmp_path: Path) -> None:
     project.replace("src/model/features.py", '"""The numbers', '"""My numbers')
-    (project / "src/model/metrics.py").write_text("", encoding="utf-8")
+    (project / "tests/data/test_mine.py").write_text("", encoding="utf-8")
     before = state(project)
     asked = ("start", str(tables.irises(tmp_path)), "--target", "target")
     said = project.refused(*asked)
-    assert said.startswith("src/model/features.py, src/model/metrics.py would be lost")
+    assert said.startswith("src/model/features.py, tests/data/test_mine.py would be lost")
     assert "--force" in said
     assert state(project) == before
     assert project.mlops(*asked, "--force").code == 0
@@ -152,7 +156,7 @@ def test_numbers_that_are_names_or_gaps(project: Workbench, tmp_path: Path) -> N
     )
     table.to_csv(tmp_path / "people.csv", index=False)
     said = project.mlops("start", str(tmp_path / "people.csv"), "--target", "class").out
-    assert "1 numbers: income; 2 categories: zip, job" in said
+    assert "numbers: income; categories: zip, job" in said
     text = (project / "src/model/data.py").read_text(encoding="utf-8")
     assert 'na_values={"income": ["-"], "job": ["?"]}' in text
     assert 'dtype={"zip": "str"}' in text

@@ -16,7 +16,7 @@ from mlops.project.params import Data, Task
 from mlops.project.user_code import shortened
 
 FEWEST_ROWS = 100
-SMALL = 1000  # rows; with fewer, a line says more about new rows than trees do
+SMALL = 2000  # rows; with fewer, a line says more about new rows than trees do
 CLASSES = 10  # so many different whole numbers are classes, more of them are a number
 MOST_CLASSES = 50
 FEW_VALUES = 20  # are listed in the schema, and another one is refused
@@ -24,6 +24,7 @@ MANY_VALUES = 0.1  # of the rows; with more, a category's rows say little about 
 WORDS = 3  # on average: then a text says something, and is no name
 GROUPS = 50  # of which a fifth, 10, judges
 SHARES = (20, 25, 30, 35, 40, 15, 10)  # percent that judge; the first with every class
+SHARES_OF_FEW = (30, 35, 40, 25, 20)
 MONTHS, DAYS, YEARS = 6, 40, 6  # from so many on, the newest judge
 YES = {"true", "yes", "y", "ja", "j", "oui", "si", "positive", "positiv", "spam", "fraud"}
 KEY = re.compile(r"(?i:(.*[_ .-])?(id|key|nr|no|number|uuid|guid))|.*[a-z](Id|ID|Key|Nr)")
@@ -292,7 +293,7 @@ def _windows(table: pd.DataFrame, plan: Plan) -> dict[str, Any]:
 def _hashed(table: pd.DataFrame, plan: Plan) -> dict[str, Any]:
     """Return the share that judges, and by what it is hashed."""
     by = _key(table, plan)
-    for share in SHARES:
+    for share in SHARES if len(table) >= SMALL else SHARES_OF_FEW:
         found = {"split": "hash", **({"by": by} if by else {}), "share": f"{share}%"}
         trains, judges = sides(table, Data.model_validate({"target": plan.target, **found}))
         blocks = table.loc[judges, by].nunique() if by else judges.sum()

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,8 @@ class Reading:
     query : str
     options : dict
         Of :func:`pandas.read_csv`.
+    renamed : dict
+        Columns whose names no request to the service could hold, and what they become.
     times : dict
         Options of :func:`pandas.to_datetime`, by column.
     types : dict
@@ -63,6 +65,7 @@ class Reading:
     file: Path | None = None
     query: str = ""
     options: dict[str, Any] = field(default_factory=dict)
+    renamed: dict[str, str] = field(default_factory=dict)
     times: dict[str, dict[str, Any]] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
@@ -95,9 +98,17 @@ def look(file: Path | None, query: str, encoding: str, target: str, time: str) -
         options = _csv_options(file, encoding)
         with _readable(file):
             raw = pd.read_csv(file, **options)
+    renamed = {name: plain(name) for name in map(str, raw.columns) if plain(name) != name}
+    raw = raw.rename(columns=renamed)
     _check_names(raw, file or Path("the query"))
     _check_asked(raw, target, time)
-    return _converted(raw, Reading(file, query, options), time)
+    return _converted(raw, Reading(file, query, options, renamed), time)
+
+
+def plain(name: str) -> str:
+    """Return a column's name without double quotes, backslashes, line breaks and outer blanks."""
+    one_line = "".join(part if part.isprintable() else " " for part in name)
+    return " ".join(one_line.replace('"', "'").replace("\\", "/").split())
 
 
 @contextmanager
@@ -217,8 +228,6 @@ def _check_names(raw: pd.DataFrame, where: Path) -> None:
         raise MlopsError(
             f"{where} has one column, {shortened(names[0], 60)!r}; a model learns one from others"
         )
-    if odd := [name for name in names if not name.isprintable()]:
-        raise MlopsError(f"{where} has a column named {odd[0]!r}; rename it, to one line")
 
 
 def _check_asked(table: pd.DataFrame, target: str, time: str) -> None:
@@ -239,7 +248,10 @@ def _check_asked(table: pd.DataFrame, target: str, time: str) -> None:
 
 def _converted(raw: pd.DataFrame, found: Reading, time: str) -> Reading:
     """Add what is to be done with the columns after they were read."""
-    times, types, left, infinite = dict(found.times), dict(found.types), dict(found.left), False
+    times: dict[str, dict[str, Any]] = {}
+    types: dict[str, str] = {}
+    left: dict[str, str] = {}
+    infinite = False
     for name, values in raw.items():
         name, known = str(name), values.dropna()
         if not len(known):
@@ -265,7 +277,7 @@ def _converted(raw: pd.DataFrame, found: Reading, time: str) -> Reading:
                 times[name] = how or _refuse_times(name, known)
     if time and time in raw and time not in times and raw[time].dtype.kind != "M":
         raise MlopsError(f"--time: column {time!r} holds {raw[time].dtype}; expected times")
-    return Reading(found.file, found.query, found.options, times, types, left, infinite)
+    return replace(found, times=times, types=types, left=left, infinite=infinite)
 
 
 def _whole(name: str, known: "pd.Series[Any]") -> dict[str, Any]:

@@ -3,6 +3,7 @@
 Everything is written into a folder aside, and tried there, before a file of the project changes.
 """
 
+import hashlib
 import math
 import re
 import runpy
@@ -67,6 +68,7 @@ def run(
     """
     if not force:
         refuse_edited()
+    target, time = looking.plain(target), looking.plain(time)
     found = looking.look(file, query, encoding, target, time)
     source = files.SOURCE / file.name if file else None
     if file and source and source.exists() and not force and files.md5(source) != files.md5(file):
@@ -77,8 +79,9 @@ def run(
         text = files.PARAMS.read_text(encoding="utf-8")
         table = _loaded(found, source, [target, *([time] if time else [])], aside)
         plan = planning.decide(table, target, time, positive, task, found.left)
-        if plan.time != (time or None):
-            table = _loaded(found, source, [target, str(plan.time)], aside)
+        if plan.time and not time:  # as of here, only rows that have one count
+            table = _loaded(found, source, [target, plan.time], aside)
+            plan = planning.decide(table, target, plan.time, positive, task, found.left)
         _write(aside, files.PARAMS, _settings(text, plan))
         content = _content(table, plan, found, source)
         for path, template in TEMPLATES.items():
@@ -100,23 +103,23 @@ def refuse_edited() -> None:
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
     known = {path: md5 for md5, path in (line.split() for line in lines)}
     edited = [path for path, md5 in known.items() if Path(path).is_file() and of(path) != md5]
-    more = [
-        str(path)
-        for folder in ("src/model", "tests/data", "tests/model")
-        for path in sorted(Path(folder).glob("*.py"))
-        if str(path) not in known and path.name != "__init__.py"
-    ]
-    if edited or more:
+    edited += [path for path in _tests() if path not in known]
+    if edited:
         raise MlopsError(
-            f"{', '.join(edited + more)} would be lost: what is in there is not the example as it "
+            f"{', '.join(edited)} would be lost: what is in there is not the example as it "
             "came; commit it, then pass --force (make: FORCE=1)"
         )
 
 
+def _tests() -> list[str]:
+    """Return the tests that are the user's; the example's have to go."""
+    return sorted(
+        str(path) for kind in ("data", "model") for path in Path("tests", kind).glob("*.py")
+    )
+
+
 def of(path: str) -> str:
     """Return the MD5 of a file of the example, whatever the answers were."""
-    import hashlib
-
     text = ANSWERS.sub("", Path(path).read_text(encoding="utf-8"))
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
@@ -241,10 +244,10 @@ def _estimator(plan: Plan) -> dict[str, Any]:
     found: dict[str, Any] = {"words": 200} if plan.texts else {}
     if plan.linear:
         return found | ({"alpha": 1.0} if plan.task == "regression" else {"C": 1.0})
-    leaf = 20 if plan.trains < 20_000 else 50
+    few = plan.trains < 10_000
     return found | {
-        **{"learning_rate": 0.05, "max_iter": 100, "max_leaf_nodes": 15},
-        "min_samples_leaf": leaf,
+        **{"learning_rate": 0.05, "max_iter": 100, "max_leaf_nodes": 7 if few else 15},
+        "min_samples_leaf": 20 if few else 50,
     }
 
 
@@ -373,9 +376,9 @@ def _replace(aside: Path, file: Path | None, source: Path | None, found: Reading
             raise MlopsError(f"`dvc add {source}` failed: {shortened(done.stderr)}")
     for path in [str(DATA), str(files.PARAMS), *TEMPLATES]:
         files.write_text(Path(path), (aside / path).read_text(encoding="utf-8"))
-    for test in (*Path("tests/data").glob("*.py"), *Path("tests/model").glob("*.py")):
-        if str(test) not in TEMPLATES:
-            test.unlink()
+    for test in _tests():
+        if test not in TEMPLATES:
+            Path(test).unlink()
     text = LIBRARY.sub("", PROJECT.read_text(encoding="utf-8"))
     if found.query and '\n    "sqlalchemy' not in text:
         text = re.sub(r'(^    "skops.*\n)', r'\1    "sqlalchemy",\n', text, count=1, flags=re.M)
@@ -395,9 +398,7 @@ def _said(table: pd.DataFrame, plan: Plan, found: Reading, source: Path | None) 
         "texts": plan.texts,
         "times": plan.times,
     }
-    used = "; ".join(
-        f"{len(names)} {kind}: {_few(names)}" for kind, names in features.items() if names
-    )
+    used = "; ".join(f"{kind}: {_few(names)}" for kind, names in features.items() if names)
     left = [f"{name} ({why})" for name, why in plan.left.items()]
     model = "a regularised linear model" if plan.linear else "gradient-boosted trees"
     large = source and source.with_name(f"{source.name}.dvc").is_file()
