@@ -61,6 +61,7 @@ def homes(folder: Path, n: int = 1200) -> Path:
             "PLZ": [f"0{number}" for number in rng.integers(1000, 1020, n)],
             "Straße": rng.choice(["Müllerweg", "Königsallee", "Ölgasse"], n),
             "Wohnfläche (m²)": rng.gamma(9, 9, n).round(1),
+            "Baujahr": rng.integers(1900, 2020, n),
             "Verkauft am": (DAY + pd.to_timedelta(rng.integers(0, 360, n), "D")).strftime(
                 "%d.%m.%Y"
             ),
@@ -68,7 +69,8 @@ def homes(folder: Path, n: int = 1200) -> Path:
         }
     )
     table["Größe des Preises"] = np.where(
-        table["Wohnfläche (m²)"] + rng.normal(0, 30, n) > 80, "über 1 €", "unter 1 €"
+        table["Wohnfläche (m²)"] + table["Baujahr"] - 1960 + rng.normal(0, 20, n) > 80,
+        *("über 1 €", "unter 1 €"),
     )
     return _csv(table, folder / "häuser 2023.csv", sep=";", decimal=",", encoding="cp1252")
 

