@@ -12,12 +12,13 @@ import estimators
 import gate
 import pipeline
 import retraining
+import rows
 import serving
 import shift
 import start
 import workflows
 
-modules = (pipeline, start, workflows, serving, shift, bootstrap, gate, retraining, drift)
+modules = (pipeline, start, workflows, serving, shift, bootstrap, gate, retraining, rows, drift)
 measures = {it.__name__: it for it in (*modules, estimators)}
 for name in sys.argv[1:] or [it.__name__ for it in modules]:
     for line in measures[name].run():
