@@ -69,6 +69,7 @@ def run(
     if not force:
         refuse_edited()
     target, time = looking.plain(target), looking.plain(time)
+    file = file.expanduser() if file else None  # make hands over FILE=~/x.csv as zsh leaves it
     found = looking.look(file, query, encoding, target, time)
     source = files.SOURCE / file.name if file else None
     if file and source and source.exists() and not force and files.md5(source) != files.md5(file):
