@@ -102,6 +102,10 @@ class Loop:
             package.write(LOAD_DATA.format(rows=str(self.rows)))
         shutil.copyfile(ROOT / files.LOCK, self.folder / files.LOCK)
         changed = settings.model_dump()
+        if not settings.data.hashed:  # then their defaults are no settings
+            changed["data"] = {
+                name: it for name, it in changed["data"].items() if name not in ("by", "share")
+            }
         changed["tracking_uri"] = ""
         budgets = dict.fromkeys(("calibration", "latency_ms", "size_mb"), 1e9)
         # In a sample, hardly two rows may have a block in common.

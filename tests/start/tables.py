@@ -110,7 +110,8 @@ def visits(folder: Path, n: int = 2500) -> Path:
     return folder / "visits.parquet"
 
 
-def wines(folder: Path) -> pd.DataFrame:
+def wines() -> pd.DataFrame:
+    """Three classes of 178 wines, for a database."""
     return pd.DataFrame(datasets.load_wine(as_frame=True).frame)
 
 

@@ -158,7 +158,7 @@ def test_settings_keep_their_comments_and_answers(project: Workbench, tmp_path: 
 
 
 def test_a_large_file_is_kept_by_dvc(project: Workbench, tmp_path: Path) -> None:
-    file = tables.subscribers(tmp_path, 90_000)
+    file = tables.subscribers(tmp_path, 140_000)
     started = project.mlops("start", str(file), "--target", "Churned")
     assert "next      make push-data; make report" in started.out
     assert (project / "data/source/subscribers.csv.dvc").is_file()
