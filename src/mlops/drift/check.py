@@ -78,7 +78,7 @@ def run(params: Params, as_of: date | None = None) -> dict[str, Any]:
         path.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="mlops-") as folder:
         page = Path(folder, files.DRIFT_PAGE.name)
-        drift = check(params, as_of, page, Path(folder))
+        drift = check(params, as_of, page)
         text = summary.render(drift)
         if drift["new_data"] and page.is_file():
             files.write_atomic(files.DRIFT_PAGE, partial(copyfile, page))
@@ -97,8 +97,8 @@ def run(params: Params, as_of: date | None = None) -> dict[str, Any]:
     return drift
 
 
-def check(params: Params, as_of: date | None, page: Path, folder: Path) -> dict[str, Any]:
-    """Return what there is to say; Evidently's page goes to ``page``, rows to ``folder``."""
+def check(params: Params, as_of: date | None, page: Path) -> dict[str, Any]:
+    """Return what there is to say; Evidently's page goes to ``page``, rows beside it."""
     log = os.environ.get(newest.LOG, "")
     drift: dict[str, Any] = {
         "as_of": (as_of or newest.yesterday()).isoformat(),
@@ -135,11 +135,11 @@ def check(params: Params, as_of: date | None, page: Path, folder: Path) -> dict[
     inputs = _inputs(params, champion)
     try:
         if split.hashed:
-            snapshot = fetch(champion, folder)
+            snapshot = fetch(champion, page.parent)
             known = Known(champion, snapshot.training, snapshot.holdout, *inputs)
             day = as_of or newest.yesterday() + newest.DAY
             if not log:
-                with newest.since(champion, snapshot, folder, day) as new:
+                with newest.since(champion, snapshot, page.parent, day) as new:
                     return drift | _judged(params, known, new, None, as_of, recorded, page)
         else:
             window_rows, holdout_rows = _own_rows(champion, split)
