@@ -371,7 +371,7 @@ def test_a_threshold_for_no_column_is_a_slip(watched: Watched, flights: Flights)
     watched.load(flights.windows(rows=600))
     watched.set(drift__columns__own={"humid": 0.5, "wind_sped": 0.5})  # humid is raw, no input
     assert watched.refused("drift", MAY) == (
-        "params.yaml: drift.columns.own.wind_sped: unknown column (value 0.5); allowed here: "
+        "params.yaml: drift.columns.own.wind_sped: unknown column; allowed here: "
         "time_hour, carrier, dest, distance, sched_dep_time, wind_speed, seats"
     )
 

@@ -57,7 +57,13 @@ def champion(task: str, table: pd.DataFrame, folder: Path) -> Champion:
         "window": {"start": "2013-01", "end": "2013-01"},
         "rows": len(january),
         "base_rate": [1.0],
-        "params": {"data": {"holdout": {"start": "2013-02", "end": "2013-02"}}},
+        "params": {
+            "data": {
+                **{"target": "outcome", "time": "time"},
+                "window": {"start": "2013-01", "end": "2013-01"},
+                "holdout": {"start": "2013-02", "end": "2013-02"},
+            }
+        },
         "schema_columns": {},
         "code": {},
         "data_md5": "",

@@ -167,7 +167,10 @@ def test_the_lines_to_change_would_have_kept_it_quiet() -> None:
     given["questions"]["concept"] |= question("violated", -0.0386, 0.02)
     given["questions"]["staleness"] = question("violated", 204, 180)
     then = Drift.model_validate(proposed(body(given, comparison()))["drift"])
-    assert then.columns.own == own | {"temp": 1.4, "humid": 0.12}  # above their errors, too
+    assert then.model_dump()["columns"]["own"] == own | {
+        "temp": 1.4,
+        "humid": 0.12,
+    }  # above their errors, too
     assert (then.new_categories, then.missing) == (0.032, 0.21)
     assert (then.predictions, then.concept, then.stale_days) == (0.15, 0.039, 205)
 

@@ -279,6 +279,8 @@ def _inputs(params: Params, champion: Champion) -> tuple[list[Wanted], list[str]
         When the data no longer has an input, or ``drift.columns.own`` names a column that it never
         had.
     """
+    if not files.CHECKED.is_file():
+        raise MlopsError(f"{files.CHECKED} is not there; run `dvc repro`")
     schema, inputs = pyarrow.parquet.read_schema(files.CHECKED), champion.model.facts.inputs
     limits = params.drift.columns
     for name in limits.own:
