@@ -160,7 +160,7 @@ def test_a_metric_that_the_holdout_leaves_undefined(newborn: Workbench, tmp_path
     project.set(gate__metric="roc_auc_ovr")
     assert project.refused("compare") == (
         "params.yaml: gate.metric: roc_auc_ovr is undefined on the 869 rows of the holdout "
-        "2013-07-01, as when they lack a class; choose a longer holdout or another metric"
+        "(2013-07-01), as when they lack a class; choose a longer holdout or another metric"
     )
     project.set(gate__metric="log_loss", gate__floors={"roc_auc_ovr": 0.5})
     assert "params.yaml: gate.floors.roc_auc_ovr: roc_auc_ovr is" in project.refused("compare")
