@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlops.project.errors import MlopsError, first_line
+from mlops.project.params import Params
 
 MANY = 2_000_000  # rows; a table of more is never read as a whole
 PART = 500_000  # rows
@@ -15,6 +16,14 @@ PART = 500_000  # rows
 
 def many(path: Path) -> bool:
     return bool(pq.read_metadata(path).num_rows > MANY)
+
+
+def deciding(params: Params) -> list[str]:
+    """Return the columns that decide on side and block of a row; none where all of them do."""
+    data = params.data
+    split = data.by if data.hashed else [data.time]
+    others = [data.target, params.gate.blocks, *([data.time] if data.time else [])]
+    return [str(name) for name in dict.fromkeys([*split, *others])] if split else []
 
 
 def parts(path: Path) -> Iterator[pd.DataFrame]:

@@ -20,15 +20,6 @@ from mlops.artifact.table import read
 from mlops.pipeline import schema
 from mlops.pipeline.schema import Checked, Failure
 from mlops.project import files
-from mlops.project.params import Params
-
-
-def deciding(params: Params) -> list[str]:
-    """Return the columns that decide on side and block of a row; none where all of them do."""
-    data = params.data
-    split = data.by if data.hashed else [data.time]
-    others = [data.target, params.gate.blocks, *([data.time] if data.time else [])]
-    return [str(name) for name in dict.fromkeys([*split, *others])] if split else []
 
 
 def check(path: Path, rules: DataFrameSchema, needed: Iterable[str]) -> Checked | None:

@@ -11,10 +11,9 @@ import pyarrow.parquet as pq
 
 from mlops.artifact.features import Array, Asked, to_features
 from mlops.artifact.model_folder import load_features
-from mlops.artifact.parts import Writer, many, parts
+from mlops.artifact.parts import Writer, deciding, many, parts
 from mlops.artifact.split import sides
 from mlops.artifact.table import Inputs, read, to_columns, to_target
-from mlops.pipeline.by_column import deciding
 from mlops.project import files
 from mlops.project.errors import MlopsError
 from mlops.project.params import Params

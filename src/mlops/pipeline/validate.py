@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mlops.artifact import request_columns
-from mlops.artifact.parts import many
+from mlops.artifact.parts import deciding, many
 from mlops.artifact.split import sides
 from mlops.artifact.table import read, to_target
 from mlops.judgement import blocks
@@ -44,7 +44,7 @@ def run(params: Params) -> None:
     """
     rules, checked = schema.load(), None
     files.CHECKED.unlink(missing_ok=True)
-    if many(files.RAW) and (needed := by_column.deciding(params)):
+    if many(files.RAW) and (needed := deciding(params)):
         checked = by_column.check(files.RAW, rules, needed)
     if checked is None:
         raw = read(files.RAW)
