@@ -231,8 +231,11 @@ class Data(Section):
                 f"{' and '.join(lacking)} missing, which split: time needs; where rows have no "
                 "time, set split: hash"
             )
-        if other := self.model_fields_set & {"by", "share"}:
-            return f"{min(other)} is only for split: hash; remove it, or set split: hash"
+        usual = type(self).model_fields
+        if other := [
+            name for name in ("by", "share") if getattr(self, name) != usual[name].default
+        ]:
+            return f"{other[0]} is only for split: hash; remove it, or set split: hash"
         window, holdout = self.windows
         if window.overlaps(holdout):
             return (
