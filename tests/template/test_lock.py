@@ -28,7 +28,13 @@ def test_an_image_has_the_versions_that_were_tested(group: str) -> None:
     lock = f"requirements-{group}.txt"
     tested, served = pins(files.LOCK.name), pins(lock)
     assert served
-    assert {name: version for name, version in served.items() if tested.get(name) != version} == {}
+    other = {
+        name: pin
+        for name, pin in served.items()
+        # A marker is narrower where fewer libraries want it.
+        if pin.partition(" ;")[0] != tested.get(name, "").partition(" ;")[0]
+    }
+    assert other == {}
     command = (ROOT / lock).read_text(encoding="utf-8").splitlines()[1]
     assert command == (
         "#    uv pip compile --universal --python-version 3.11 --generate-hashes "
