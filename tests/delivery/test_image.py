@@ -199,7 +199,7 @@ def test_its_settings_hold_no_secret_of_the_machine_that_built_it(image: Image) 
     names = {it.partition("=")[0] for it in image.settings["Env"] if it not in inherited}
     assert names == {
         *("PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"),
-        *("HOME", "HOST", "PORT", "PREDICTION_LOG_SPOOL"),
+        *("HOME", "HOST", "LD_LIBRARY_PATH", "PORT", "PREDICTION_LOG_SPOOL"),
     }
     assert image.settings["User"] == "10001:10001"
 

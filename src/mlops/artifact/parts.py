@@ -15,7 +15,11 @@ PART = 500_000  # rows
 
 
 def many(path: Path) -> bool:
-    return bool(pq.read_metadata(path).num_rows > MANY)
+    """Return whether a table has too many rows; one that cannot be read has none."""
+    try:
+        return bool(pq.read_metadata(path).num_rows > MANY)
+    except (OSError, pa.ArrowInvalid):
+        return False
 
 
 def deciding(params: Params) -> list[str]:
