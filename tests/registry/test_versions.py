@@ -14,6 +14,7 @@ from toy_project import NAME, ToyProject, refused
 
 from mlops.artifact import skops_model
 from mlops.project import files
+from mlops.project.params import Thresholds
 from mlops.registry import model_version, promotion, tracking, versions
 
 IMAGE = f"ghcr.io/amelia/flight-delays@sha256:{'0123456789abcdef' * 4}"
@@ -79,7 +80,8 @@ def test_a_model_trained_in_another_job_brings_its_run_along(project: ToyProject
 def test_settings_with_any_names_and_any_length_are_logged(project: ToyProject) -> None:
     settings = {"names": ["depot"] * 2000, **{f"setting {n}": n for n in range(200)}}
     params = project.params.model_copy(update={"estimator": settings}, deep=True)
-    params.drift.columns.own.update({"weight (kg, net)": 0.5, "../a//b %": 0.1, "ø" * 300: 0.2})
+    own = {"weight (kg, net)": 0.5, "../a//b %": 0.1, "ø" * 300: 0.2}
+    params.drift.columns.own.update({name: Thresholds(distance=it) for name, it in own.items()})
     project.train(3)
     client = tracking.connect()
     version = versions.register(params, client)
