@@ -75,6 +75,19 @@ def test_what_comes_of_a_table_is_the_same(
     same(split, results(other))
 
 
+def test_what_the_schema_leaves_out_is_left_out(
+    tmp_path: Path, few: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, other = in_parts(tmp_path / "parts"), parcels(tmp_path / "whole")
+    for one in (project, other):
+        one.also('table["more"] = 1')
+        one.change("schema", "strict=True", 'strict="filter"')
+    split = results(project)
+    assert "more" not in split["checked"]
+    monkeypatch.setattr(parts, "MANY", 10**9)
+    same(split, results(other))
+
+
 @pytest.mark.parametrize(
     ("spoil", "rules"),
     [
@@ -83,6 +96,7 @@ def test_what_comes_of_a_table_is_the_same(
         ('table["late"] = 1', None),
         ('table = table.drop(columns="kind")', None),
         ('table["more"] = 1', None),
+        ('table = table.drop(columns="kind")', 'unique=["seen_at", "kind"],'),
         ('table["stops"] = table["stops"].astype(float)', None),
         ('table.loc[[10, 5000], "seen_at"] = table.loc[99, "seen_at"]', 'unique=["seen_at"],'),
         ('table["weight"] += 90 * (table.index == 5)', "checks=Check(lambda it: it.weight < 95),"),

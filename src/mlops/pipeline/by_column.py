@@ -46,7 +46,7 @@ def check(path: Path, rules: DataFrameSchema, needed: Iterable[str]) -> Checked 
         changed += checked.changed
         if not checked.table[name].equals(one[name]):
             replaced[name] = pa.Table.from_pandas(checked.table[[name]], preserve_index=False)[name]
-    if rules.unique:
+    if rules.unique and not odd:  # else a part of the key may be missing
         failures += _twice(path, rules, replaced)
     if failures:
         return Checked(pd.DataFrame(), columns, rows, 0, failures)
@@ -56,8 +56,9 @@ def check(path: Path, rules: DataFrameSchema, needed: Iterable[str]) -> Checked 
 
 
 def _wants_rows(rules: DataFrameSchema) -> bool:
-    of_table = (rules.checks, rules.parsers, rules.index, rules.drop_invalid_rows)
-    return any((*of_table, rules.add_missing_columns, rules.dtype)) or any(
+    of_table: tuple[Any, ...] = (rules.checks, rules.parsers, rules.index, rules.drop_invalid_rows)
+    of_table += (rules.add_missing_columns, rules.dtype, rules.strict == "filter")
+    return any(of_table) or any(
         column.drop_invalid_rows or any(check.groupby for check in column.checks)
         for column in rules.columns.values()
     )
