@@ -89,7 +89,6 @@ def test_rows_left_out_leave_a_table_that_can_be_kept(project: Parcels) -> None:
         ('"short": columns["stops"][:-1]', "an array of shape (2983,) for feature 'short'; exp"),
         ('"wide": np.ones((len(columns["stops"]), 2))', "an array of shape (2984, 2) for feature"),
         ('"one": 1.0', "an array of shape () for feature 'one'; expected 2,984 numbers"),
-        ('"text": columns["kind"]', "(could not convert string to float: 't"),
         ('"time": columns["seen_at"]', "datetime64[us] for feature 'time'"),
         ('3: columns["stops"]', "a feature named 3; expected a text as its name"),
         ('"odd": columns["stops"] / int("x")', "features.py:13: build_features stops: ValueError"),

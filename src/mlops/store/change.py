@@ -3,7 +3,9 @@
 For jobs that cannot hold a lock from reading to saving, as they may wait for reviewers between.
 """
 
+import contextlib
 from collections.abc import Callable
+from pathlib import Path
 
 from mlops.drift import history
 from mlops.project import files
@@ -35,6 +37,14 @@ def rollback(params: Params, version: int) -> str:
 def record() -> str:
     """Add what ``reports/drift.json`` says to the history of drift checks."""
     return _saved(lambda: history.record(files.read_json(files.DRIFT, "mlops drift")))
+
+
+def add_data(objects: list[Path]) -> str:
+    """Add files below ``.store/dvc``, as :func:`mlops.store.branch.add_data` does."""
+    for _ in range(ATTEMPTS - 1):
+        with contextlib.suppress(MlopsError):  # the last one says why
+            return branch.add_data(objects)
+    return branch.add_data(objects)
 
 
 def _saved(do: Callable[[], str], deployed: bool = False) -> str:

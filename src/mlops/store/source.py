@@ -13,7 +13,7 @@ import yaml
 from mlops.project import files
 from mlops.project.errors import MlopsError, first_line
 from mlops.project.progress import console
-from mlops.store import branch, remote
+from mlops.store import change, remote
 
 BUILT_IN = files.STORE / "dvc"
 PUSH = "make push-data"
@@ -76,7 +76,7 @@ def push() -> str:
         where = remote.address(repo)
     if where != str(BUILT_IN.absolute()):
         return f"{files.SOURCE}: {pushed:,} new files in the DVC remote {where}"
-    return branch.add_data([path for file in kept for path in _objects(file)])
+    return change.add_data([path for file in kept for path in _objects(file)])
 
 
 def read_anew() -> None:
