@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnxruntime import InferenceSession
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import make_pipeline
@@ -18,7 +19,7 @@ from sklearn.preprocessing import (
 from sklearn.svm import LinearSVC
 
 from mlops.artifact import onnx_graph
-from mlops.artifact.onnx_graph import to_onnx
+from mlops.artifact.onnx_graph import split_as_onnx, to_onnx
 from mlops.project.errors import MlopsError
 
 X = np.random.default_rng(0).integers(0, 5, (300, 2)).astype(np.float32)
@@ -49,3 +50,21 @@ def test_what_onnx_cannot_express_is_named(estimator: Any, named: str) -> None:
     (line,) = str(refused.value).splitlines()
     assert line.startswith(f"src/model/estimator.py: ONNX cannot express {named}")
     assert line.endswith(onnx_graph.WAY_OUT)
+
+
+def test_trees_split_where_onnx_does() -> None:
+    # As the two means of the same rows, summed in another order: they differ by the last bit.
+    means = np.random.default_rng(3).normal(0.3, 0.1, 40)
+    x = np.concatenate([means, np.nextafter(means, 1)]).repeat(10).reshape(-1, 1)
+    y = np.arange(len(x)) // (len(x) // 2)
+    estimator = HistGradientBoostingRegressor(max_iter=20).fit(x, y)
+
+    def furthest() -> float:
+        asked = x.astype(np.float32)
+        session = InferenceSession(to_onnx(estimator, asked[:1]))
+        (answered,) = session.run(None, {"features": asked})
+        return float(np.abs(answered[:, 0] - estimator.predict(x)).max())
+
+    assert furthest() > 0.1
+    split_as_onnx(estimator)
+    assert furthest() < 1e-5

@@ -44,6 +44,7 @@ def rides(folder: Path, n: int = 6000) -> Path:
         {
             "datetime": times.dt.strftime("%Y-%m-%d %H:%M:%S"),
             "season": rng.integers(1, 5, n),
+            "sky": rng.choice(["clear", "cloudy", "rain"], n),
             "temp": rng.normal(15, 8, n).round(1),
             "humidity": rng.normal(60, 15, n).round(1),
         }

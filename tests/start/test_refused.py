@@ -1,6 +1,7 @@
 """What cannot be started with is refused in a sentence, and nothing is written."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def untouched(project: Workbench) -> Iterator[Workbench]:
 
 
 def lone_class(table: pd.DataFrame) -> pd.DataFrame:
-    return table.assign(plan=["weekly", *["monthly", "yearly"] * 200][: len(table)])
+    return table.assign(plan=["weekly", *["monthly"] * 399])
 
 
 REFUSED: dict[str, tuple[Any, tuple[str, ...], str]] = {
@@ -141,6 +142,51 @@ def test_the_example_is_known_by_its_files() -> None:
     (tests,) = ROOT.glob("tests/data/test_*.py")
     assert str(tests.relative_to(ROOT)) in paths
     assert EXAMPLE.read_text(encoding="utf-8") == now, f"the example changed; {EXAMPLE} is:\n{now}"
+
+
+def test_rare_classes_are_left_out(project: Workbench, tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    table = pd.DataFrame({"size": rng.normal(size=300), "kind": ["cat", "dog", "cow"] * 100})
+    table.loc[[3, 5, 8], "kind"] = ["yak", "yak", "gnu"]
+    table.to_csv(tmp_path / "animals.csv", index=False)
+    said = project.mlops("start", str(tmp_path / "animals.csv"), "--target", "kind").out
+    assert "table     297 rows" in said
+    assert "left out, as they are too few of a class: yak (2), gnu (1)" in said
+    table.assign(kind=table["kind"].map({"cat": 1, "dog": 2, "cow": 3, "yak": 4, "gnu": 5})).to_csv(
+        tmp_path / "numbers.csv", index=False
+    )
+    said = project.mlops("start", str(tmp_path / "numbers.csv"), "--target", "kind", "--force").out
+    assert "regression: whole numbers, of which 5 has 1 rows" in said
+
+
+def test_numbers_as_people_write_them(project: Workbench, tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    n = 300
+    money = rng.gamma(2, 900, n).round(2)
+    german = [f"{value:,.2f}".translate(str.maketrans(",.", ".,")) for value in money]
+    days = pd.date_range("2023-01-01", periods=n).strftime("%d.%m.%Y")
+    table = pd.DataFrame(
+        {"on": days, "worth": german, "share": [f"{value:.1%}" for value in money]}
+    )
+    table["y"] = rng.choice(["a", "b"], n)
+    start = ("start", str(tmp_path / "table.csv"), "--force", "--target")
+    table.to_csv(tmp_path / "table.csv", sep=";", index=False)
+    said = project.mlops(*start, "y").out
+    assert "sep ';', decimal ',', thousands '.'" in said
+    assert "features  numbers: worth; times: on" in said
+    assert "share (texts such as '" in said
+    assert "holds texts such as '" in project.refused(*start, "share")
+
+    table["worth"] = [f"{value:,.2f}" for value in money]
+    table.to_csv(tmp_path / "table.csv")
+    said = project.mlops(*start, "y").out
+    assert "numbers: worth; times: on" in said
+    assert "Unnamed: 0 (different in every row)" in said
+
+    table["worth"] = [Decimal(value) for value in table["worth"].str.replace(",", "")]
+    table.to_parquet(tmp_path / "table.parquet")
+    said = project.mlops("start", str(tmp_path / "table.parquet"), "--force", "--target", "y").out
+    assert "numbers: worth" in said
 
 
 def test_numbers_that_are_names_or_gaps(project: Workbench, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from mlops.artifact import boosters
 from mlops.artifact.features import Asked
 from mlops.project.errors import MlopsError, first_line
@@ -74,15 +76,37 @@ def to_onnx(estimator: Any, asked: Asked) -> bytes:
     return content
 
 
+def split_as_onnx(estimator: Any) -> None:
+    """Let gradient-boosted trees split their rows where float32 does, in which ONNX compares.
+
+    What an encoder before them computes is float64, and a split can fall between two values that
+    float32 does not tell apart, such as two means of the same rows that were summed otherwise.
+    """
+    for part in _parts(estimator):
+        for trees in getattr(part, "_predictors", []):
+            for tree in trees:
+                # The largest float64 that float32 rounds to the split, or to what is below it.
+                rounded = tree.nodes["num_threshold"].astype(np.float32)
+                above = np.nextafter(rounded, np.float32(np.inf)).astype(np.float64)
+                middle = np.nextafter((rounded + above) / 2, -np.inf)
+                tree.nodes["num_threshold"] = np.where(np.isfinite(middle), middle, rounded)
+
+
 def _vectorizers(estimator: Any) -> list[Any]:
-    """Return what turns texts to words: each step is there, fitted, in a pipeline or by column."""
-    found, parts = [], [estimator]
+    """Return what turns texts to words, fitted."""
+    parts = _parts(estimator)
+    return [part for part in parts if hasattr(part, "lowercase") and hasattr(part, "vocabulary_")]
+
+
+def _parts(estimator: Any) -> list[Any]:
+    """Return an estimator and, fitted, what it is made of: steps, by column, or side by side."""
+    parts = [estimator]
     for part in parts:  # grows by what is in a step
-        if hasattr(part, "lowercase") and hasattr(part, "vocabulary_"):
-            found.append(part)
         inner = [*getattr(part, "steps", []), *getattr(part, "transformers_", [])]
         parts += [step[1] for step in inner if hasattr(step[1], "get_params")]
-    return found
+        parts += [it for it in getattr(part, "estimators_", []) if hasattr(it, "get_params")]
+        parts += [it.estimator for it in getattr(part, "calibrated_classifiers_", [])]
+    return parts
 
 
 def steps(estimator: Any) -> str:

@@ -20,7 +20,7 @@ from mlops.artifact import boosters, model_folder, row_sketch, skops_model
 from mlops.artifact.agreement import check_agreement
 from mlops.artifact.features import Array, Asked, count, to_features, to_table
 from mlops.artifact.model_folder import Facts, ModelArtifact
-from mlops.artifact.onnx_graph import to_onnx
+from mlops.artifact.onnx_graph import split_as_onnx, to_onnx
 from mlops.artifact.split import sides
 from mlops.artifact.table import Inputs, read, to_columns, to_target
 from mlops.judgement import metric, scorecard
@@ -49,6 +49,7 @@ def run(params: Params) -> None:
         clock = time.perf_counter()
         with working(f"Training on {count(x):,} rows x {len(names)} features"):
             estimator, limit = learn(unfitted, to_table(x), learned, params)
+            split_as_onnx(estimator)
         seconds = time.perf_counter() - clock
 
         check_probabilities(params.task, estimator)

@@ -19,6 +19,8 @@ FEWEST_ROWS = 100
 SMALL = 2000  # rows; with fewer, a line says more about new rows than trees do
 CLASSES = 10  # so many different whole numbers are classes, more of them are a number
 MOST_CLASSES = 50
+RARE = 10  # rows; with fewer, a class can hardly be learned and judged
+MOST_RARE = 0.05  # of the rows, which may be of such classes
 FEW_VALUES = 20  # are listed in the schema, and another one is refused
 MANY_VALUES = 0.1  # of the rows; with more, a category's rows say little about it
 WORDS = 3  # on average: then a text says something, and is no name
@@ -27,7 +29,9 @@ SHARES = (20, 25, 30, 35, 40, 15, 10)  # percent that judge; the first with ever
 SHARES_OF_FEW = (30, 35, 40, 25, 20)
 MONTHS, DAYS, YEARS = 6, 40, 6  # from so many on, the newest judge
 YES = {"true", "yes", "y", "ja", "j", "oui", "si", "positive", "positiv", "spam", "fraud"}
-KEY = re.compile(r"(?i:(.*[_ .-])?(id|key|nr|no|number|uuid|guid))|.*[a-z](Id|ID|Key|Nr)")
+KEY = re.compile(r"(?i:(.*[_ .-])?(id|key|nr|no|number|uuid|guid))|.*[a-z](Id|ID|Key|Nr|Number)")
+INDEX = re.compile(r"Unnamed: \d+|index")  # as pandas names and reads one
+MARKED = re.compile(r"\W{0,2}[-+]?\d[\d.,' ]*\W{0,2}")  # 1,200 $ or 12%
 BORN = re.compile(r"birth|born|dob|geb", re.I)
 
 
@@ -127,9 +131,10 @@ def _task(values: "pd.Series[Any]", asked: str) -> tuple[Task, str]:
     counts = values.value_counts()
     number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
     whole = not number or bool((values % 1 == 0).all())
+    labels = counts.index.tolist()
     if len(counts) < 2:
         raise MlopsError(
-            f"{values.name!r} is {counts.index[0]!r} in every row; a model has nothing to tell"
+            f"{values.name!r} is {labels[0]!r} in every row; a model has nothing to tell"
         )
     if asked:
         found, why = cast(Task, asked), "as asked for"
@@ -138,13 +143,18 @@ def _task(values: "pd.Series[Any]", asked: str) -> tuple[Task, str]:
     elif number and (len(counts) > CLASSES or not whole):
         kind = f"more than {CLASSES} different numbers" if whole else "numbers with decimals"
         found, why = "regression", kind
+    elif number and counts.iloc[-1] < RARE:
+        found, why = (
+            "regression",
+            f"whole numbers, of which {labels[-1]} has {counts.iloc[-1]} rows",
+        )
     else:
         kind = f"at most {CLASSES} different whole numbers" if number else "texts"
         found, why = "multiclass", f"{kind}, {len(counts)} of them"
     if found == "regression":
         if not number:
             raise MlopsError(
-                f"{values.name!r} holds texts such as {shortened(str(counts.index[0]), 40)!r}; "
+                f"{values.name!r} holds texts such as {shortened(str(labels[0]), 40)!r}; "
                 "expected numbers of a regression"
             )
         return found, why
@@ -153,6 +163,8 @@ def _task(values: "pd.Series[Any]", asked: str) -> tuple[Task, str]:
             f"--task: {values.name!r} has {len(counts):,} different values, which do not fit "
             f"{found}; give another task"
         )
+    if marked := _marked(values):
+        raise MlopsError(f"{values.name!r} holds {marked}; make them so in the file, and try again")
     if len(counts) > MOST_CLASSES:
         raise MlopsError(
             f"{values.name!r} has {len(counts):,} different values, more classes than "
@@ -161,10 +173,21 @@ def _task(values: "pd.Series[Any]", asked: str) -> tuple[Task, str]:
     if counts.iloc[-1] < 2:
         way_out = ", or pass --task regression" if number else ""
         raise MlopsError(
-            f"class {counts.index[-1]!r} of {values.name!r} has a single row; leave it out, or "
+            f"class {labels[-1]!r} of {values.name!r} has a single row; leave it out, or "
             f"join it with another{way_out}"
         )
     return found, why
+
+
+def rare_classes(values: "pd.Series[Any]", asked: str) -> dict[Any, int]:
+    """Return classes of more than two with too few rows, and how many, if a few rows are theirs."""
+    counts = values.value_counts()
+    few = counts[counts < RARE]
+    numbers = pd.api.types.is_numeric_dtype(values) and asked != "multiclass"
+    left = len(counts) - len(few)
+    if numbers or left < 2 or left > MOST_CLASSES or few.sum() > MOST_RARE * len(values):
+        return {}
+    return dict(zip(few.index.tolist(), few.tolist(), strict=True))
 
 
 def _positive(
@@ -205,8 +228,12 @@ def _sort_columns(table: pd.DataFrame, plan: Plan, left: dict[str, str]) -> None
             plan.left[name] = "the same in every row"
         elif values.dtype.kind == "M":
             plan.times.append(name)
+        elif text and (marked := _marked(known)):
+            plan.left[name] = marked
         elif unique and (
-            words < WORDS if text else whole and (KEY.fullmatch(name) or _counted(values))
+            words < WORDS
+            if text
+            else whole and (KEY.fullmatch(name) or INDEX.fullmatch(name) or _counted(values))
         ):
             plan.keys.append(name)
             plan.left[name] = "different in every row"
@@ -220,6 +247,16 @@ def _sort_columns(table: pd.DataFrame, plan: Plan, left: dict[str, str]) -> None
             plan.texts.append(name)
         else:
             plan.left[name] = f"{distinct:,} different values in {len(known):,} rows"
+
+
+def _marked(values: "pd.Series[Any]") -> str:
+    """Say that all texts are numbers to people only, if they are and are many."""
+    texts = values.dropna().astype(str)
+    if texts.nunique() <= FEW_VALUES or texts.str.isdigit().all():
+        return ""
+    if not texts.map(lambda it: bool(MARKED.fullmatch(it))).all():
+        return ""
+    return f"texts such as {texts.iloc[0]!r}, which are no numbers to a program"
 
 
 def _counted(values: "pd.Series[Any]") -> bool:
@@ -299,7 +336,7 @@ def _hashed(table: pd.DataFrame, plan: Plan) -> dict[str, Any]:
         blocks = table.loc[judges, by].nunique() if by else judges.sum()
         if blocks >= LEAST and _taught(table, plan, trains, judges):
             return found
-    rare = table[plan.target].value_counts().index[-1]
+    rare = table[plan.target].value_counts().index.tolist()[-1]
     raise MlopsError(
         f"class {rare!r} of {plan.target!r} has too few rows to learn it and to judge it; leave it "
         "out, or join it with another"

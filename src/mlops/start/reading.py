@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,22 @@ SEPARATORS = ",;\t|"
 # What stands for a missing number in many files; "?" does so among texts, too.
 GAPS = ("?", "-", "--", ".")
 NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?([eE][-+]?\d+)?")
-COMMA = re.compile(r"[-+]?\d+,\d+")
+COMMA = re.compile(r"[-+]?(\d+|\d{1,3}(\.\d{3})+),\d+")
+THOUSANDS = re.compile(r"[-+]?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?")
 ISO = re.compile(r"\d{4}-\d\d(-\d\d([T ]\d\d:?\d\d.*)?)?")
 ZONE = re.compile(r"\d\d:?\d\d.*(?:Z|[+-]\d\d:?\d\d)$")
-DAYS = ("%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d", "%d-%m-%Y", "%d.%m.%y", "%m/%d/%y")
+DAYS = (
+    "%d.%m.%Y",
+    "%m/%d/%Y",
+    "%d/%m/%Y",
+    "%Y/%m/%d",
+    "%d-%m-%Y",
+    "%d.%m.%y",
+    "%m/%d/%y",
+)
 CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
-WORDS = ("%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y")
-FORMATS = ("ISO8601", *(day + clock for day in DAYS for clock in CLOCKS), *WORDS)
+WHOLE_FORMS = ("%Y%m%dT%H%M%S", "%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y")
+FORMATS = ("ISO8601", *(day + clock for day in DAYS for clock in CLOCKS), *WHOLE_FORMS)
 # Of whole numbers, which are times only where `--time` says so: from, to, how they are read.
 WHOLE: tuple[tuple[float, float, dict[str, Any]], ...] = (
     (1800, 2200, {"format": "%Y"}),
@@ -166,13 +176,21 @@ def _csv_options(file: Path, encoding: str) -> dict[str, Any]:
         options["skipinitialspace"] = True
     with _readable(file):
         texts = pd.read_csv(file, **options, dtype=str, keep_default_na=True)
-    if any(_all(COMMA, texts[name]) for name in texts) and separator != ",":
+    if separator != "," and (decimal := [name for name in texts if _all(COMMA, texts[name])]):
         options["decimal"] = ","
+        if any(_some(".", texts[name]) for name in decimal):
+            options["thousands"] = "."
+    elif any(_all(THOUSANDS, texts[name]) and _some(",", texts[name]) for name in texts):
+        options["thousands"] = ","
     if gaps := {name: marks for name in texts if (marks := _gaps(texts[name]))}:
         options["na_values"] = gaps
-    # Numbers that are names, as postal codes are: 01067 is not 1067.
-    if padded := [name for name in texts if _padded(texts[name])]:
-        options["dtype"] = dict.fromkeys(padded, "str")
+    # Numbers that are names, as postal codes are: 01067 is not 1067. Nor is 31.12.2020 a number.
+    kept = [name for name in texts if _padded(texts[name])]
+    if mark := options.get("thousands"):
+        number = COMMA if mark == "." else THOUSANDS
+        kept += [it for it in texts if _some(mark, texts[it]) and not _all(number, texts[it])]
+    if kept:
+        options["dtype"] = dict.fromkeys(kept, "str")
     return {**options, "low_memory": False}
 
 
@@ -204,6 +222,10 @@ def _columns(lines: list[str], separator: str) -> int:
 def _all(pattern: "re.Pattern[str]", values: "pd.Series[Any]") -> bool:
     known = values.dropna()
     return bool(len(known)) and all(pattern.fullmatch(value.strip()) for value in known)
+
+
+def _some(part: str, values: "pd.Series[Any]") -> bool:
+    return bool(values.str.contains(part, regex=False).any())
 
 
 def _gaps(values: "pd.Series[Any]") -> list[str]:
@@ -269,7 +291,9 @@ def _converted(raw: pd.DataFrame, found: Reading, time: str) -> Reading:
             elif all(issubclass(kind, date) for kind in kinds):
                 times[name] = {}
             elif kinds != {str}:
-                if any(issubclass(kind, Mapping | list | bytes) for kind in kinds):
+                if all(issubclass(kind, Number) for kind in kinds):
+                    types[name] = "float64"  # as databases give numbers of so many places
+                elif any(issubclass(kind, Mapping | list | bytes) for kind in kinds):
                     left[name] = f"holds {known.iloc[0].__class__.__name__}, which is no value"
                 else:
                     types[name] = "str"

@@ -11,9 +11,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import chdir
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -78,19 +80,22 @@ def run(
         aside = Path(name).resolve()
         shutil.copyfile(PROJECT, aside / PROJECT)
         text = files.PARAMS.read_text(encoding="utf-8")
-        table = _loaded(found, source, [target, *([time] if time else [])], aside)
+        loaded = partial(_loaded, found, source, aside, target)
+        table = loaded(time)
+        rare = planning.rare_classes(table[target], task)
+        table = loaded(time, rare)
         plan = planning.decide(table, target, time, positive, task, found.left)
         if plan.time and not time:  # as of here, only rows that have one count
-            table = _loaded(found, source, [target, plan.time], aside)
+            table = loaded(plan.time, rare)
             plan = planning.decide(table, target, plan.time, positive, task, found.left)
         _write(aside, files.PARAMS, _settings(text, plan))
-        content = _content(table, plan, found, source)
+        content = _content(table, plan, found, source, rare)
         for path, template in TEMPLATES.items():
             _write(aside, Path(path), _rendered(template, content))
         _format(aside)
         _try(aside, table)
         _replace(aside, file, source, found)
-    return _said(table, plan, found, source)
+    return _said(table, plan, found, source, rare)
 
 
 def refuse_edited() -> None:
@@ -148,9 +153,23 @@ def _cell(value: object) -> str:
     return shortened(str(value), 80).replace("|", "\\|").replace("`", "'")
 
 
-def _loaded(found: Reading, source: Path | None, needed: list[str], aside: Path) -> pd.DataFrame:
+def _loaded(
+    found: Reading,
+    source: Path | None,
+    aside: Path,
+    target: str,
+    time: str,
+    rare: Mapping[Any, int] = MappingProxyType({}),
+) -> pd.DataFrame:
     """Write ``data.py``, and return what its ``load_data`` returns."""
-    content = {"reading": found, "source": str(source), "needed": needed, "address": ADDRESS}
+    content = {
+        "reading": found,
+        "source": str(source),
+        "needed": [name for name in (target, time) if name],
+        "address": ADDRESS,
+        "target": target,
+        "rare": rare,
+    }
     _write(aside, DATA, _rendered("data.py.j2", content))
     if found.file and source and not (aside / source).exists():
         (aside / source).parent.mkdir(parents=True)
@@ -162,7 +181,7 @@ def _loaded(found: Reading, source: Path | None, needed: list[str], aside: Path)
 
 
 def _content(
-    table: pd.DataFrame, plan: Plan, found: Reading, source: Path | None
+    table: pd.DataFrame, plan: Plan, found: Reading, source: Path | None, rare: Mapping[Any, int]
 ) -> dict[str, Any]:
     """Return what the templates show."""
     moments = _moments(table, plan)
@@ -178,6 +197,7 @@ def _content(
         "reading": found,
         "source": str(source),
         "rows": len(table),
+        "rare": rare,
         "framed": bool(plan.categories or plan.texts),
         "has_numbers": bool(plan.numbers or moments),
         "moments": moments,
@@ -386,12 +406,14 @@ def _replace(aside: Path, file: Path | None, source: Path | None, found: Reading
     files.write_text(PROJECT, text)
 
 
-def _said(table: pd.DataFrame, plan: Plan, found: Reading, source: Path | None) -> list[str]:
+def _said(
+    table: pd.DataFrame, plan: Plan, found: Reading, source: Path | None, rare: Mapping[Any, int]
+) -> list[str]:
     """Return what was decided, and why, a line each."""
     options = ", ".join(
         f"{name} {value!r}"
         for name, value in found.options.items()
-        if name in ("encoding", "sep", "decimal")
+        if name in ("encoding", "sep", "decimal", "thousands")
     )
     features = {
         "numbers": plan.numbers,
@@ -402,6 +424,7 @@ def _said(table: pd.DataFrame, plan: Plan, found: Reading, source: Path | None) 
     used = "; ".join(f"{kind}: {_few(names)}" for kind, names in features.items() if names)
     left = [f"{name} ({why})" for name, why in plan.left.items()]
     model = "a regularised linear model" if plan.linear else "gradient-boosted trees"
+    classes = ", ".join(f"{label} ({rows})" for label, rows in rare.items())
     large = source and source.with_name(f"{source.name}.dvc").is_file()
     return [
         f"table     {len(table):,} rows with a target"
@@ -410,7 +433,8 @@ def _said(table: pd.DataFrame, plan: Plan, found: Reading, source: Path | None) 
         f"target    {plan.target}: {shortened(_of_target(table, plan), 100)}"
         + ("" if plan.positive is None else f"; looked for: {plan.positive} (--positive)"),
         f"split     {plan.split}",
-        f"rows      {plan.trains:,} train, {plan.judges:,} judge",
+        f"rows      {plan.trains:,} train, {plan.judges:,} judge"
+        + (f"; left out, as they are too few of a class: {classes}" if rare else ""),
         f"features  {used}",
         f"left out  {_few(left) or 'nothing'}",
         f"model     {model}, judged by {plan.floor[0].replace('_', ' ')}",
