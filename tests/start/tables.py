@@ -102,13 +102,20 @@ def visits(folder: Path, n: int = 2500) -> Path:
             "ward": pd.Categorical(rng.choice(["A", "B", "C"], n)),
             "pulse": pd.array(rng.integers(50, 120, n), "Int32"),
             "fever": rng.random(n) < 0.3,
+            "score": rng.integers(20, 100, n).astype("int8"),
         }
     )
     table.loc[::30, ["pulse", "referred_on"]] = None
     odds = (table.pulse.astype(float).fillna(80) - 85) / 10 + table.fever
-    table["again"] = rng.random(n) < 1 / (1 + np.exp(-odds))
+    table["again"] = pd.array(rng.random(n) < 1 / (1 + np.exp(-odds)), "boolean")
+    table.loc[:20, "again"] = None
     table.to_parquet(folder / "visits.parquet", index=False)
     return folder / "visits.parquet"
+
+
+def patients(folder: Path) -> Path:
+    """How far an illness went within a year, for 442 people."""
+    return _csv(load_diabetes(as_frame=True).frame, folder / "patients.csv")
 
 
 def wines() -> pd.DataFrame:

@@ -189,7 +189,7 @@ def _content(
     rules, spoilt = {}, []
     for name in map(str, table.columns):
         rules[name], bad = _rule(table[name], plan)
-        if bad is not None and name in [plan.target, *inputs]:
+        if name in [plan.target, *inputs] and _holds(table[name], bad):
             spoilt.append((name, bad))
     spoilt.sort(key=lambda it: it[0] != plan.target)
     return {
@@ -261,10 +261,22 @@ def _rule(values: "pd.Series[Any]", plan: Plan) -> tuple[str, Any]:
     return f"Column({', '.join(parts)})", bad
 
 
+def _holds(values: "pd.Series[Any]", bad: Any) -> bool:
+    """Whether a column can have this value, which a small or a nullable type may not."""
+    try:
+        first = values.head(1).copy()
+        first.iloc[0] = bad
+    except Exception:  # pandas has several for it
+        return False
+    return bad is not None
+
+
 def _estimator(plan: Plan) -> dict[str, Any]:
     found: dict[str, Any] = {"words": 200} if plan.texts else {}
     if plan.linear:
-        return found | ({"alpha": 1.0} if plan.task == "regression" else {"C": 1.0})
+        return found | (
+            {"alphas": [1.0, 10.0, 100.0, 1000.0]} if plan.task == "regression" else {"C": 1.0}
+        )
     few = plan.trains < 10_000
     return found | {
         **{"learning_rate": 0.05, "max_iter": 100, "max_leaf_nodes": 7 if few else 15},
