@@ -115,7 +115,7 @@ def visits(folder: Path, n: int = 2500) -> Path:
 
 def patients(folder: Path) -> Path:
     """How far an illness went within a year, for 442 people."""
-    return _csv(load_diabetes(as_frame=True).frame, folder / "patients.csv")
+    return _csv(datasets.load_diabetes(as_frame=True).frame, folder / "patients.csv")
 
 
 def wines() -> pd.DataFrame:
