@@ -110,14 +110,13 @@ def alone(project: Parcels, stage: str) -> tuple[float, float]:
 def write(path: Path) -> None:
     """Write the raw file, a million rows at a time."""
     writer = None
-    start = pd.Timestamp("2023-01-01", tz="UTC").as_unit("us")
-    step = pd.Timedelta(days=120) / ROWS
+    start = pd.Timestamp("2023-01-01", tz="UTC")
+    moments = pd.date_range(start, start + pd.Timedelta(days=120), periods=ROWS, unit="us")
     for part in range(ROWS // MILLION):
         rng = np.random.default_rng(part)
-        offsets = (np.arange(MILLION) + part * MILLION) * step.value // 1000
         table = pa.table(
             {
-                "seen_at": pa.array(start.value + offsets, pa.timestamp("us", "UTC")),
+                "seen_at": moments[part * MILLION : (part + 1) * MILLION],
                 "stops": rng.integers(1, 9, MILLION),
                 "kind": rng.choice(["box", "bag", "tube"], MILLION),
                 "late": rng.integers(0, 2, MILLION),
