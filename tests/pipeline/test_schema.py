@@ -162,6 +162,9 @@ def test_a_page_of_text_is_no_page_of_error() -> None:
     (failure,) = schema.check(table(note=["ok", "x\x1b[31m " * 100_000]), rules).failures
     assert len(failure["example"]["note"]) < 210
     assert "\x1b" not in failure["example"]["note"]
+    rules = DataFrameSchema({"note": Column(str, Check.str_length(max_value=1000))})
+    (failure,) = schema.check(table(note=["ok", "x" * 5000]), rules).failures
+    assert failure["check"] == "a text of 0 to 1,000 characters"
 
 
 class Parcels(pa.DataFrameModel):

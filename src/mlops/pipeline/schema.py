@@ -211,6 +211,8 @@ def in_words(rule: Check) -> str:
         return f"one of {len(allowed)} values: {shown}"
     if rule.name == "in_range":
         return f"between {values['min_value']} and {values['max_value']}"
+    if rule.name == "str_length" and values.get("max_value") is not None:
+        return f"a text of {values['min_value'] or 0:,} to {values['max_value']:,} characters"
     return shortened(str(rule.error or rule.name), LONGEST)
 
 
