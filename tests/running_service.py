@@ -42,10 +42,11 @@ class RunningService:
     """``python -m mlops.serving`` on a free port, with settings as keyword arguments.
 
     ``RunningService(models, tmp_path, api_key="secret")`` sets ``API_KEY``. With one process it
-    stops as soon as it is told to; set ``drain_seconds`` to have it wait.
+    stops as soon as it is told to; set ``drain_seconds`` to have it wait. A ``prefix`` is a command
+    that starts it.
     """
 
-    def __init__(self, model: Path, folder: Path, **settings: Any) -> None:
+    def __init__(self, model: Path, folder: Path, *prefix: str, **settings: Any) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._log = folder / "service.log"
@@ -59,7 +60,7 @@ class RunningService:
         }
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "mlops.serving"],
+                [*prefix, sys.executable, "-m", "mlops.serving"],
                 cwd=folder,
                 env=kept
                 | {"PYTHONPATH": str(ROOT / "src")}

@@ -29,7 +29,7 @@ from mlops.serving.measures import Measures
 from mlops.serving.openapi import Ready
 from mlops.serving.prediction_log import LogState, PredictionLog
 from mlops.serving.predictor import Batching, Predictor
-from mlops.serving.request import ClientGone, Exchange, Kind, Reader, Refusal, encode
+from mlops.serving.request import BUSY, ClientGone, Exchange, Kind, Reader, Refusal, encode
 from mlops.serving.settings import Settings
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
@@ -94,6 +94,22 @@ class Service:
                 await self._others(scope, receive, exchange.marked(send))
         finally:
             self._note(exchange)
+
+    async def too_busy(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse one request, whatever it asks: too many clients are connected."""
+        exchange = Exchange(scope, self._request_id(scope))
+        try:
+            await exchange.answer(send, BUSY.status, exchange.problem(BUSY), BUSY.headers)
+        finally:
+            self._note(exchange)
+
+    def refuse_raw(self, refusal: Refusal) -> tuple[bytes, bytes]:
+        """Count what never became a request; returns its id and the answer's body."""
+        scope = {"headers": [], "method": "", "path": ""}
+        exchange = Exchange(scope, self._request_id(scope))
+        body, exchange.status = exchange.problem(refusal), refusal.status
+        self._note(exchange)
+        return exchange.request_id, body
 
     def log_status(self) -> LogState:
         """Return how the prediction log is."""

@@ -20,6 +20,7 @@ Kind = Literal[
     "timeout",
     "too_large",
     "too_many_rows",
+    "head_too_large",
     "unsupported_media_type",
     "invalid",
     "busy",
@@ -33,6 +34,7 @@ STATUS: dict[Kind, int] = {
     "timeout": 408,
     "too_large": 413,
     "too_many_rows": 413,
+    "head_too_large": 431,
     "unsupported_media_type": 415,
     "invalid": 422,
     "busy": 503,
@@ -67,6 +69,9 @@ class Refusal(Exception):  # noqa: N818 - the service is right, the request is n
         if self.kind in ("timeout", "busy"):
             return [(b"connection", b"close")]
         return []
+
+
+BUSY = Refusal("busy", "too many connections are open; ask again")
 
 
 class Problem(msgspec.Struct):

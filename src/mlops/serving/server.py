@@ -14,6 +14,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from mlops.project.errors import MlopsError
+from mlops.serving.protocol import Protocol
 from mlops.serving.settings import Settings
 
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
@@ -69,7 +70,7 @@ def _configure(settings: Settings, app: object, workers: int = 1) -> uvicorn.Con
         factory=isinstance(app, str),
         workers=workers,
         loop="uvloop",
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="on",
         interface="asgi3",

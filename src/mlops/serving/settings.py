@@ -23,10 +23,11 @@ MEANING = {
     "PORT": "port to listen at, 0 to 65535",
     "WORKERS": "number of processes, 1 or more",
     "API_KEY": "when set, /predict wants `Authorization: Bearer KEY`; visible ASCII characters",
+    "MAX_CONNECTIONS": "most open connections of a process; with more, it answers 503, 1 or more",
     "MAX_BODY_BYTES": "largest request body, 1 or more",
     "MAX_ROWS": "most rows in a request, 1 or more",
     "UNKNOWN_FIELDS": "refuse or ignore: what is done with a row that has fields nobody knows",
-    "TIMEOUT_SECONDS": "longest time in which a request's body must be here, above 0",
+    "TIMEOUT_SECONDS": "longest time until a request's head is here, and then its body, above 0",
     "DRAIN_SECONDS": "after SIGTERM, how long requests are taken while /ready says 503, 0 or more",
     "SHUTDOWN_SECONDS": "then, how long what was taken may need, above 0",
     "LOG_LEVEL": "debug, info, warning or error; each request is a line from info on",
@@ -48,6 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: Port = 8000
     workers: Count = 1
     api_key: Visible = ""
+    max_connections: Count = 500
     max_body_bytes: Count = 1_048_576
     max_rows: Count = 1000
     unknown_fields: UnknownFields = "refuse"
