@@ -1,6 +1,7 @@
 """What every test may ask for: a new project, or one that has been trained."""
 
 import os
+import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -25,6 +26,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Run the others in an empty folder: no model or data that lies about decides about them."""
     at_home = item.path.relative_to(ROOT / "tests").parts[0] in AT_HOME
     os.chdir(ROOT if at_home else NOWHERE.name)
+    # Nor does one that a test before it has imported from a project of its own.
+    for name in [name for name in sys.modules if name.split(".")[0] == "model"]:
+        place = getattr(sys.modules[name], "__file__", None)
+        if not place or not Path(place).is_relative_to(ROOT):
+            del sys.modules[name]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
