@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -147,6 +148,37 @@ class Place:
         with pytest.raises(MlopsError) as error:
             self.deploy(version, export, **how)
         return str(error.value)
+
+    def stopped(self, version: str, step: str, *numbers: signal.Signals) -> tuple[int, str]:
+        """Deploy as a workflow's step does, in a process that gets signals when a step begins.
+
+        Returns how it ended, and what it said after that.
+        """
+        image, export = self.images.references[version], self.images.export(version)
+        command = ["deploy", "production", image, str(export), "--no-canary"]
+        (self.folder / "output").unlink(missing_ok=True)
+        workflow = {"GITHUB_OUTPUT": str(self.folder / "output"), "PYTHONPATH": str(ROOT / "src")}
+        with subprocess.Popen(
+            [sys.executable, "-m", "mlops.cli", *command],
+            cwd=self.folder,
+            env={**os.environ, **self.environment, **workflow},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stderr is not None
+            for line in process.stderr:
+                if line.startswith(f"{step} ..."):
+                    for number in numbers:
+                        process.send_signal(number)
+                    break
+            said = process.stderr.read()
+        return process.returncode, said
+
+    def output(self) -> dict[str, str]:
+        """Return what the last process gave its workflow; of two with one name, the later."""
+        lines = (self.folder / "output").read_text(encoding="utf-8").splitlines()
+        return dict(line.split("=", 1) for line in lines)
 
     @property
     def record(self) -> dict[str, Any]:

@@ -1,16 +1,12 @@
 """Target `image`: the tag of the environment moves only to what has proved itself."""
 
-import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from places import BROKEN, CANDIDATE, CHAMPION, REPOSITORY, SHIFTED, Images, Place
-from projects import ROOT
 
 from mlops.delivery import deploy
 from mlops.project import params
@@ -77,30 +73,37 @@ def test_whatever_fails_the_champion_serves_on(
     assert f"### production: version {export or version} was not deployed: step `{step}`" in summary
 
 
-def test_a_cancelled_workflow_leaves_the_champion(place: Place) -> None:
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_a_cancelled_workflow_leaves_the_champion(place: Place, first: signal.Signals) -> None:
     """GitHub ends a job that is cancelled with a signal; nothing may be left behind."""
-    image, export = place.images.references[CANDIDATE], place.images.export(CANDIDATE)
-    command = [sys.executable, "-m", "mlops.cli", "deploy", "production", image, str(export)]
-    process = subprocess.Popen(
-        command,
-        cwd=place.folder,
-        env={**os.environ, **place.environment, "PYTHONPATH": str(ROOT / "src")},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("smoke ..."):
-            process.send_signal(signal.SIGTERM)
-            break
-    said = process.stderr.read()
-    assert process.wait() == 1
-    assert "mlops: production: step 'smoke' failed: stopped by signal SIGTERM; " in said
+    code, said = place.stopped(CANDIDATE, "smoke", first)
+    assert code == 1
+    assert f"mlops: production: step 'smoke' failed: stopped by signal {first.name}; " in said
     assert f"{TAG} was not touched" in said
     assert place.running() == []
     assert tagged(place) == place.images.references[CHAMPION]
     assert place.steps() == ["look", "start", "smoke", "undo"]
+    assert place.output() == {"serves": place.images.references[CHAMPION]}
+
+
+def test_an_undo_that_one_signal_began_no_other_ends(place: Place) -> None:
+    """GitHub sends SIGINT and then SIGTERM, whatever the process is doing by then."""
+    code, said = place.stopped(CANDIDATE, "confirm", signal.SIGINT, *[signal.SIGTERM] * 20)
+    assert code == 1
+    assert "stopped by signal SIG" in said
+    assert tagged(place) == place.images.references[CHAMPION]
+    assert place.steps()[-2:] == ["confirm", "undo"]
+    assert place.output()["serves"] == place.images.references[CHAMPION]
+
+
+def test_a_process_that_is_killed_says_nothing_of_what_serves(place: Place) -> None:
+    code, _ = place.stopped(CANDIDATE, "confirm", signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    assert tagged(place) == place.images.references[CANDIDATE]
+    assert "serves" not in place.output()  # so the workflow puts the champion back
+    assert "url" in place.output()
+    assert place.deploy(CHAMPION, quick=True, canary=False)["passed"]
+    assert place.running() == []
 
 
 def test_an_image_by_tag_is_refused(place: Place) -> None:
@@ -118,7 +121,7 @@ def test_an_undo_that_fails_calls_for_a_person(place: Place) -> None:
 
 
 def test_a_better_version_takes_over(place: Place) -> None:
-    output = place.folder / "output"
+    output = place.folder / "better"
     record = place.deploy(CANDIDATE, GITHUB_OUTPUT=str(output))
     assert record["before"] == place.images.references[CHAMPION]
     assert record["passed"]
@@ -129,4 +132,4 @@ def test_a_better_version_takes_over(place: Place) -> None:
     summary = (place.folder / "summary.md").read_text()
     assert "### production: version 2 serves" in summary
     assert "| canary | ✅ |" in summary
-    assert output.read_text() == "url=\n"
+    assert output.read_text() == f"url=\nserves={place.images.references[CANDIDATE]}\n"

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -116,6 +117,18 @@ def test_one_that_dies_while_it_is_watched_gives_way_to_the_champion(
     assert said.startswith("production: step 'watch' failed: it stopped being ready: ")
     assert version_at(url(place)) == CHAMPION
     assert serving_colour(place) == "blue"
+
+
+@pytest.mark.parametrize("step", ["switch", "watch"])
+def test_a_cancelled_workflow_leaves_the_champion(place: Place, step: str) -> None:
+    """The runner sends SIGINT, and then SIGTERM, whatever the process is doing by then."""
+    code, said = place.stopped(CANDIDATE, step, signal.SIGINT, *[signal.SIGTERM] * 20)
+    assert code == 1
+    assert f"step '{step}' failed: stopped by signal SIG" in said
+    assert version_at(url(place)) == CHAMPION
+    assert serving_colour(place) == "blue"
+    assert place.running() == [f"{NAME}-blue-1", f"{NAME}-proxy-1"]
+    assert place.output()["serves"] == place.images.references[CHAMPION]
 
 
 def test_the_switch_drops_no_request_and_outlives_a_reboot(place: Place) -> None:

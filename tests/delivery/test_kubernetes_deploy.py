@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -108,6 +109,18 @@ def test_whatever_fails_the_champion_serves_on(
     assert version_for_users(place) == CHAMPION
     (pod,) = place.running()  # the canary is scaled away, and nothing new is left
     assert pod.startswith(SERVICE)
+
+
+@pytest.mark.parametrize("step", ["switch", "watch"])
+def test_a_cancelled_workflow_leaves_the_champion(place: Place, step: str) -> None:
+    """The runner sends SIGINT, and then SIGTERM, whatever the process is doing by then."""
+    code, said = place.stopped(CANDIDATE, step, signal.SIGINT, *[signal.SIGTERM] * 20)
+    assert code == 1
+    assert f"step '{step}' failed: stopped by signal SIG" in said
+    assert version_for_users(place) == CHAMPION
+    (pod,) = place.running()
+    assert pod.startswith(SERVICE)
+    assert place.output()["serves"] == place.images.references[CHAMPION]
 
 
 def test_one_that_fails_while_it_is_watched_gives_way_to_the_champion(

@@ -79,15 +79,26 @@ def test_a_job_that_failed_is_named_with_its_reason(outcome: ModuleType) -> None
     ("register", "production", "sentence"),
     [
         ({"version": "1", "champion": "none"}, {}, "There is no champion yet."),
-        (REGISTERED, {"put-back": "success"}, "Version 2 is still champion, and serves."),
-        (REGISTERED, {"put-back": "failure"}, "could not be put back. Look at it now.**"),
+        (REGISTERED, {"deploy": "skipped"}, "Version 2 is still champion, and serves."),
+        (REGISTERED, {"deploy": "success", "serves": "a@1"}, "2 is still champion, and serves."),
+        (
+            REGISTERED,
+            {"deploy": "cancelled"},
+            "nothing that was asked has answered. Look at it now.**",
+        ),
+        (
+            REGISTERED,
+            {"deploy": "success", "serves": "a@2"},
+            "and is not champion. Look at it now.**",
+        ),
     ],
 )
 def test_what_serves_after_a_failure(
     outcome: ModuleType, register: dict[str, str], production: dict[str, str], sentence: str
 ) -> None:
     results = ["success"] * 4 + ["failure"]
-    said = outcome.told(needs(*results, register=register, production=production))
+    image = {"image": "a@2"}
+    said = outcome.told(needs(*results, register=register, image=image, production=production))
     assert said.splitlines()[2].endswith(sentence)
     assert "not approved, or stopped before its steps" in said
 

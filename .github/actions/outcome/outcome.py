@@ -50,13 +50,19 @@ def conclusion(needs: dict[str, Job]) -> str:
     sentence = f"**{candidate} is not deployed**: it stopped at {JOBS[stopped].lower()}"
     if reason := why(needs[stopped]):
         sentence += f" ({text(reason)})"
-    return f"{sentence}. {serves(champion, version, production.get('put-back', ''))}"
+    return f"{sentence}. {serves(champion, version, needs)}"
 
 
-def serves(champion: str, version: str, put_back: str) -> str:
-    """Say what serves after a deployment that failed."""
-    if put_back == "failure":
-        return "**What serves now is not known: its image could not be put back. Look at it now.**"
+def serves(champion: str, version: str, needs: dict[str, Job]) -> str:
+    """Say what serves after a deployment that failed, as far as the place itself has said it."""
+    production = needs["production"]["outputs"]
+    now, tried = production.get("serves", ""), production.get("deploy", "skipped") != "skipped"
+    if tried and not now:
+        return (
+            "**What serves now is not known: nothing that was asked has answered. Look at it now.**"
+        )
+    if tried and now == needs["image"]["outputs"].get("image"):
+        return f"**Version {version} serves nevertheless, and is not champion. Look at it now.**"
     if champion != "none":
         return f"Version {champion} is still champion, and serves."
     return "There is no champion yet." if version else "The champion, if there is one, serves."

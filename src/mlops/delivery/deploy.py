@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +18,7 @@ from mlops.project.params import Environment, Params
 from mlops.project.progress import console
 from mlops.report.comment import sentence
 
+STOPS = (signal.SIGINT, signal.SIGTERM)
 DIGEST = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
 
 
@@ -157,25 +158,23 @@ def run(
         "steps": [],
         "url": os.environ.get("DEPLOY_URL", ""),
     }
-    try:
-        with interruptible():
+    with stoppable(), closing(target):
+        try:
             take_all(steps, target, params, export, environment == "production" and canary)
-        record["passed"] = True
-        return record
-    except (Exception, KeyboardInterrupt) as error:
-        record["failed"] = failed = steps.failed.name if steps.failed else "deploy"
-        back = put_back(steps, target)
-        expected = isinstance(error, MlopsError | OSError | KeyboardInterrupt)
-        why = f"{environment}: step {failed!r} failed: {reason(error)}; {back}"
-        raise MlopsError(why) from (None if expected else error)
-    finally:
-        target.close()
-        record["before"] = target.current
-        record["steps"] = [asdict(step) for step in steps.done]
-        files.write_json(files.DEPLOYMENT, record)
-        actions.summary(summary(record))
-        if record["passed"]:
-            actions.outputs(url=record["url"])
+            record["passed"] = True
+            return record
+        except (Exception, KeyboardInterrupt) as error:
+            record["failed"] = failed = steps.failed.name if steps.failed else "deploy"
+            back = put_back(steps, target)
+            expected = isinstance(error, MlopsError | OSError | KeyboardInterrupt)
+            why = f"{environment}: step {failed!r} failed: {reason(error)}; {back}"
+            raise MlopsError(why) from (None if expected else error)
+        finally:
+            record["before"] = target.current
+            record["steps"] = [asdict(step) for step in steps.done]
+            files.write_json(files.DEPLOYMENT, record)
+            actions.summary(summary(record))
+            say_what_serves(steps, target, image if record["passed"] else None)
 
 
 def open_target(
@@ -207,12 +206,15 @@ def take_all(steps: Steps, target: Target, params: Params, export: Path, canary:
             "canary",
             lambda: checks.compare(target.champion_url, target.candidate_url, export, params),
         )
+    # Before: whoever ends the process from here on must find where it serves.
+    actions.outputs(url=os.environ.get("DEPLOY_URL", ""))
     steps.take("switch", target.switch)
     steps.take("confirm", target.confirm)
     if target.url:
         steps.take("smoke at the address", lambda: checks.smoke_test(target.url, export, params))
         steps.take("watch", target.watch)
     # Nothing is undone any more: the new version serves, and has proved it.
+    ignore_signals()
     with suppress(MlopsError):
         steps.take("settle", target.settle)
 
@@ -220,38 +222,60 @@ def take_all(steps: Steps, target: Target, params: Params, export: Path, canary:
 def put_back(steps: Steps, target: Target) -> str:
     """Undo; returns in a sentence what serves now."""
     try:
-        with undisturbed():
-            steps.take("undo", target.undo)
-    except (Exception, KeyboardInterrupt) as error:
+        ignore_signals()
+        steps.take("undo", target.undo)
+    except Exception as error:
         return f"and undoing it FAILED, look at it now: {reason(error)}"
     return steps.done[-1].said
 
 
-def interruptible() -> AbstractContextManager[None]:
-    """Turn the signal that ends a cancelled workflow into an exception, so that it is undone."""
+def say_what_serves(steps: Steps, target: Target, image: str | None) -> None:
+    """Set the output ``serves``: an image, or ``none``; nothing where that is not known.
 
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt(f"stopped by signal {signal.Signals(number).name}")
-
-    return signals(interrupt, signal.SIGTERM)
-
-
-def undisturbed() -> AbstractContextManager[None]:
-    """Let nobody interrupt an undo: a cancelled workflow sends more than one signal."""
-    return signals(signal.SIG_IGN, signal.SIGTERM, signal.SIGINT)
+    After a failure it is asked for anew, unless the undo failed.
+    """
+    if image is None:
+        if steps.failed is None or not steps.done[-1].ok:
+            return
+        try:
+            target.look()
+        except (MlopsError, OSError):
+            return
+    actions.outputs(serves=image or target.current or "none")
 
 
 @contextmanager
-def signals(handler: Any, *numbers: signal.Signals) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # which alone may set them
+def stoppable() -> Iterator[None]:
+    """Turn the first signal that ends a cancelled workflow into an exception, so that it is undone.
+
+    GitHub sends SIGINT, after 7.5 s SIGTERM, and after 2.5 s SIGKILL: an undo has these ten seconds
+    if nothing but the last interrupts it.
+    """
+
+    def stop(number: int, _: object) -> None:
+        ignore_signals()
+        raise KeyboardInterrupt(f"stopped by signal {signal.Signals(number).name}")
+
+    if not _may_set_signals():
         yield
         return
-    before = {number: signal.signal(number, handler) for number in numbers}
+    before = {number: signal.signal(number, stop) for number in STOPS}
     try:
         yield
     finally:
         for number, was in before.items():
             signal.signal(number, was)
+
+
+def ignore_signals() -> None:
+    """Let nobody interrupt what has to be whole: an undo, or the end of what served before."""
+    if _may_set_signals():
+        for number in STOPS:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _may_set_signals() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def summary(record: dict[str, Any]) -> str:
