@@ -9,6 +9,7 @@ import pytest
 from parcels import Parcels, parcels
 from sklearn import datasets
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 
 from mlops.judgement import metric, too_good
@@ -183,6 +184,27 @@ def judged(name: str, task: Task, seed: int, leak: str = "") -> Alone:
 @pytest.mark.parametrize("name", TABLES)
 def test_no_alarm_on_honest_tables(name: str, seed: int) -> None:
     assert not judged(name, TABLES[name], seed).enough
+
+
+def test_no_alarm_where_a_poor_model_knows_less_than_one_of_its_features() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2000, 3))
+    y = (rng.random(2000) < 0.25 + 0.4 * (np.abs(x[:, 0]) > 0.7) + 0.15 * x[:, 1]).astype(int)
+    x, asked, y, truth = x[:1200], x[1200:], y[:1200], y[1200:]
+    model = LogisticRegression().fit(x, y)
+    proper = metric.resolve("log_loss", "binary")
+    found = too_good.alone(
+        pd.DataFrame(x, columns=["bends", "other", "noise"]),
+        *(y, asked, truth, model.predict_proba(asked)[:, 1], np.full(800, y.mean()), [0, 1]),
+        metric.Metrics(proper, {}, proper, [proper]),
+        Blocks(np.arange(800) % 30, 30, "days"),
+        task="binary",
+        limit=0.95,
+    )
+    assert found is not None
+    assert found.name == "bends"
+    assert found.share > 1
+    assert not found.enough
 
 
 @pytest.mark.parametrize(

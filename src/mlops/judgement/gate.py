@@ -178,7 +178,8 @@ def alone(strongest: Alone, limit: float, trusted: str) -> Check:
     if not passed:
         reason += f" and may be the answer itself{TRUST}"
     elif share >= limit:
-        reason += f", but not for sure, or it orders the rows worse than the model does{trusted}"
+        reason += ", but not for sure, or it leaves most open, or orders the rows worse than the "
+        reason += f"model does{trusted}"
     else:
         reason += trusted
     return Check(name, value, below, passed, reason)

@@ -24,6 +24,9 @@ ROWS = (5, 50, 500)
 PRIOR = 1.0  # rows of the base rate that each group is mixed with
 LEARNED = 20_000  # training rows; more make no group's mean surer than it needs to be
 SURE = 2  # standard errors
+# Of what the base rate leaves open. With less, a feature knows more than a poor model, such as a
+# line through what bends, and not the answer.
+LEAST = 0.5
 PERFECT = (
     0.98  # of an order of rows; then the size of errors, which few rows may rule, says no more
 )
@@ -34,7 +37,8 @@ class Alone:
     """What the strongest feature knows by itself.
 
     ``share`` of the model's gain over the base rate, on the holdout; NaN where none is sure.
-    ``enough``: it reaches that limit for sure, and orders the rows as well as the model does.
+    ``enough``: it reaches that limit for sure, leaves less than half open, and orders the rows as
+    well as the model does.
     ``believed``: a feature that is trusted knows no less.
     """
 
@@ -96,7 +100,8 @@ def alone(
     if lowest(base - ours, blocks) <= 0:
         return Alone(name, float("nan"), perfect, believed)
     share = float((base - theirs).mean() / (base - ours).mean())
-    return Alone(name, share, bool(sure and ordered >= limit * by_model), believed)
+    knows = perfect or (base - theirs).mean() >= LEAST * base.mean()
+    return Alone(name, share, bool(sure and knows and ordered >= limit * by_model), believed)
 
 
 def as_numbers(training: pd.DataFrame, asked: Asked) -> tuple[pd.DataFrame, Array]:
