@@ -48,7 +48,9 @@ jobs:
         if: github.event.pull_request.head.repo.full_name == github.repository
         uses: {CHECKOUT}
         with:
-          ref: ${{{{ github.event.pull_request.base.sha || github.sha }}}}
+          ref: >-
+            ${{{{ github.event.pull_request.base.sha || github.event.merge_group.base_sha
+            || github.sha }}}}
           path: .base
           persist-credentials: false
       - name: Get credentials

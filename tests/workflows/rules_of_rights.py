@@ -48,7 +48,9 @@ NO_PULL_REQUEST = {
 # runs a pull request's code.
 CREDENTIALS = "./.github/actions/credentials"
 OF_THE_BASE = CREDENTIALS.replace("./", "./.base/", 1)
-BASE = "${{ github.event.pull_request.base.sha || github.sha }}"
+BASE = (
+    "${{ github.event.pull_request.base.sha || github.event.merge_group.base_sha || github.sha }}"
+)
 NO_FORK = "github.event.pull_request.head.repo.full_name == github.repository"
 REACHES = re.compile(
     r"\bmake pull-repro\b|\bdvc (repro --pull|pull|push)\b"
