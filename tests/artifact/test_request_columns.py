@@ -76,6 +76,12 @@ def test_texts() -> None:
     }
 
 
+def test_a_text_without_a_limit_has_one() -> None:
+    assert described(["a", "bb"])["max_length"] == 1000
+    assert described(["a", "b" * 1500])["max_length"] == 1500
+    assert described(["a", "bb"], Check.str_length(max_value=9))["max_length"] == 9
+
+
 def test_times_in_utc() -> None:
     bounds = Check.in_range(
         pd.Timestamp("2013-01-01", tz="UTC"), pd.Timestamp("2014-01-01", tz="UTC")

@@ -154,7 +154,8 @@ def test_a_missing_column_is_named(running: RunningService) -> None:
     del row["origin"]
     message = running.predict(row).error["message"]
     assert message == (
-        "row 0, column origin: Object missing required field `origin`; allowed: a text"
+        "row 0, column origin: Object missing required field `origin`; allowed: a text of at most "
+        "1000 characters"
     )
 
 

@@ -2,7 +2,8 @@
 
 Of Pandera's checks, ``in_range``, ``gt``, ``ge``, ``lt``, ``le``, ``isin``, ``str_matches`` and
 ``str_length`` become bounds of requests. A check that is a function cannot: it guards training
-only, so give such a column bounds beside it.
+only, so give such a column bounds beside it. A text whose length the schema does not limit may
+have 1,000 characters, or as many as the longest that trains.
 """
 
 import math
@@ -21,6 +22,7 @@ Kind = Literal["integer", "number", "string", "boolean", "datetime"]
 KINDS: dict[str, Kind] = {
     **{"i": "integer", "u": "integer", "f": "number", "b": "boolean", "M": "datetime"},
 }
+LONGEST = 1000  # characters
 ANY = AnyColumn(nullable=True)
 OBJECTS: dict[type, Kind] = {str: "string", bool: "boolean", int: "integer", float: "number"}
 
@@ -49,13 +51,16 @@ def _column(name: str, values: Array, kind: Kind, dtype: Any, rules: AnyColumn) 
     for check in rules.checks:
         for bound, value in _bounds(check, kind).items():
             bounds[bound] = _narrower(bound, bounds.get(bound), value)
+    known = values[~pd.isna(values)]
+    if kind == "string":  # without a limit, one row could be as long as a whole request
+        bounds.setdefault("max_length", max([LONGEST, *map(len, known)]))
     return Column(
         name=name,
         type=kind,
         dtype=str(values.dtype),
         nullable=rules.nullable and values.dtype.kind in "fMO",  # the others have no missing value
         zoned=zoned,
-        example=_example(values[~pd.isna(values)], kind, to_json),
+        example=_example(known, kind, to_json),
         **{bound: to_json(value) for bound, value in bounds.items()},
     )
 
