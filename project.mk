@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup start lint lock add format test repro report pull-repro push-data serve image changed merge-lock clean
+.PHONY: help setup start lint lock add format test repro report pull-repro push-data protect serve image changed merge-lock clean
 
 # What the environment is made of, what to lock besides, what has types to check, and how pytest is
 # called.
@@ -118,6 +118,9 @@ pull-repro: .venv/setup ## The same, but take results from the DVC remote where 
 
 push-data: .venv/setup ## Give the workflows the files in data/source that DVC keeps, and nothing else
 	mlops push-data
+
+protect: .venv/setup ## Install the rules of .github/rulesets on GitHub: RULES=team, or alone where nobody else approves
+	@python .github/lib/protect.py $(RULES)
 
 serve: .venv/setup ## Run the service on the model that `make repro` has trained
 	mlops serve

@@ -469,6 +469,18 @@ def test_the_answers_are_those_of_github(
     assert len(read(rest.repos.list_deployment_statuses(*of, deployment))) == 1
     asset = read(rest.repos.get_release_by_tag(*of, "v1")).assets[0]
     assert read(rest.repos.get_release_asset(*of, asset.id)).name == "state"
+    rule: Any = {"name": "main", "enforcement": "active", "target": "branch", "rules": []}
+    made = read(rest.repos.create_repo_ruleset(*of, data=rule))
+    assert read(rest.repos.update_repo_ruleset(*of, made.id, data=rule)).name == "main"
+    listed = read(rest.repos.get_repo_rulesets(*of))
+    assert [it.source_type for it in listed] == ["Organization", "Repository"]
+    policy: Any = {"protected_branches": False, "custom_branch_policies": True}
+    only: Any = {"deployment_branch_policy": policy}
+    changed = rest.repos.create_or_update_environment(*of, "staging", data=only)
+    assert read(changed).name == "staging"
+    added = rest.repos.create_deployment_branch_policy(*of, "staging", name="main")
+    assert read(added).name == "main"
+    assert read(rest.repos.get_all_environments(*of)).total_count == 1
     assert rest.git.delete_ref(*of, "heads/more").status_code == 204
 
     recorded.check(github.requests)

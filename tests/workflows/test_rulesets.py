@@ -63,6 +63,7 @@ def test_nobody_passes_the_checks_by() -> None:
 def test_a_review_is_of_what_is_merged() -> None:
     (rule,) = [rule for rule in ruleset("main")["rules"] if rule["type"] == "pull_request"]
     assert rule["parameters"]["required_approving_review_count"] == 1
+    assert rule["parameters"]["require_code_owner_review"] is True  # the bot is none
     assert rule["parameters"]["dismiss_stale_reviews_on_push"] is True
     assert rule["parameters"]["require_last_push_approval"] is True
 

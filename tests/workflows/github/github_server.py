@@ -19,6 +19,7 @@ import github_pulls
 import github_routes_delivery
 import github_routes_issues
 import github_routes_repositories
+import github_routes_rules
 import github_routes_workflows
 from github_git import SERVICE, serve
 from github_rest import Call, GitHubError, Reply, Route, run
@@ -31,6 +32,7 @@ ROUTES = [
     *github_routes_issues.routes,
     *github_routes_delivery.routes,
     *github_routes_workflows.routes,
+    *github_routes_rules.routes,
     *github_graphql.routes,
 ]
 

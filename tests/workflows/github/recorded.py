@@ -38,7 +38,9 @@ def _problems(request: Recorded) -> list[str]:
 
 
 def _models(method: str, route: str) -> Iterator[type[BaseModel]]:
-    """Return the forms a body may have, which githubkit names after the path."""
+    """Return the forms a body may have, which githubkit names after the path, or by themselves."""
+    if route.endswith("/deployment-branch-policies"):
+        yield models.DeploymentBranchPolicyNamePatternWithType
     words = re.findall(r"[a-z0-9]+", route)
     name = "".join(map(str.capitalize, words)) + method.capitalize() + "Body"
     forms = [name, *(f"{name}{kind}{place}" for kind in ("Oneof", "Anyof") for place in range(4))]
