@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from projects import Project
+from running_service import RunningService
 from small_disk import SmallDisk
 from written_log import eventually, ids, line, open_log
 
@@ -233,3 +235,27 @@ def test_more_than_fits_in_memory_is_dropped(
     assert log.status().state == "ok"
     log.close(5)
     assert ids(tmp_path) == [str(name) for name, took in enumerate(taken, 100) if took]
+
+
+def test_the_service_says_once_that_its_log_fails_and_that_it_works_again(
+    trained: Project, tmp_path: Path
+) -> None:
+    folder = tmp_path / "log"
+    service = RunningService(trained / "models", tmp_path, prediction_log_uri=folder).wait()
+    row = service.example()
+    assert service.predict(row).json()["logged"]
+    (kept,) = folder.rglob("*.jsonl")
+    assert kept.stat().st_mode & 0o777 == 0o600  # what it was asked is not for everybody
+    shutil.rmtree(folder)
+    folder.write_text("no folder")
+
+    def asked(said: str) -> bool:
+        service.predict(row)
+        return said in service.log
+
+    eventually(lambda: asked("the prediction log fails: "))
+    folder.unlink()
+    folder.mkdir()
+    eventually(lambda: asked("the prediction log works again; lost so far: "))
+    service.kill()
+    assert service.log.count("the prediction log ") == 2

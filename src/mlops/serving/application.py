@@ -214,8 +214,16 @@ class Service:
         logger.info("stopping: /ready says so, requests are still answered")
 
     async def _watch_log(self) -> None:
+        failing = False
         while self.prediction_log:
-            self.measures.note_log(self.log_status())
+            log = self.log_status()
+            self.measures.note_log(log)
+            if (log.state == "failing") is not failing:
+                failing = not failing
+                if failing:
+                    logger.error("the prediction log fails: %s", log.reason)
+                else:
+                    logger.warning("the prediction log works again; lost so far: %d", log.dropped)
             await asyncio.sleep(WATCH_SECONDS)
 
 

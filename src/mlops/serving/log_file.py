@@ -84,7 +84,7 @@ class LogFile:
             When the folder cannot hold it, or cannot lock it.
         """
         path = folder / f"predictions-{since.strftime(TIME)}-{process}-{number}.jsonl"
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             directory = os.open(folder, os.O_RDONLY)
