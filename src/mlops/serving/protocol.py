@@ -32,13 +32,10 @@ class Protocol(HttpToolsProtocol):
     _timer: asyncio.TimerHandle | None = None
     _said_full = -AGAIN
 
-    @property
-    def _service(self) -> "Service":
-        return cast("Service", self.config.loaded_app)
-
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for a head: a client that says nothing costs a connection, too."""
         super().connection_made(transport)
+        self._service = cast("Service", self.config.loaded_app)
         self._wait()
         if 0 < FILES < len(self.connections) + SPARE:
             if time.monotonic() - Protocol._said_full >= AGAIN:
@@ -53,17 +50,22 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read a piece after the other, as long as no head gets too long."""
+        if len(data) <= PIECE:
+            self._read(data)
+            return
         for start in range(0, len(data), PIECE):
-            piece = data if len(data) <= PIECE else data[start : start + PIECE]
-            self._untold += len(piece)
-            super().data_received(piece)
-            if self.transport.is_closing():
-                return
-            if self._untold > LONGEST_HEAD:
-                said = f"the head may have {LONGEST_HEAD:,} bytes at most"
-                self._refuse(Refusal("head_too_large", said))
-                return
-        if self._untold and self._timer is None:
+            if not self.transport.is_closing():
+                self._read(data[start : start + PIECE])
+
+    def _read(self, piece: bytes) -> None:
+        self._untold += len(piece)
+        super().data_received(piece)
+        if not self._untold or self.transport.is_closing():
+            return
+        if self._untold > LONGEST_HEAD:
+            said = f"the head may have {LONGEST_HEAD:,} bytes at most"
+            self._refuse(Refusal("head_too_large", said))
+        elif self._timer is None:
             self._wait()
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's may return it
@@ -79,28 +81,31 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Let the service refuse, where too many connections are open."""
-        self._told()
-        many = len(self.connections) > self._service.settings.max_connections
-        self.app = self._service.too_busy if many else self._service
+        self._untold = 0
+        if self._timer is not None:
+            self._stop_waiting()
+        service = self._service
+        many = len(self.connections) > service.settings.max_connections
+        self.app = service.too_busy if many else service
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
-        self._told()
+        self._untold = 0
+        if self._timer is not None:
+            self._stop_waiting()
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Take note that all of a request is here."""
-        self._told()
+        self._untold = 0
+        if self._timer is not None:
+            self._stop_waiting()
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP in the form of all errors."""
         self._refuse(Refusal("malformed", "this is not HTTP/1.1"))
-
-    def _told(self) -> None:
-        self._untold = 0
-        self._stop_waiting()
 
     def _wait(self) -> None:
         self._timer = self.loop.call_later(self._service.settings.timeout_seconds, self._give_up)
