@@ -42,7 +42,7 @@ def main() -> None:
 def install(who: str) -> None:
     """Install each ruleset, or replace the one of its name."""
     # Without the organisation's: they cannot be changed here.
-    listed = api("GET", f"{REPOSITORY}/rulesets?includes_parents=false")
+    listed = api("GET", f"{REPOSITORY}/rulesets?includes_parents=false&per_page=100")
     there = {it["name"]: it["id"] for it in listed}
     for file in sorted(RULESETS.glob("*.json")):
         rules = json.loads(file.read_text(encoding="utf-8"))

@@ -1,7 +1,8 @@
 """Which rows judge: by time, or by a hash that keeps each row on its side for ever."""
 
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -9,8 +10,9 @@ import pytest
 from parcels import Parcels, parcels
 
 from mlops.artifact.split import sides
+from mlops.pipeline.validate import check_split
 from mlops.project.errors import MlopsError
-from mlops.project.params import Data
+from mlops.project.params import Data, Params
 
 DATA = {"split": "hash", "target": "late", "share": "20%"}
 GATE = {
@@ -143,6 +145,15 @@ def test_a_champion_is_never_judged_on_rows_that_trained_it(tmp_path: Path) -> N
     assert "which neither model has seen" in (project.do("compare", "report") or "") + (
         project / "reports/report.md"
     ).read_text(encoding="utf-8")
+
+
+def test_times_that_no_calendar_has_are_said() -> None:
+    rows = pd.DataFrame({"at": np.array([2**60], "datetime64[us]"), "y": [0]})
+    january = {"start": "2023-01", "end": "2023-01"}
+    holdout = {"start": "2023-02", "end": "2023-02"}
+    data = Data.model_validate({"target": "y", "time": "at", "window": january, "holdout": holdout})
+    failures = check_split(rows, cast(Params, SimpleNamespace(data=data)))
+    assert "none in 2023-01; the data runs from 38504-08-18 to" in failures[0]["check"]
 
 
 def test_years_are_windows(tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def test_rare_classes_are_left_out(project: Workbench, tmp_path: Path) -> None:
         tmp_path / "numbers.csv", index=False
     )
     said = project.mlops("start", str(tmp_path / "numbers.csv"), "--target", "kind", "--force").out
-    assert "regression: whole numbers, of which 5 has 1 rows" in said
+    assert "regression: whole numbers, of which 5 is rare (1 of the rows)" in said
 
 
 def test_numbers_as_people_write_them(project: Workbench, tmp_path: Path) -> None:

@@ -103,6 +103,19 @@ def test_a_version_that_cannot_be_promoted_is_taken_back(second_version: SecondV
     assert run.summary.count("### production: version 1 serves") == 1
 
 
+def test_a_deployment_that_is_killed_after_the_switch_is_taken_back(
+    second_version: SecondVersion,
+) -> None:
+    """As by the last signal that a cancelled run sends, or where memory runs out."""
+    run, scene = second_version.run_of("killed"), second_version.scenes["killed"]
+    steps = {it.name: it.conclusion for it in run.jobs["production"].steps}
+    assert steps["Deploy it beside the champion, compare the two, and switch"] == "failure"
+    assert steps["Put the champion's image back"] == "success"
+    assert scene.tags["production"] == scene.tags["v1"]
+    assert scene.aliases["champion"] == 1
+    assert sentence(run).endswith("Version 1 is still champion, and serves.")
+
+
 def test_saving_is_tried_again_before_giving_up(second_version: SecondVersion) -> None:
     run, scene = second_version.run_of("deployed"), second_version.scenes["deployed"]
     assert set(conclusions(run).values()) == {"success", "skipped"}, run.log
@@ -129,6 +142,7 @@ def test_the_record_of_it(second_version: SecondVersion) -> None:
         ("staging", "success"),
         ("production", "failure"),  # the canary
         ("production", "failure"),  # a rollback to a version that never served
+        ("production", "failure"),  # killed
         ("production", "failure"),  # not saved
         ("production", "success"),
     ]

@@ -140,7 +140,7 @@ def check_split(table: pd.DataFrame, params: Params) -> list[Failure]:
     seen = set(times.dropna().dt.tz_localize(None).dt.to_period(unit).unique())
     runs = "the data has no rows"
     if seen:
-        runs = f"the data runs from {str(times.min())[:10]} to {str(times.max())[:10]}"
+        runs = f"the data runs from {str(times.min()).split()[0]} to {str(times.max()).split()[0]}"
     failures = []
     for name, window in zip(("window", "holdout"), windows, strict=True):
         span = pd.period_range(str(window.first_day), str(window.last_day), freq=unit)

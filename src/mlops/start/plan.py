@@ -144,10 +144,8 @@ def _task(values: "pd.Series[Any]", asked: str) -> tuple[Task, str]:
         kind = f"more than {CLASSES} different numbers" if whole else "numbers with decimals"
         found, why = "regression", kind
     elif number and counts.iloc[-1] < RARE:
-        found, why = (
-            "regression",
-            f"whole numbers, of which {labels[-1]} has {counts.iloc[-1]} rows",
-        )
+        kind = f"whole numbers, of which {labels[-1]} is rare ({counts.iloc[-1]} of the rows)"
+        found, why = "regression", kind
     else:
         kind = f"at most {CLASSES} different whole numbers" if number else "texts"
         found, why = "multiclass", f"{kind}, {len(counts)} of them"
@@ -164,7 +162,7 @@ def _task(values: "pd.Series[Any]", asked: str) -> tuple[Task, str]:
             f"{found}; give another task"
         )
     if marked := _marked(values):
-        raise MlopsError(f"{values.name!r} holds {marked}; make them so in the file, and try again")
+        raise MlopsError(f"{values.name!r} holds {marked}; write plain numbers into the file")
     if len(counts) > MOST_CLASSES:
         raise MlopsError(
             f"{values.name!r} has {len(counts):,} different values, more classes than "

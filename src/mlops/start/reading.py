@@ -27,18 +27,10 @@ COMMA = re.compile(r"[-+]?(\d+|\d{1,3}(\.\d{3})+),\d+")
 THOUSANDS = re.compile(r"[-+]?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?")
 ISO = re.compile(r"\d{4}-\d\d(-\d\d([T ]\d\d:?\d\d.*)?)?")
 ZONE = re.compile(r"\d\d:?\d\d.*(?:Z|[+-]\d\d:?\d\d)$")
-DAYS = (
-    "%d.%m.%Y",
-    "%m/%d/%Y",
-    "%d/%m/%Y",
-    "%Y/%m/%d",
-    "%d-%m-%Y",
-    "%d.%m.%y",
-    "%m/%d/%y",
-)
+DAYS = ("%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d", "%d-%m-%Y", "%d.%m.%y", "%m/%d/%y")
 CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
-WHOLE_FORMS = ("%Y%m%dT%H%M%S", "%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y")
-FORMATS = ("ISO8601", *(day + clock for day in DAYS for clock in CLOCKS), *WHOLE_FORMS)
+WORDS = ("%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y")
+FORMATS = ("ISO8601", *(day + clock for day in DAYS for clock in CLOCKS), *WORDS, "%Y%m%dT%H%M%S")
 # Of whole numbers, which are times only where `--time` says so: from, to, how they are read.
 WHOLE: tuple[tuple[float, float, dict[str, Any]], ...] = (
     (1800, 2200, {"format": "%Y"}),

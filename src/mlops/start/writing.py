@@ -82,8 +82,8 @@ def run(
         text = files.PARAMS.read_text(encoding="utf-8")
         loaded = partial(_loaded, found, source, aside, target)
         table = loaded(time)
-        rare = planning.rare_classes(table[target], task)
-        table = loaded(time, rare)
+        if rare := planning.rare_classes(table[target], task):
+            table = loaded(time, rare)
         plan = planning.decide(table, target, time, positive, task, found.left)
         if plan.time and not time:  # as of here, only rows that have one count
             table = loaded(plan.time, rare)

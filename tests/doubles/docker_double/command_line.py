@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import shlex
+import signal
 import sys
 from typing import NoReturn
 
@@ -22,7 +23,7 @@ from docker_double.registry import (
     tag,
     version,
 )
-from docker_double.state import STATE, daemon_error, fail, locked, told_to_fail
+from docker_double.state import STATE, daemon_error, fail, locked, told_to_fail, told_to_kill
 
 
 class Strict(argparse.ArgumentParser):
@@ -222,5 +223,7 @@ def main() -> None:
             daemon_error(f"the double was told to fail at: {said}")
         if options.does not in (exec_, stop):
             options.does(options)
+            if told_to_kill(said):
+                os.kill(os.getppid(), signal.SIGKILL)
             return
     options.does(options)  # takes its time; others must not wait for it

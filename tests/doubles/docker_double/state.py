@@ -60,6 +60,14 @@ def told_to_fail(said: str) -> bool:
     return not number.isdigit() or before + 1 == int(number)
 
 
+def told_to_kill(said: str) -> bool:
+    wanted = STATE / "kill"
+    if not wanted.is_file() or not re.search(wanted.read_text(), said):
+        return False
+    wanted.unlink()
+    return True
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
