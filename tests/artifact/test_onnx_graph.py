@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from onnxruntime import InferenceSession
+from projects import Project
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression
@@ -18,7 +19,7 @@ from sklearn.preprocessing import (
 )
 from sklearn.svm import LinearSVC
 
-from mlops.artifact import onnx_graph
+from mlops.artifact import onnx_graph, skops_model
 from mlops.artifact.onnx_graph import split_as_onnx, to_onnx
 from mlops.project.errors import MlopsError
 
@@ -50,6 +51,14 @@ def test_what_onnx_cannot_express_is_named(estimator: Any, named: str) -> None:
     (line,) = str(refused.value).splitlines()
     assert line.startswith(f"src/model/estimator.py: ONNX cannot express {named}")
     assert line.endswith(onnx_graph.WAY_OUT)
+
+
+def test_the_trees_that_train_writes_split_there(trained: Project) -> None:
+    estimator = skops_model.load(trained / "models/model.skops")
+    splits = [tree.nodes["num_threshold"] for (tree,) in estimator[-1]._predictors]
+    before = [it.copy() for it in splits]
+    split_as_onnx(estimator)
+    assert all((now == it).all() for now, it in zip(splits, before, strict=True))
 
 
 def test_trees_split_where_onnx_does() -> None:

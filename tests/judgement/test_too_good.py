@@ -188,16 +188,16 @@ def test_no_alarm_on_honest_tables(name: str, seed: int) -> None:
 
 def test_no_alarm_where_a_poor_model_knows_less_than_one_of_its_features() -> None:
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(2000, 3))
-    y = (rng.random(2000) < 0.25 + 0.4 * (np.abs(x[:, 0]) > 0.7) + 0.15 * x[:, 1]).astype(int)
-    x, asked, y, truth = x[:1200], x[1200:], y[:1200], y[1200:]
+    x = rng.normal(size=(20_000, 3))
+    y = (rng.random(20_000) < 0.25 + 0.4 * (np.abs(x[:, 0]) > 0.7) + 0.15 * x[:, 1]).astype(int)
+    x, asked, y, truth = x[:12_000], x[12_000:], y[:12_000], y[12_000:]
     model = LogisticRegression().fit(x, y)
     proper = metric.resolve("log_loss", "binary")
     found = too_good.alone(
         pd.DataFrame(x, columns=["bends", "other", "noise"]),
-        *(y, asked, truth, model.predict_proba(asked)[:, 1], np.full(800, y.mean()), [0, 1]),
+        *(y, asked, truth, model.predict_proba(asked)[:, 1], np.full(8000, y.mean()), [0, 1]),
         metric.Metrics(proper, {}, proper, [proper]),
-        Blocks(np.arange(800) % 30, 30, "days"),
+        Blocks(np.arange(8000) % 30, 30, "days"),
         task="binary",
         limit=0.95,
     )

@@ -29,7 +29,9 @@ MUCH = 100_000_000  # bytes that a flood would send; the system's buffers take 3
 @pytest.fixture(scope="module")
 def guarded(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     folder = tmp_path_factory.mktemp("guarded")
-    one = RunningService(trained / "models", folder, timeout_seconds=1, max_connections=20)
+    limits = {"timeout_seconds": 1, "max_connections": 20}
+    log = {"prediction_log_uri": folder / "log", "prediction_log_fsync": "true"}
+    one = RunningService(trained / "models", folder, **limits, **log)
     yield one.wait()
     one.kill()
 
@@ -107,6 +109,13 @@ def test_a_head_that_does_not_come_ends(guarded: RunningService) -> None:
         slow.sendall(GET)
         assert refused(rest(slow)) == (408, "timeout", "the head was not here within 1 s")
         assert rest(silent) == b""
+    with connect(guarded) as again:
+        again.sendall(GET + b"\r\n")
+        answered = b""
+        while not answered.endswith(b'{"status":"live"}'):
+            answered += again.recv(65_536)
+        again.sendall(GET)  # half of another
+        assert refused(rest(again))[:2] == (408, "timeout")
 
 
 def test_a_body_in_many_small_parts_is_no_head(guarded: RunningService) -> None:
@@ -119,10 +128,11 @@ def test_a_body_in_many_small_parts_is_no_head(guarded: RunningService) -> None:
 
 
 def test_a_client_that_has_ended_its_side_gets_its_answer(guarded: RunningService) -> None:
-    with connect(guarded) as client:
-        client.sendall(GET + b"\r\n")
+    row = json.dumps(guarded.example()).encode()
+    with connect(guarded) as client:  # whose end is there before the disk has the prediction
+        client.sendall(POST + b"Content-Length: %d\r\n\r\n%b" % (len(row), row))
         client.shutdown(socket.SHUT_WR)
-        assert rest(client).endswith(b'{"status":"live"}')
+        assert rest(client).startswith(b"HTTP/1.1 200 ")
 
 
 def test_half_a_request_and_an_end_is_a_client_that_left(guarded: RunningService) -> None:

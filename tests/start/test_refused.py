@@ -178,7 +178,7 @@ def test_numbers_as_people_write_them(project: Workbench, tmp_path: Path) -> Non
     assert "holds texts such as '" in project.refused(*start, "share")
 
     table["worth"] = [f"{value:,.2f}" for value in money]
-    table.to_csv(tmp_path / "table.csv")
+    table.set_axis(range(0, 2 * n, 2)).to_csv(tmp_path / "table.csv")  # as after leaving some out
     said = project.mlops(*start, "y").out
     assert "numbers: worth; times: on" in said
     assert "Unnamed: 0 (different in every row)" in said
