@@ -36,7 +36,10 @@ def main() -> None:
         for name in ENVIRONMENTS:
             print(f"environment {name}: {let_deploy(name, branch)}")
     except CommandError as error:
-        sys.exit(f"make protect: GitHub says: {error}")
+        sys.exit(
+            f"make protect: {error}; it wants gh (https://cli.github.com), signed in as an "
+            "administrator of a repository that was pushed"
+        )
 
 
 def install(who: str) -> None:
