@@ -120,18 +120,33 @@ def accepts(project: Parcels, *command: str) -> int | None:
 
 
 def in_workflow(project: Parcels, folder: Path) -> int | None:
-    """The same in a fresh clone, by the commands of ci.yml."""
-    project.run("git", "clone", "--quiet", str(project / "../origin.git"), str(folder))
-    clone = Parcels(folder)
-    for command in ("store pull", "check", "pull-data", "store mend"):
-        clone.run("mlops", *command.split())
-    return accepts(clone, "dvc", "repro", "--pull", "validate")
+    """The same in two fresh clones, by the commands of ci.yml and by those of drift.yml."""
+    found = []
+    for name, commands, validate in (
+        ("ci", ("store pull", "check", "pull-data", "store mend"), "--pull"),
+        ("drift", ("store pull", "ingest --fresh"), "--single-item"),
+    ):
+        place = folder / name
+        project.run("git", "clone", "--quiet", str(project / "../origin.git"), str(place))
+        clone = Parcels(place)
+        for command in commands:
+            clone.run("mlops", *command.split())
+        found.append(accepts(clone, "dvc", "repro", validate, "validate"))
+    assert found[0] == found[1]
+    return found[0]
 
 
 def changed(project: Parcels, since: str) -> bool:
     """What `make changed` says, by which train.yml decides."""
     done = project.run("make", "--silent", "changed", f"SINCE={since}")
     return "changed=true" in done.stdout
+
+
+def test_a_project_from_before_there_was_the_folder_reads_anew(tmp_path: Path) -> None:
+    project = parcels(tmp_path)
+    shutil.rmtree(project / "data/source")
+    project.run("mlops", "ingest", "--fresh")
+    assert (project / "data/raw.parquet").exists()
 
 
 @pytest.mark.parametrize("kind", WATCHED)

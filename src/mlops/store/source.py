@@ -87,6 +87,7 @@ def read_anew() -> None:
     SystemExit
         When it fails; it has said why.
     """
+    files.SOURCE.mkdir(parents=True, exist_ok=True)  # projects from before it was there
     pull()
     if code := run(["dvc", "repro", "--force", "--single-item", "ingest"], check=False).returncode:
         raise SystemExit(code)
