@@ -15,6 +15,7 @@ from sklearn.utils import all_estimators
 from xgboost import XGBClassifier, XGBRegressor
 
 from mlops.artifact.model_folder import Array, ModelArtifact
+from mlops.artifact.sandbox import FeatureCode
 from mlops.pipeline import train
 from mlops.project import files
 from mlops.project.errors import MlopsError
@@ -55,7 +56,8 @@ def train_on(
         "window": {"start": "2013-01", "end": "2013-03"},
         **{"params": {}, "schema_columns": {}, "code": {}, "data_md5": "", "requirements_md5": ""},
     }
-    return train.write_model(estimator, facts, Path("features.py"), x[:-HOLDOUT], x[-HOLDOUT:])
+    code = FeatureCode(Path("features.py"), "y")
+    return train.write_model(estimator, facts, code, x[:-HOLDOUT], x[-HOLDOUT:])
 
 
 class Outcome(NamedTuple):

@@ -103,18 +103,18 @@ def test_a_row_at_a_split_may_fall_on_either_side_of_it() -> None:
     few = np.flatnonzero(jumped)[:1]
     model.steps[-1][1]._baseline_prediction += 0.5  # a shift that no neighbour explains
     with pytest.raises(MlopsError, match="differently"):
-        check_agreement(model, artifact, x[few], x[:1])
+        check_agreement(model, artifact, artifact.build_features, x[few], x[:1])
 
 
 def test_less_precision_is_called_that() -> None:
     model = LinearRegression()
     artifact = train_on(model, "regression", X, X.sum(axis=1), columns=[A, B])
-    check_agreement(model, artifact, X, X)
+    check_agreement(model, artifact, artifact.build_features, X, X)
     model.intercept_ += 1e-3
     with pytest.raises(
         MlopsError, match=r"\(skl2onnx\) computes LinearRegression less precisely; "
     ):
-        check_agreement(model, artifact, X, X)
+        check_agreement(model, artifact, artifact.build_features, X, X)
 
 
 # Probes
@@ -202,8 +202,8 @@ def build_features(columns):
     codes = {"bag": 0.0, "box": 1.0}
     return {"a": columns["a"], "kind": [codes[one] for one in columns["kind"]]}
 """
-    assert refused(LogisticRegression(), columns=columns, features=text) == (
-        "src/model/features.py: build_features stops at kind = \"?\" (KeyError: '?'), which "
+    assert refused(LogisticRegression(), columns=columns, features=text).endswith(
+        "features.py:4: build_features stops: KeyError: '?'; so at kind = \"?\", which "
         "src/model/schema.py allows in a request; let it handle that, or narrow what is allowed in "
         "the schema"
     )
@@ -212,7 +212,8 @@ def build_features(columns):
     train_on(LogisticRegression(), "binary", X, Y, columns=columns, features=text)
     text = text.replace("codes.get(one, 2.0)", "len(one)")
     line = refused(LogisticRegression(), columns=columns, features=text)
-    assert "build_features stops at kind = null (TypeError: object of type 'float'" in line
+    assert "features.py:4: build_features stops: TypeError: object of type 'float'" in line
+    assert "; so at kind = null, which" in line
 
 
 def test_a_bound_at_which_nothing_is_predicted_is_refused() -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops.artifact.model_folder import load_features
-from mlops.artifact.table import Inputs, read, to_columns
+from mlops.artifact.feature_code import Inputs, load_features
+from mlops.artifact.table import read, to_columns
 from mlops.project.errors import MlopsError
 
 COLUMNS = {"hour": np.array([1, 2]), "carrier": np.array(["UA", None]), "late": np.array([0, 1])}

@@ -243,7 +243,7 @@ def check_model(folder: Path) -> None:
     fitted = skops_model.load(model.folder / model_folder.SKOPS)
     holdout = model.features(columns)
     try:
-        check_agreement(fitted, model, holdout, holdout)
+        check_agreement(fitted, model, model.build_features, holdout, holdout)
     except MlopsError as error:
         broke("ONNX = model", str(error))
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mlops.artifact import boosters
+from mlops.artifact.feature_code import BuildFeatures
 from mlops.artifact.features import Array, Asked, count, take, to_features
 from mlops.artifact.model_folder import Column, ModelArtifact
 from mlops.artifact.onnx_graph import TOLERANCE, WAY_OUT, steps
@@ -30,11 +31,15 @@ IMPRECISE = 1e-3  # of the largest prediction: more than that is another formula
 HANDLE = "let src/model/features.py or a step of src/model/estimator.py handle it"
 
 
-def check_agreement(estimator: Any, model: ModelArtifact, training: Asked, holdout: Asked) -> None:
+def check_agreement(
+    estimator: Any, model: ModelArtifact, build: BuildFeatures, training: Asked, holdout: Asked
+) -> None:
     """Refuse a model that does not serve what was trained.
 
     Parameters
     ----------
+    build
+        Builds features of raw columns.
     training, holdout
         Features of the rows that the estimator was fitted on, and of those that judge it.
 
@@ -53,13 +58,12 @@ def check_agreement(estimator: Any, model: ModelArtifact, training: Asked, holdo
         names, raw = probes(model.facts.columns)
 
         def features(rows: Array) -> Asked:
-            built = model.build_features({key: raw[key][rows] for key in raw})
+            built = build({key: raw[key][rows] for key in raw})
             return to_features(built, model.facts.texts)
 
         def refusal(row: int, why: str) -> str:
             at = names[row]
-            said = f"src/model/features.py: build_features stops at {at} ({why})"
-            return f"{said}, {_allowed(at, 'let it handle that')}"
+            return f"{why}; so at {at}, {_allowed(at, 'let it handle that')}"
 
         asked = _ask(features, len(names), refusal)
         _compare(estimator, model, asked, names.__getitem__, scale, _allowed)
@@ -133,7 +137,8 @@ def _ask(answer: Callable[[Array], Any], n: int, refusal: Callable[[int, str], s
                 first = middle
             except Exception:
                 after = middle
-        raise MlopsError(refusal(first, first_line(error))) from None
+        why = str(error) if isinstance(error, MlopsError) else first_line(error)
+        raise MlopsError(refusal(first, why)) from None
 
 
 def _compare(

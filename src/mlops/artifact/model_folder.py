@@ -12,10 +12,7 @@
     The facts: task, inputs, features, window, parameters, and hashes of what it came from.
 """
 
-import ast
 import os
-import sys
-import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +22,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mlops.artifact.feature_code import BuildFeatures, load_features
 from mlops.artifact.features import Array, Asked, to_features, to_matrix
 from mlops.project.errors import MlopsError
 from mlops.project.params import Data, Runtime, Task, Window
@@ -39,7 +37,6 @@ FACTS = "model.json"
 FORMAT = 3
 
 Columns = Mapping[str, Array]
-BuildFeatures = Callable[[Columns], dict[str, Array]]
 
 
 class Column(BaseModel):
@@ -181,12 +178,16 @@ class ModelArtifact:
         MlopsError
             When an input column is missing.
         """
+        self.check(columns)
+        return self.ask(self.features(columns))
+
+    def check(self, columns: Columns) -> None:
+        """Refuse columns of which an input is missing."""
         if missing := [name for name in self.facts.inputs if name not in columns]:
             raise MlopsError(
                 f"the model in {self.folder} needs column {', '.join(missing)}, "
                 "which the data no longer has; keep the column until a model without it is champion"
             )
-        return self.ask(self.features(columns))
 
     def features(self, columns: Columns) -> Asked:
         """Return the features of ``n`` rows from columns that are all there."""
@@ -236,33 +237,3 @@ def load_facts(folder: Path) -> Facts:
                     f"reads formats up to {FORMAT}; update the project (`cruft update`)"
                 ) from None
         raise MlopsError(f"{folder / FACTS} is damaged: {' '.join(str(error).split())}") from None
-
-
-def load_features(path: Path) -> BuildFeatures:
-    """Load ``build_features`` from a file, which must stand on its own.
-
-    Raises
-    ------
-    MlopsError
-        When the file imports more than NumPy and the standard library: it would not run in the
-        service, nor beside another version of the project.
-    """
-    text = path.read_text(encoding="utf-8")
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names = ["." * node.level + (node.module or "")]
-        else:
-            continue
-        for name in names:
-            if name.split(".")[0] not in {"numpy", *sys.stdlib_module_names}:
-                raise MlopsError(
-                    f"{path}:{node.lineno} imports {name}; features may import only numpy and the "
-                    "standard library, because the file travels with the model"
-                )
-    # Not imported: that would leave bytecode beside the file, in a folder whose content is hashed.
-    module = types.ModuleType("model_features")
-    exec(compile(text, str(path), "exec"), module.__dict__)
-    build: BuildFeatures = module.build_features
-    return build

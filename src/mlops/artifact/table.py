@@ -1,6 +1,5 @@
 """The raw table: its rows by time, its columns as arrays."""
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,37 +65,3 @@ def to_target(values: "pd.Series[Any]", task: Task) -> Array:
     plain = to_columns(values.to_frame())[str(values.name)]
     whole = plain.dtype.kind in "biuf" and not (plain != np.floor(plain)).any()
     return plain.astype(np.int64) if whole else plain
-
-
-class Inputs(Mapping[str, Array]):
-    """The raw columns without the target, remembering which of them ``build_features`` reads."""
-
-    def __init__(self, columns: Mapping[str, Array], target: str) -> None:
-        self._columns = {name: values for name, values in columns.items() if name != target}
-        self._target = target
-        self._read: set[str] = set()
-
-    def __getitem__(self, name: str) -> Array:
-        if name == self._target:
-            raise MlopsError(
-                f"src/model/features.py reads {name!r}, the target (params.yaml: data.target); "
-                "when a prediction is asked for, nobody knows it yet"
-            )
-        if name not in self._columns:
-            raise MlopsError(
-                f"src/model/features.py reads column {name!r}, which the raw data does not have; "
-                f"it has {', '.join(self._columns)}"
-            )
-        self._read.add(name)
-        return self._columns[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._columns)
-
-    def __len__(self) -> int:
-        return len(self._columns)
-
-    @property
-    def read(self) -> list[str]:
-        """Names of the columns read so far, in the table's order."""
-        return [name for name in self._columns if name in self._read]

@@ -10,9 +10,10 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from mlops.artifact import model_folder, row_sketch
+from mlops.artifact import model_folder, row_sketch, sandbox
 from mlops.artifact.features import Asked
 from mlops.artifact.model_folder import Facts, ModelArtifact
+from mlops.artifact.sandbox import SandboxedModel
 from mlops.artifact.table import read, to_columns, to_target
 from mlops.judgement import blocks, comparison, finding, metric, scorecard, shelf_life, too_good
 from mlops.judgement import gate as policy
@@ -32,7 +33,7 @@ class Champion:
     """The model in production, and its version in the registry."""
 
     version: int
-    model: ModelArtifact
+    model: SandboxedModel
 
 
 def run(params: Params, mode: Mode | None) -> None:
@@ -52,6 +53,7 @@ def run(params: Params, mode: Mode | None) -> None:
     written = judge(params, candidate, champion, mode)
     judged = shelf_life.judged(written["holdout"]["md5"], candidate.facts.identity)
     written["holdout"]["judged"] = judged
+    written["sandbox"] = candidate.sandbox.held
     files.write_json(files.COMPARISON, written)
     actions.outputs(holdout=written["holdout"]["md5"])
     print_table(written)
@@ -65,7 +67,7 @@ def run(params: Params, mode: Mode | None) -> None:
 
 
 def judge(
-    params: Params, candidate: ModelArtifact, champion: Champion | None, mode: Mode | None
+    params: Params, candidate: SandboxedModel, champion: Champion | None, mode: Mode | None
 ) -> dict[str, Any]:
     """Ask both models for the same rows, find what these show, and hold it against the gate."""
     gate, classes = params.gate, candidate.facts.classes
@@ -218,9 +220,9 @@ def _gate_of(folder: Path) -> dict[str, Any] | None:
     return Gate.model_construct(**gate).model_dump(warnings=False)
 
 
-def load_candidate(params: Params) -> ModelArtifact:
+def load_candidate(params: Params) -> SandboxedModel:
     """Load the model that was trained from what lies in the working folder now."""
-    candidate = model_folder.load(files.MODEL)
+    candidate = sandbox.load(files.MODEL)
     data = files.read_json(files.DATA_REPORT, "dvc repro")
     if not data["passed"]:
         raise MlopsError(f"the data was refused ({files.DATA_REPORT}); correct it, run `dvc repro`")
@@ -254,7 +256,8 @@ def load_champion(params: Params) -> Champion | None:
         fetched = versions.fetch(client, params.name, model_version.CHAMPION)
         if fetched is None:
             return None
-        return Champion(int(fetched[0].version), model_version.load(client, fetched[0]))
+        model = sandbox.apart(model_version.load(client, fetched[0]))
+        return Champion(int(fetched[0].version), model)
 
 
 def load_fair_champion(params: Params, candidate: ModelArtifact) -> Champion | None:

@@ -1,6 +1,6 @@
 """Stage ``evaluate``: the trained model on the holdout, in numbers and plots."""
 
-from mlops.artifact import model_folder
+from mlops.artifact import sandbox
 from mlops.artifact.table import read, to_columns, to_target
 from mlops.judgement import metric
 from mlops.judgement.scorecard import base_rate, predictions, scores, tables, write_tables
@@ -10,7 +10,7 @@ from mlops.project.params import Params
 
 def run(params: Params) -> None:
     """Write ``reports/metrics.json`` and ``reports/plots/``."""
-    model = model_folder.load(files.MODEL)
+    model = sandbox.load(files.MODEL)
     task, classes = model.facts.task, model.facts.classes
     holdout = read(files.HOLDOUT)
     y = to_target(holdout[params.data.target], params.task)

@@ -3,36 +3,39 @@
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from mlops.artifact.feature_code import is_text
 from mlops.artifact.features import Array, Asked, to_features
-from mlops.artifact.model_folder import load_features
 from mlops.artifact.parts import Writer, deciding, many, parts
+from mlops.artifact.sandbox import FeatureCode
 from mlops.artifact.split import sides
-from mlops.artifact.table import Inputs, read, to_columns, to_target
+from mlops.artifact.table import read, to_columns, to_target
 from mlops.project import files
-from mlops.project.errors import MlopsError
 from mlops.project.params import Params
-from mlops.project.user_code import running, shortened
+from mlops.project.user_code import running
 
 TARGET = "target"  # the last column of data/train.parquet
 
 
-def run(params: Params) -> None:
+def run(params: Params, path: Path | None = None) -> None:
     """Write ``data/train.parquet`` (features and target) and ``data/holdout.parquet``.
 
     The holdout keeps its raw columns: a champion is asked with the features of its own time.
+    ``path`` is the file with ``build_features``, by default the project's.
     """
+    code = FeatureCode(path or source(), params.data.target)
     if many(files.CHECKED) and (needed := deciding(params)):
-        learns, features, judging = by_part(params, [it for it in needed if it in _names()])
+        learns, features, judging = by_part(params, code, [it for it in needed if it in _names()])
     else:
         table = read(files.CHECKED)
         trains, judges = sides(table, params.data)
-        training, holdout = featured(table[trains], params), table[judges].reset_index(drop=True)
+        training, holdout = (
+            featured(table[trains], params, code),
+            table[judges].reset_index(drop=True),
+        )
         files.write_atomic(files.TRAIN, lambda path: training.to_parquet(path, index=False))
         files.write_atomic(files.HOLDOUT, lambda path: holdout.to_parquet(path, index=False))
         learns, features, judging = len(training), len(training.columns) - 1, len(holdout)
@@ -42,12 +45,14 @@ def run(params: Params) -> None:
     )
 
 
-def featured(rows: pd.DataFrame, params: Params, named: list[str] | None = None) -> pd.DataFrame:
+def featured(
+    rows: pd.DataFrame, params: Params, code: FeatureCode, named: list[str] | None = None
+) -> pd.DataFrame:
     """Return the features of rows that train, and their target last.
 
     ``named`` are the texts among them, by default as they look.
     """
-    built = build(Inputs(to_columns(rows), params.data.target), len(rows))
+    built = code.build(to_columns(rows))
     asked = to_features(built, texts(built) if named is None else named)
     features = pd.DataFrame(asked, columns=list(built))
     name = TARGET
@@ -57,7 +62,7 @@ def featured(rows: pd.DataFrame, params: Params, named: list[str] | None = None)
     return features
 
 
-def by_part(params: Params, needed: list[str]) -> tuple[int, int, int]:
+def by_part(params: Params, code: FeatureCode, needed: list[str]) -> tuple[int, int, int]:
     """Write both for a table of many rows; returns rows that train, features, rows that judge."""
     trains, judges = sides(read(files.CHECKED, needed), params.data)
     named: list[str] | None = None
@@ -68,7 +73,7 @@ def by_part(params: Params, needed: list[str]) -> tuple[int, int, int]:
         with Writer(training, "build_features:") as learns, Writer(holdout, "the data:") as unseen:
             for part in parts(files.CHECKED):
                 if (here := trains[part.index]).any():
-                    features = featured(part[here], params, named)
+                    features = featured(part[here], params, code, named)
                     named, width = _not_numbers(features.iloc[:, :-1]), len(features.columns) - 1
                     learns.add(features)
                 if (here := judges[part.index]).any():
@@ -103,60 +108,7 @@ def _not_numbers(table: pd.DataFrame) -> list[str]:
 
 def texts(built: Mapping[str, Array]) -> list[str]:
     """Name the features that are texts."""
-    return [name for name, values in built.items() if _is_text(np.asarray(values))]
-
-
-def _is_text(values: Array) -> bool:
-    if values.dtype.kind != "O":
-        return values.dtype.kind == "U"
-    return any(isinstance(value, str) for value in values.tolist())
-
-
-def build(inputs: Mapping[str, Array], rows: int) -> dict[str, Array]:
-    """Return what the project's ``build_features`` makes of ``rows`` rows.
-
-    Raises
-    ------
-    MlopsError
-        When it stops, or a feature is not one number or one text for each row.
-    """
-    with running("build_features"):
-        built = load_features(source())(inputs)
-    where = f"{source().parent.name}/{source().name}: build_features returns"
-    if not isinstance(built, dict) or not built:
-        got = f"{type(built).__name__}" if not isinstance(built, dict) else "no features"
-        raise MlopsError(f"src/{where} {got}; expected a dict of arrays by feature")
-    for name, values in built.items():
-        if not isinstance(name, str):
-            raise MlopsError(f"src/{where} a feature named {name!r}; expected a text as its name")
-        if problem := _problem(values, rows):
-            raise MlopsError(
-                f"src/{where} {problem} for feature {name!r}; expected {rows:,} numbers, or as "
-                "many texts, one for each row"
-            )
-    return built
-
-
-def _problem(values: Any, rows: int) -> str | None:
-    """Say what makes of a feature something else than one number, or text, for each row."""
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        return shortened(str(error), 80)
-    if array.shape != (rows,):
-        return f"an array of shape {array.shape}"
-    if array.dtype.kind in "biufU":
-        return None
-    if array.dtype.kind != "O":
-        return f"{array.dtype}"
-    if _is_text(array):
-        odd = [it for it in array.tolist() if not (it is None or it != it or isinstance(it, str))]
-        return f"texts, and {shortened(repr(odd[0]), 60)} among them," if odd else None
-    try:
-        array.astype(np.float32)
-    except (TypeError, ValueError) as error:
-        return f"{array.dtype} ({shortened(str(error), 80)})"
-    return None
+    return [name for name, values in built.items() if is_text(values)]
 
 
 def source() -> Path:

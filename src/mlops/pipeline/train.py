@@ -21,8 +21,9 @@ from mlops.artifact.agreement import check_agreement
 from mlops.artifact.features import Array, Asked, count, to_features, to_table
 from mlops.artifact.model_folder import Facts, ModelArtifact
 from mlops.artifact.onnx_graph import split_as_onnx, to_onnx
+from mlops.artifact.sandbox import FeatureCode, SandboxedModel
 from mlops.artifact.split import sides
-from mlops.artifact.table import Inputs, read, to_columns, to_target
+from mlops.artifact.table import read, to_columns, to_target
 from mlops.judgement import metric, scorecard
 from mlops.pipeline import features as built
 from mlops.pipeline import threshold
@@ -42,8 +43,8 @@ def run(params: Params) -> None:
     x, names, texts, y = built.learned()
     classes, learned = encode(y, params, unfitted)
     holdout = read(files.HOLDOUT)
-    inputs = Inputs(to_columns(holdout), params.data.target)
-    unseen = to_features(built.build(inputs, len(holdout)), texts)
+    code = FeatureCode(source(), params.data.target)
+    unseen = to_features(code.build(to_columns(holdout)), texts)
 
     with TrainingRun(params, commit) as mlflow_run:
         clock = time.perf_counter()
@@ -53,11 +54,11 @@ def run(params: Params) -> None:
         seconds = time.perf_counter() - clock
 
         check_probabilities(params.task, estimator)
-        facts = describe(params, names, inputs.read, classes, y)
+        facts = describe(params, names, code.read, classes, y)
         facts |= {"texts": texts, "threshold": limit}
-        rows = row_sketch.training(params.data, [*inputs.read, params.data.target])
+        rows = row_sketch.training(params.data, [*code.read, params.data.target])
         row_sketch.write(files.MODEL, rows)
-        model = write_model(estimator, facts, source(), x, unseen)
+        model = write_model(estimator, facts, code, x, unseen)
 
         cost = {"seconds": seconds, "peak_memory_mb": peak_memory_mb()}
         mlflow_run.log_metrics(cost)
@@ -206,7 +207,7 @@ def describe(
 
 
 def write_model(
-    estimator: Any, facts: dict[str, Any], features: Path, training: Asked, holdout: Asked
+    estimator: Any, facts: dict[str, Any], code: FeatureCode, training: Asked, holdout: Asked
 ) -> ModelArtifact:
     """Write the model folder, ``model.json`` last: a folder without it is not a model.
 
@@ -214,7 +215,7 @@ def write_model(
 
     Parameters
     ----------
-    features
+    code
         The file with ``build_features``, which travels with the model.
     training, holdout
         Rows to prove it on, as features.
@@ -236,13 +237,13 @@ def write_model(
     if facts["runtime"] == "onnx":
         write(model_folder.ONNX, to_onnx(estimator, training))
     files.write_atomic(
-        files.MODEL / model_folder.FEATURES, lambda path: shutil.copyfile(features, path)
+        files.MODEL / model_folder.FEATURES, lambda path: shutil.copyfile(code.path, path)
     )
     predicts = files.MODEL / (
         model_folder.ONNX if facts["runtime"] == "onnx" else model_folder.SKOPS
     )
     whole = Facts.model_validate({**facts, "model_md5": files.md5(predicts)})
-    model = ModelArtifact(files.MODEL, whole)
-    check_agreement(estimator, model, training, holdout)
+    model = SandboxedModel(files.MODEL, whole)
+    check_agreement(estimator, model, code.build, training, holdout)
     files.write_text(files.MODEL / model_folder.FACTS, whole.model_dump_json(indent=2) + "\n")
     return model
