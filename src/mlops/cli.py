@@ -201,15 +201,33 @@ def compare(
 
 
 @app.command(rich_help_panel=JUDGE)
+def judge(
+    checkout: Annotated[Path, typer.Argument(help="A checkout of the pull request.")],
+    made: Annotated[Path, typer.Argument(help="What its workflow has made, as an artifact.")],
+) -> None:
+    """Judge a pull request's model by the code and the gate of the branch that is checked out here.
+
+    Writes as `mlops compare` does, and changes this checkout: params.yaml and data become the pull
+    request's. Sets the output `own` where only the pull request's own code could judge it.
+    """
+    from mlops.pipeline import judge
+
+    judge.run(checkout, made)
+
+
+@app.command(rich_help_panel=JUDGE)
 def report(
     anyway: Annotated[
         bool, typer.Option(help="Also when there is nothing to judge: the report says why.")
     ] = False,
+    commit: Annotated[
+        str, typer.Option(metavar="SHA", help="Which it is about; by default that checked out.")
+    ] = "",
 ) -> None:
     """Write the pull-request comment, reports/report.md, from the JSON files in reports/."""
     from mlops.report import comment
 
-    comment.run(anyway)
+    comment.run(anyway, commit)
 
 
 @app.command(rich_help_panel=JUDGE)

@@ -54,7 +54,7 @@ BASE = (
 NO_FORK = "github.event.pull_request.head.repo.full_name == github.repository"
 REACHES = re.compile(
     r"\bmake pull-repro\b|\bdvc (repro --pull|pull|push)\b"
-    r"|\bmlops (pull-data|ingest|store mend|drift|compare|register|promote|rollback)\b"
+    r"|\bmlops (pull-data|ingest|store mend|drift|compare|judge|register|promote|rollback)\b"
 )
 STORE_GROUP = "mlops-store"
 DEPLOY = "./.github/actions/deploy"
@@ -155,8 +155,8 @@ def who_reaches_the_data_has_credentials(repository: Repository) -> Iterator[str
     """What writes is for jobs that may write anyway, or put a model to work; and only on main."""
     for name, workflow in repository.workflows.items():
         by_pull_requests = "pull_request" in repository.events(name)
-        action = OF_THE_BASE if by_pull_requests else CREDENTIALS
         for job in workflow.jobs.values():
+            action = OF_THE_BASE if by_pull_requests and not of_the_base(job) else CREDENTIALS
             role = "read" if job.reads_only or by_pull_requests else "write"
             wanted = {"role": role, "secret": f"${{{{ secrets.DATA_{role.upper()} }}}}"}
             given = False
@@ -169,13 +169,24 @@ def who_reaches_the_data_has_credentials(repository: Repository) -> Iterator[str
                     yield f"{step.where}: the job needs {action} before this step"
 
 
+def of_the_base(job: Job) -> bool:
+    """Whether a job works in a checkout of the base branch."""
+    checkouts = (step.inputs for step in job.steps if step.uses.startswith(CHECKOUT))
+    return any(it.get("ref") == BASE and "path" not in it for it in checkouts)
+
+
 def forks_get_no_credentials(repository: Repository) -> Iterator[str]:
     for step in repository.steps:
         if step.uses.startswith(CHECKOUT) and step.inputs.get("path") == ".base":
             if step.inputs.get("ref") != BASE:
                 yield f"{step.where}: its ref must be {BASE}"
-            if NO_FORK not in " ".join(step.data.get("if", "").split()):
+            if NO_FORK not in step.condition:
                 yield f"{step.where}: `if` must hold {NO_FORK}"
+    for name, workflow in repository.workflows.items():
+        for job in workflow.jobs.values() if "pull_request" in repository.events(name) else ():
+            for step in job.steps:
+                if step.uses == CREDENTIALS and NO_FORK not in step.condition:
+                    yield f"{step.where}: `if` must hold {NO_FORK}"
 
 
 def scripts_hold_no_expressions(repository: Repository) -> Iterator[str]:

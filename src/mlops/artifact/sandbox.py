@@ -9,6 +9,7 @@ connection, and is ended when it takes too much memory or time: as far as this m
 
 import atexit
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -20,7 +21,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,11 @@ from mlops.artifact import confined, model_folder, sandboxed
 from mlops.artifact.features import Array, Asked
 from mlops.artifact.model_folder import Columns, ModelArtifact
 from mlops.project.errors import MlopsError
+from mlops.project.user_code import shortened
 
 MEMORY_GB = 8
 TIMEOUT_SECONDS = 600  # for one answer
+TOLD = 2000  # bytes of what it printed last
 SOURCE = Path(mlops.__file__).parents[1]
 LOCK = (
     SOURCE.parent / "requirements-serve-skops.txt"
@@ -52,17 +55,24 @@ class Sandbox:
     ----------
     reads : sequence of Path
         Files and folders that it may read, beside Python and the libraries of a service.
+    environment : Path or None
+        One with other libraries, by default those of this process.
     """
 
-    def __init__(self, reads: Sequence[Path]) -> None:
-        self._reads = reads
+    def __init__(self, reads: Sequence[Path], environment: Path | None = None) -> None:
+        self._reads, self._environment = reads, environment
+        self._printed = tempfile.TemporaryFile()  # noqa: SIM115  as long as the process
 
     @cached_property
     def _process(self) -> "subprocess.Popen[bytes]":
-        libraries, packages = _libraries()
+        python, (libraries, packages) = Path(sys.executable), _libraries()
+        if self._environment:
+            python = self._environment.resolve() / "bin" / "python"
+            (libraries,) = python.parents[1].glob("lib/python*/site-packages")
+            packages = [libraries]
         own = [Path(sys.base_prefix), SOURCE / "mlops", *self._reads]
         asked = {
-            "run": [sys.executable, "-I", "-S", sandboxed.__file__, str(SOURCE), str(libraries)],
+            "run": [str(python), "-I", "-S", sandboxed.__file__, str(SOURCE), str(libraries)],
             "read": [*SYSTEM, *map(str, packages), *(str(it.resolve()) for it in own)],
             "list": [str(libraries), str(SOURCE)],
             "memory": MEMORY_GB * 10**9,
@@ -71,7 +81,7 @@ class Sandbox:
             [*_without_network(), sys.executable, "-I", "-S", confined.__file__, json.dumps(asked)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # what it prints could be a command to a workflow's runner
+            stderr=self._printed,  # and not our own: it could be a command to a workflow's runner
             env={"LANG": "C.UTF-8"},
             start_new_session=True,
         )
@@ -134,10 +144,13 @@ class Sandbox:
 
     def _ended(self) -> str:
         code = self._process.wait()
+        self._printed.seek(-min(self._printed.tell(), TOLD), os.SEEK_END)
+        said = self._printed.read().decode(errors="replace").strip().rpartition("\n")[2]
         return (
-            f"src/model/features.py: the process that builds features ended with {code}; it has "
-            f"{MEMORY_GB} GB, {TIMEOUT_SECONDS} s for an answer, no network, and of files only "
-            "those of the model and of a service's libraries"
+            f"src/model/features.py: the process that builds features ended with {code}"
+            f"{f' ({shortened(said)})' if said else ''}; it has {MEMORY_GB} GB, "
+            f"{TIMEOUT_SECONDS} s for an answer, no network, and of files only those of the model "
+            "and of a service's libraries"
         )
 
 
@@ -154,11 +167,13 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 @dataclass(frozen=True)
 class SandboxedModel(ModelArtifact):
-    """A model that is asked in a process of its own."""
+    """A model that is asked in a process of its own, in an ``environment`` of its own, if any."""
+
+    environment: Path | None = None
 
     @cached_property
     def sandbox(self) -> Sandbox:
-        return Sandbox([self.folder])
+        return Sandbox([self.folder], self.environment)
 
     def _asked(self, do: str, columns: Columns, answers: int = 1) -> Iterator[dict[str, Array]]:
         self.check(columns)
@@ -201,9 +216,9 @@ class SandboxedModel(ModelArtifact):
         return seconds
 
 
-def load(folder: Path) -> SandboxedModel:
+def load(folder: Path, environment: Path | None = None) -> SandboxedModel:
     """Load a model folder as :func:`mlops.artifact.model_folder.load` does, to be asked apart."""
-    return apart(model_folder.load(folder))
+    return SandboxedModel(folder, model_folder.load(folder).facts, environment)
 
 
 def apart(model: ModelArtifact) -> SandboxedModel:
@@ -260,22 +275,24 @@ def _libraries() -> tuple[Path, list[Path]]:
 
     Other libraries are not there to import, and may hold the answers: the example's data is one.
     """
-    site = next(Path(it) for it in sys.path if it.endswith("site-packages"))
     names = re.findall(r"^([\w.-]+)==", LOCK.read_text("utf-8"), re.M) if LOCK.is_file() else []
-    lines = (line for name in names for line in _record(name))
-    found = {re.split("[/,]", line, maxsplit=1)[0] for line in lines} - {"..", ""}
+    found = {path.name: path for name in names for path in _parts(name)}
     if not found:  # a project from before that lock
+        site = Path(np.__file__).parents[1]
         return site, [site]
     folder = Path(tempfile.mkdtemp(prefix="mlops-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for name in found:
-        (folder / name).symlink_to(site / name)
-    return folder, [site / name for name in found]
+    for name, path in found.items():
+        (folder / name).symlink_to(path)
+    return folder, list(found.values())
 
 
-def _record(name: str) -> list[str]:
+def _parts(name: str) -> set[Path]:
+    """Return the modules and folders that a distribution consists of."""
     try:
-        found: Distribution = distribution(name)
+        found = distribution(name)
     except PackageNotFoundError:  # of another system, or another Python
-        return []
-    return (found.read_text("RECORD") or "").splitlines()
+        return set()
+    lines = (found.read_text("RECORD") or "").splitlines()
+    tops = {re.split("[/,]", line, maxsplit=1)[0] for line in lines} - {"..", ""}
+    return {Path(str(found.locate_file(top))) for top in tops}

@@ -36,7 +36,20 @@ class Champion:
     model: SandboxedModel
 
 
-def run(params: Params, mode: Mode | None) -> None:
+@dataclass(frozen=True)
+class Proposed:
+    """A pull request's model, where others judge it; by its own machinery it is what lies there.
+
+    ``gate`` is the one that the pull request would set. ``made`` says what is odd about the rows
+    that judge, as :func:`mlops.pipeline.judge.rows` returns it.
+    """
+
+    candidate: SandboxedModel
+    gate: dict[str, Any]
+    made: dict[str, Any] | None
+
+
+def run(params: Params, mode: Mode | None, proposed: Proposed | None = None) -> None:
     """Write ``reports/comparison.json`` and print it as a short table.
 
     ``mode`` says which policy applies; by default it follows from what changed.
@@ -48,9 +61,14 @@ def run(params: Params, mode: Mode | None) -> None:
     """
     for path in (files.COMPARISON, files.REPORT, files.FAILURE):
         path.unlink(missing_ok=True)
-    candidate = load_candidate(params)
+    if proposed:
+        check_whole(candidate := proposed.candidate)
+    else:
+        candidate = load_candidate(params)
     champion = load_fair_champion(params, candidate)
-    written = judge(params, candidate, champion, mode)
+    written = judge(params, candidate, champion, mode, proposed.gate if proposed else None)
+    written["by_base"] = proposed is not None
+    written["holdout"]["made"] = proposed.made if proposed else None
     judged = shelf_life.judged(written["holdout"]["md5"], candidate.facts.identity)
     written["holdout"]["judged"] = judged
     written["sandbox"] = candidate.sandbox.held
@@ -67,9 +85,16 @@ def run(params: Params, mode: Mode | None) -> None:
 
 
 def judge(
-    params: Params, candidate: SandboxedModel, champion: Champion | None, mode: Mode | None
+    params: Params,
+    candidate: SandboxedModel,
+    champion: Champion | None,
+    mode: Mode | None,
+    next_gate: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Ask both models for the same rows, find what these show, and hold it against the gate."""
+    """Ask both models for the same rows, find what these show, and hold it against the gate.
+
+    ``next_gate`` is the one that would be in force from then on, by default the same.
+    """
     gate, classes = params.gate, candidate.facts.classes
     table = read(files.HOLDOUT)
     columns, y = to_columns(table), to_target(table[params.data.target], params.task)
@@ -93,7 +118,7 @@ def judge(
         theirs = described(model, champions) | training_facts(model.folder / files.TRAINING.name)
         theirs["version"] = champion.version
         units = gate.in_units(*(one(y, champions, classes) for one in metrics.with_margins))
-        before, now = _gate_of(model.folder), gate.model_dump()
+        before, now = _gate_of(model.folder), next_gate or gate.model_dump()
         changed = comparison.changes(model.facts, candidate.facts, before, now)
 
     pair = Pair(y, prediction, champions, classes, blocks.of_rows(table, params))
@@ -226,12 +251,7 @@ def load_candidate(params: Params) -> SandboxedModel:
     data = files.read_json(files.DATA_REPORT, "dvc repro")
     if not data["passed"]:
         raise MlopsError(f"the data was refused ({files.DATA_REPORT}); correct it, run `dvc repro`")
-    if damaged(candidate):
-        raise DamagedError(f"{files.MODEL} is not what one training wrote; {files.MEND}")
-    if files.read_json(files.TRAINING, "dvc repro")["model_md5"] != candidate.facts.model_md5:
-        raise MlopsError(
-            f"{files.TRAINING} is about another model than {files.MODEL}; run `dvc repro` again"
-        )
+    check_whole(candidate)
     settings = params.of_the_model()
     trained = (candidate.facts.data_md5, candidate.facts.params, candidate.facts.runtime)
     if (data["md5"], settings, params.serving.runtime) != trained:
@@ -239,6 +259,16 @@ def load_candidate(params: Params) -> SandboxedModel:
             f"{files.MODEL} was trained from other data or {files.PARAMS}; run `dvc repro`"
         )
     return candidate
+
+
+def check_whole(candidate: ModelArtifact) -> None:
+    """Refuse a model folder that is not what one training wrote."""
+    if damaged(candidate):
+        raise DamagedError(f"{files.MODEL} is not what one training wrote; {files.MEND}")
+    if files.read_json(files.TRAINING, "dvc repro")["model_md5"] != candidate.facts.model_md5:
+        raise MlopsError(
+            f"{files.TRAINING} is about another model than {files.MODEL}; run `dvc repro` again"
+        )
 
 
 def damaged(model: ModelArtifact) -> bool:

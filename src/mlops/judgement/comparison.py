@@ -49,7 +49,7 @@ def content(
         "task": params.task,
         "target": params.data.target,
         "positive": positive,
-        "data": {name: data[name] for name in ("rows", "dropped", "changed")},
+        "data": {name: data[name] for name in ("md5", "rows", "dropped", "changed")},
         "metric": metrics.gate.name,
         "gate": params.gate.model_dump(),
         "margins": margins,

@@ -25,8 +25,10 @@ MARKDOWN = re.compile(r"[\\`*\[\]|~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=//)
 MENTION = re.compile(r"[@#]")
 
 
-def run(anyway: bool = False) -> None:
+def run(anyway: bool = False, commit: str = "") -> None:
     """Write ``reports/report.md`` from what validate, train and compare have written.
+
+    It is about ``commit``, by default the one that is checked out.
 
     With ``anyway``, when there is nothing to judge, the report says so instead of an error: an
     older comment on the pull request must not stand there as if it were about this commit.
@@ -40,7 +42,7 @@ def run(anyway: bool = False) -> None:
         template, content = "report/unfinished.md.j2", {"error": None}
         if files.FAILURE.is_file():
             content |= files.read_json(files.FAILURE, "mlops")
-    text = render(template, content)
+    text = render(template, content, commit=commit)
     files.write_text(files.REPORT, text)
     print(f"{files.REPORT}: {len(text):,} characters")
 
@@ -52,7 +54,8 @@ def _content() -> tuple[str, dict[str, Any]]:
     comparison = files.read_json(files.COMPARISON, "mlops compare")
     training = files.read_json(files.TRAINING, "dvc repro")
     judged = comparison["candidate"]
-    about = (judged["data_md5"], judged["model_md5"], judged.get("threshold"))
+    loaded = comparison.get("data", {}).get("md5", judged["data_md5"])
+    about = (loaded, judged["model_md5"], judged.get("threshold"))
     if about != (data["md5"], training["model_md5"], training.get("threshold")):
         raise MlopsError(
             f"{files.COMPARISON} is about an older model or data; run `mlops compare` first"
@@ -66,7 +69,7 @@ def run_url() -> str | None:
     return f"{repository}/actions/runs/{run_id}" if repository and run_id else None
 
 
-def render(template: str, content: dict[str, Any], limit: int = LIMIT) -> str:
+def render(template: str, content: dict[str, Any], limit: int = LIMIT, commit: str = "") -> str:
     """Render a template, cutting its longest tables until it has at most ``limit`` characters.
 
     Parameters
@@ -81,7 +84,8 @@ def render(template: str, content: dict[str, Any], limit: int = LIMIT) -> str:
     MlopsError
         When it is too long with every table cut.
     """
-    around = {"head": git.head(), "run_url": run_url(), "meanings": words.MEANINGS}
+    head = git.Commit(commit, dirty=False) if commit else git.head()
+    around = {"head": head, "run_url": run_url(), "meanings": words.MEANINGS}
     keep: dict[str, int] = {}
     while True:
         shown: dict[str, int] = {}

@@ -44,6 +44,11 @@ class Step:
         return self.data.get("with", {})
 
     @property
+    def condition(self) -> str:
+        """Its ``if``, in one line."""
+        return " ".join(str(self.data.get("if", "")).split())
+
+    @property
     def saves_the_store(self) -> bool:
         return self.uses == STORE and self.inputs.get("do") != "restore"
 
