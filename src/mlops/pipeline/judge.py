@@ -35,7 +35,6 @@ DATA = Path("data")
 LIBRARIES = Path("requirements-serve-skops.txt")
 ENVIRONMENT = Path("build/candidate")
 MADE = (files.CHECKED, files.DATA_REPORT)
-TRAINED = (files.MODEL, files.TRAINING, files.PLOTS)
 
 
 class OwnRulesError(Exception):
@@ -83,9 +82,10 @@ def run(checkout: Path, made: Path) -> None:
         print(f"judged by its own rules: {error}")
         return
     actions.outputs(own="")
-    for path in TRAINED:
-        _take(proposal.made / path, path)
+    _take(proposal.made / files.MODEL, files.MODEL)
     odd = rows(proposal, base, proposed, facts)
+    for path in (files.TRAINING, files.PLOTS):
+        _take(proposal.made / path, path)
     candidate = sandbox.load(files.MODEL, libraries(proposal))
     compare.run(proposed, None, compare.Proposed(candidate, gate_of(proposal), odd))
 
@@ -226,14 +226,14 @@ def _command(*command: str) -> None:
 
 
 def _content(path: Path) -> dict[str, bytes | None]:
-    """Return what a file holds, or each file of a folder that git keeps: not what stages wrote."""
+    """Return what a file holds, or the files of a folder: not what stages wrote, nor prose."""
     if not path.is_dir():
         return {"": path.read_bytes() if path.is_file() else None}
-    made = {it.name for it in MADE} | {files.RAW.name}
+    made = {it.name for it in (files.RAW, files.CHECKED, files.TRAIN, files.HOLDOUT)}
     return {
         str(it.relative_to(path)): it.read_bytes()
         for it in sorted(path.rglob("*"))
-        if it.is_file() and not it.is_symlink() and it.name not in made
+        if it.is_file() and not it.is_symlink() and it.name not in made and it.suffix != ".md"
     }
 
 
