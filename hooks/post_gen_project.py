@@ -9,6 +9,12 @@ import sys
 from pathlib import Path
 
 ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
+# Of python:VERSION-slim-bookworm, for all platforms; that of 3.11 stands in deploy/Dockerfile.
+# Dependabot renews it in the project.
+BASES = {
+    "3.12": "sha256:34386ef0cb081344d7ec1c103ba398e6e9f64e9ab3a1509accc92a4e24a07258",
+    "3.13": "sha256:67a1e1f215ccda113cfc024e8639049257e88f273898f595b61476d128d387e8",
+}
 # Not at the full hour: then GitHub has most to do, and starts late or leaves out.
 SCHEDULES = {"weekly": "23 5 * * 1", "daily": "23 5 * * *", "hourly": "23 * * * *"}
 
@@ -58,11 +64,9 @@ def write_answers() -> None:
         f"description = {description}\nauthors = [" + "{ name = " + author + " }]",
     )
     replace_line(".python-version", r"3\.\d+$", ANSWERS["python_version"])
-    replace_line(
-        "deploy/Dockerfile",
-        r"FROM python:3\.\d+-slim-bookworm AS base$",
-        f"FROM python:{ANSWERS['python_version']}-slim-bookworm AS base",
-    )
+    if digest := BASES.get(version := ANSWERS["python_version"]):
+        base = f"FROM python:{version}-slim-bookworm@{digest} AS base"
+        replace_line("deploy/Dockerfile", r"FROM python:3\.11-slim-bookworm@\S+ AS base$", base)
     replace_line("deploy/compose.yaml", r"name: [\w-]+$", f"name: {name}")
     replace_line("params.yaml", "  target: image", f"  target: {ANSWERS['deploy_target']}")
     schedule = f'    - cron: "{SCHEDULES[ANSWERS["drift_schedule"]]}"'

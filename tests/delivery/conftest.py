@@ -23,11 +23,11 @@ def docker() -> Docker:
     if asked.returncode != 0:
         pytest.skip(f"no container engine: {asked.stderr.strip().splitlines()[-1]} {HOW}")
     dockerfile = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
-    (base,) = re.findall(r"^FROM ([\w.:-]+) AS base$", dockerfile, re.MULTILINE)
+    (base,) = re.findall(r"^FROM (\S+) AS base$", dockerfile, re.MULTILINE)
     if docker.has(base):
         return docker
     if docker.has(BASE):  # an engine that reaches no registry: Debian's Python takes its place
-        docker("tag", BASE, base)
+        docker.base = BASE
         return docker
     pulled = docker.run("pull", base)
     if pulled.returncode != 0:

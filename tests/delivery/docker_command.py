@@ -6,6 +6,8 @@ import subprocess
 class Docker:
     """``docker("ps", "--all")`` runs it."""
 
+    base = ""  # what stands in for the base image where no registry can be reached
+
     def __call__(self, *arguments: str, fails: bool = False) -> str:
         """Return what it printed; a surprise shows all that it said."""
         done = self.run(*arguments)

@@ -25,7 +25,8 @@ def instructions(dockerfile: str) -> list[str]:
 
 def is_pinned(dockerfile: str) -> bool:
     named = re.findall(r"^FROM ([^$\s]+)", dockerfile, re.MULTILINE)
-    return bool(named) and all(re.search(r":\d+\.\d+", name) for name in named)
+    pinned = r"\S+:\d+\.\d+[\w.-]*@sha256:[0-9a-f]{64}"
+    return bool(named) and all(re.fullmatch(pinned, name) for name in named)
 
 
 def runs_as_a_number_that_is_not_root(dockerfile: str) -> bool:
@@ -55,6 +56,7 @@ def fetches_only_what_the_lock_names(dockerfile: str) -> bool:
     [
         (is_pinned, "FROM python:3", "FROM python AS x\nFROM python:3"),
         (is_pinned, "FROM python:3", "FROM python:latest AS x\nFROM python:3"),
+        (is_pinned, "-slim-bookworm@", "-slim-bookworm AS base\n# @"),
         (runs_as_a_number_that_is_not_root, USER, ""),
         (runs_as_a_number_that_is_not_root, USER, "USER nobody\n"),
         (runs_as_a_number_that_is_not_root, USER, "USER 0:0\n"),
@@ -82,7 +84,7 @@ def test_rule(rule: Callable[[str], bool], old: str, new: str) -> None:
     [
         ("", "", ""),
         (USER, "USER root\n", "DL3002 "),
-        ("slim-bookworm AS base", "slim-bookworm AS base\nFROM debian", "DL3006 "),
+        (" AS base", " AS base\nFROM debian", "DL3006 "),
         ("COPY src/mlops", "ADD src/mlops", "DL3020 "),
         ("RUN lock", "RUN cd /tmp; lock", "DL3003 "),
     ],

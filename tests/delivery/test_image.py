@@ -23,6 +23,7 @@ from projects import MAKEFILE, ROOT, Project, copy_from_root
 # The engine may have no network of its own; that of the machine is always there.
 BUILD = "docker build --network host"
 CONTEXT = ["deploy", ".dockerignore", "requirements-serve.txt", "requirements-serve-skops.txt"]
+BASE = re.compile(r"^FROM (\S+) AS base$", re.MULTILINE)
 ABSENT = "sklearn skops joblib cloudpickle dill pandas mlflow dvc scipy onnx pip setuptools"
 LARGEST = 200e6  # bytes of site-packages
 LOOK = """
@@ -67,14 +68,22 @@ class Image:
         return dict(json.loads((self.project / "build/image/sample.json").read_text()))
 
 
+def copy_context(docker: Docker, folder: Path) -> None:
+    """Copy what an image is built from besides code and model; on a base that the engine has."""
+    for path in CONTEXT:
+        copy_from_root(path, folder)
+    if docker.base:
+        dockerfile = folder / "deploy/Dockerfile"
+        dockerfile.write_text(BASE.sub(f"FROM {docker.base} AS base", dockerfile.read_text()))
+
+
 @pytest.fixture(scope="module")
 def image(
     docker: Docker, trained: Project, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Image]:
     """What ``make image`` builds of the challenger."""
     project = trained.copy(tmp_path_factory.mktemp("image") / "project")
-    for path in CONTEXT:
-        copy_from_root(path, project.folder)
+    copy_context(docker, project.folder)
     name = f"image-of-a-test-{os.getpid()}"  # none that somebody works with
     project.set(name=name)
     project.run("mlops", "compare")
@@ -194,7 +203,7 @@ def test_bytecode_is_there_for_a_quick_start(image: Image) -> None:
 
 
 def test_its_settings_hold_no_secret_of_the_machine_that_built_it(image: Image) -> None:
-    (base,) = re.findall(r"^FROM (\S+) AS base$", (ROOT / "deploy/Dockerfile").read_text(), re.M)
+    (base,) = BASE.findall((image.project / "deploy/Dockerfile").read_text())
     inherited = json.loads(image.docker("image", "inspect", base))[0]["Config"]["Env"] or []
     names = {it.partition("=")[0] for it in image.settings["Env"] if it not in inherited}
     assert names == {
@@ -254,8 +263,8 @@ def test_sigterm_ends_it_in_time_and_with_every_record(image: Image, running: Se
 
 
 def test_a_model_that_serves_as_skops_brings_its_own_lock(docker: Docker, tmp_path: Path) -> None:
-    for path in [*CONTEXT, "src/mlops/project/errors.py"]:
-        copy_from_root(path, tmp_path)
+    copy_context(docker, tmp_path)
+    copy_from_root("src/mlops/project/errors.py", tmp_path)
     (tmp_path / "build/image/model").mkdir(parents=True)
     (tmp_path / "build/image/model/model.skops").write_bytes(b"a model")
     # One library stands for all, which take a minute; tests/template/test_lock.py knows them.

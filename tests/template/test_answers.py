@@ -1,6 +1,7 @@
 """Every answer lands where it belongs, whatever it holds, or is refused with a sentence."""
 
 import json
+import re
 import tomllib
 from configparser import ConfigParser
 from pathlib import Path
@@ -45,8 +46,8 @@ def test_every_choice_generates(generate: Generate, row: int) -> None:
     chosen = {name: values[row % len(values)] for name, values in CHOICES.items()}
     project = generate(**chosen)
     assert (project / ".python-version").read_text() == chosen["python_version"] + "\n"
-    base = f"FROM python:{chosen['python_version']}-slim-bookworm AS base\n"
-    assert base in (project / "deploy" / "Dockerfile").read_text()
+    base = rf"^FROM python:{chosen['python_version']}-slim-bookworm@sha256:[0-9a-f]{{64}} AS base$"
+    assert re.search(base, (project / "deploy" / "Dockerfile").read_text(), re.MULTILINE)
     assert (project / "LICENSE").read_text().startswith(LICENSES[chosen["license"]])
     assert "\n\n\n" not in (project / "LICENSE").read_text()
     target = chosen["deploy_target"]
