@@ -1,5 +1,6 @@
 """Repositories on the local GitHub: a tiny one, and the example after its first push."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from local_github import LocalGitHub
 from projects import Project, Workshop
 from second_version import SecondVersion, bring_to_production
 from tiny_repository import TinyRepository
+
+# What every image has, also that of the first deployment.
+OLD = {"id": "CVE-2026-0", "package": "openssl", "severity": "CRITICAL", "fixed": "3.6"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -45,6 +49,7 @@ def deployed(workshop: Workshop) -> Hosted:
     def first_push(project: Project) -> None:
         hosted = Hosted(project.folder)
         with hosted.github as github:
+            hosted.vulnerabilities.write_text(json.dumps([OLD]))
             github.push(hosted.project.folder)
             recorded.check(github.github.requests)
             assert github.github.refused == []

@@ -86,6 +86,11 @@ class Hosted:
         """The state of the double of docker."""
         return self.folder / "github" / "docker"
 
+    @property
+    def vulnerabilities(self) -> Path:
+        """What scans find, as the stand-in for the scanner reads it."""
+        return self.folder / "github" / "vulnerabilities.json"
+
     def tags(self) -> dict[str, str]:
         """Return the digest that each tag in the container registry names."""
         repository = self.docker / "registry" / f"ghcr.io/{self.github.repository}.json"

@@ -17,7 +17,7 @@ from hosted import JUNE, Hosted
 from overtaking import overtaken
 from projects import Project
 
-FOUND = {"id": "CVE-2026-1", "package": "numpy", "severity": "HIGH", "fixed": "9.9"}
+FOUND = {"id": "CVE-2026-1", "package": "numpy", "severity": "HIGH", "fixed": "9.9", "image": ":v2"}
 # Appended to the champion's features.py: it no longer predicts as it did.
 ODD = """
 
@@ -87,11 +87,16 @@ def bring_to_production(version: SecondVersion) -> None:
             (run,) = github.run(github.pending[0])
         note("overtaken", run, len(others))
 
-        with found(hosted, FOUND):
+        with changed(hosted.vulnerabilities, lambda known: json.dumps([*json.loads(known), FOUND])):
             run = note("vulnerable", github.rerun(run, failed=True))
         sample = run.artifacts["image"] / "sample.json"
         with changed(sample, other_scores):
             run = note("other scores", github.rerun(run, failed=True))
+        (hosted.docker / "kill").write_text("^load ")
+        run = github.rerun(run, failed=True)
+        built = run.artifacts["built"] / "image.tar"
+        with replaced(built, b"Another image"):
+            run = note("other image", github.rerun(run, failed=True))
         with changed(champions_features(hosted), lambda text: text + ODD):
             run = note("other predictions", github.rerun(run, failed=True))
         note("without an image", github.dispatch("rollback.yml", version="2"))
@@ -115,15 +120,6 @@ def bring_to_production(version: SecondVersion) -> None:
 
 
 @contextmanager
-def found(hosted: Hosted, *vulnerabilities: dict[str, str]) -> Iterator[None]:
-    """Let scans find vulnerabilities."""
-    known = hosted.folder / "github" / "vulnerabilities.json"
-    known.write_text(json.dumps(vulnerabilities))
-    yield
-    known.unlink()
-
-
-@contextmanager
 def changed(file: Path, change: Callable[[str], str]) -> Iterator[None]:
     """Change a file for a while."""
     before = file.read_text(encoding="utf-8")
@@ -131,6 +127,15 @@ def changed(file: Path, change: Callable[[str], str]) -> Iterator[None]:
     file.write_text(change(before), encoding="utf-8")
     yield
     file.write_text(before, encoding="utf-8")
+
+
+@contextmanager
+def replaced(file: Path, content: bytes) -> Iterator[None]:
+    """Put something else in place of a file for a while."""
+    before = file.read_bytes()
+    file.write_bytes(content)
+    yield
+    file.write_bytes(before)
 
 
 def other_scores(sample: str) -> str:

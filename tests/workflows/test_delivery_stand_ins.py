@@ -72,16 +72,17 @@ def test_an_image_is_listed_attested_and_scanned(pushed: TinyRepository) -> None
             severity: CRITICAL,HIGH
             ignore-unfixed: true
             trivyignores: ignored
-            output: found.txt
+            format: json
+            output: found.json
             exit-code: 1
         - if: failure()
-          run: cat found.txt sbom.json
+          run: cat found.json sbom.json
         """
     )
     job = run.jobs["one"]
     steps = [step.conclusion for step in job.steps if not step.name.startswith("Post")]
     assert steps == [*["success"] * 6, "failure", "success"]
-    assert "numpy | CVE-1 | HIGH | 2.4" in job.log.splitlines()
+    assert '"VulnerabilityID": "CVE-1", "PkgName": "numpy"' in job.log
     assert '"versionInfo": "2.3.1"' in job.log
     kinds = [it["kind"] for it in recorded(pushed, "attest")]
     assert kinds == ["https://slsa.dev/provenance/v1", "https://spdx.dev/Document/v2.3"]
@@ -109,7 +110,8 @@ def test_an_image_is_listed_attested_and_scanned(pushed: TinyRepository) -> None
             "only writes the SPDX of an image to a file",
         ),
         (
-            f"uses: {SCAN}\n  with: {{image-ref: '{NAME}:v2', scanners: vuln, output: a}}",
+            f"uses: {SCAN}\n"
+            f"  with: {{image-ref: '{NAME}:v2', scanners: vuln, format: json, output: a}}",
             "docker pull: Error response from daemon: manifest for",
         ),
     ],

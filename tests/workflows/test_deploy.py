@@ -6,12 +6,15 @@ import pytest
 from act_run import Run
 from second_version import SecondVersion
 
-JOBS = ("train", "model gate", "register", "image", "staging", "production", "outcome")
+JOBS = (
+    *("train", "model gate", "register", "build", "image", "attest"),
+    *("staging", "production", "outcome"),
+)
 STOPPED = {
     # scene: the job that fails, what the summary says of it, attempts of others to save meanwhile
     "overtaken": ("register", "step save: mlops-store of origin was saved by someone else since"),
-    "vulnerable": ("image", "step scan: vulnerabilities that have a fix, see the table (update"),
-    "other scores": ("image", "step smoke: "),
+    "vulnerable": ("build", "step scan: vulnerabilities that the champion's image does not have"),
+    "other scores": ("build", "step smoke: "),
     "other predictions": ("production", "step deploy: production: step 'canary' failed: "),
     "not saved": ("production", "step promote: mlops-store of origin was saved by someone else"),
 }
@@ -61,7 +64,33 @@ def test_whoever_was_faster_keeps_what_they_saved(second_version: SecondVersion)
 
 def test_what_a_scan_finds_is_shown(second_version: SecondVersion) -> None:
     run = second_version.run_of("vulnerable")
-    assert "numpy | CVE-2026-1 | HIGH | 9.9" in run.summary.splitlines()
+    lines = run.summary.splitlines()
+    assert "| numpy | CVE-2026-1 | HIGH | 1.0 | 9.9 | **new** |" in lines
+    assert "| openssl | CVE-2026-0 | CRITICAL | 1.0 | 3.6 | serves already |" in lines
+    assert "2 found, 1 of them new." in lines
+
+
+def test_what_the_champions_image_has_as_well_stops_nothing(second_version: SecondVersion) -> None:
+    run = second_version.run_of("other predictions")
+    assert run.jobs["build"].conclusion == "success"
+    assert "1 found, 0 of them new." in run.summary.splitlines()
+
+
+def test_what_was_scanned_is_what_is_pushed(second_version: SecondVersion) -> None:
+    """A scanner that changes the image would have to change what was handed over before it ran."""
+    run = second_version.run_of("other predictions")
+    assert run.jobs["image"].conclusion == "success"
+    steps = [it.name for it in run.jobs["build"].steps]
+    assert steps.index("Hand over the image") < steps.index("Smoke-test the image")
+    assert "build/image.tar: OK" in run.log
+
+
+def test_another_image_than_the_one_that_was_built_is_not_pushed(
+    second_version: SecondVersion,
+) -> None:
+    run, scene = second_version.run_of("other image"), second_version.scenes["other image"]
+    assert run.jobs["image"].conclusion == "failure"
+    assert "v2" not in scene.tags
 
 
 def test_a_public_repository_attests_where_the_image_is_from_and_what_is_in_it(
@@ -79,10 +108,9 @@ def test_a_public_repository_attests_where_the_image_is_from_and_what_is_in_it(
 
 def test_an_image_that_predicts_otherwise_is_not_pushed(second_version: SecondVersion) -> None:
     steps = {
-        it.name: it.conclusion for it in second_version.run_of("other scores").jobs["image"].steps
+        it.name: it.conclusion for it in second_version.run_of("other scores").jobs["build"].steps
     }
     assert steps["Smoke-test the image"] == "failure"
-    assert steps["Push the image that was tested"] == "skipped"
     assert steps["Show what the service said"] == "success"
 
 
@@ -154,7 +182,7 @@ def deployments(second_version: SecondVersion, run: Run) -> list[Any]:
 
 def test_same_predictions_are_not_deployed_again(second_version: SecondVersion) -> None:
     run, scene = second_version.run_of("same"), second_version.scenes["same"]
-    later = ("image", "staging", "production", "outcome")
+    later = ("build", "image", "attest", "staging", "production", "outcome")
     assert conclusions(run) == {
         **dict.fromkeys(("train", "model gate", "register"), "success"),
         **dict.fromkeys(("comment", *later), "skipped"),

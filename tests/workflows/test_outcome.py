@@ -12,7 +12,7 @@ from projects import ROOT
 from tiny_repository import CHECKOUT, TinyRepository
 
 ACTIONS = ROOT / ".github" / "actions"
-JOBS = ("train", "register", "image", "staging", "production")
+JOBS = ("train", "register", "build", "image", "attest", "staging", "production")
 
 
 def module(name: str) -> ModuleType:
@@ -54,7 +54,7 @@ def test_a_deployment_that_went_through(outcome: ModuleType) -> None:
 
 def test_what_came_after_the_promotion_takes_nothing_back(outcome: ModuleType) -> None:
     after = {"promoted": "true", "why": "step card: no space left"}
-    results = ["success"] * 4 + ["failure"]
+    results = ["success"] * 6 + ["failure"]
     said = outcome.told(needs(*results, register=REGISTERED, production=after))
     assert "**Version 3 serves in production, and is champion.**" in said
     assert "❌ failure | step card: no space left |" in said
@@ -62,15 +62,15 @@ def test_what_came_after_the_promotion_takes_nothing_back(outcome: ModuleType) -
 
 def test_a_job_that_failed_is_named_with_its_reason(outcome: ModuleType) -> None:
     stopped = {"why": "step smoke: p99 of one row is 80 ms (at most 50 ms) | <b>"}
-    results = ("success", "success", "failure", "skipped", "skipped")
-    said = outcome.told(needs(*results, register=REGISTERED, image=stopped))
+    results = ("success", "success", "failure", *["skipped"] * 4)
+    said = outcome.told(needs(*results, register=REGISTERED, build=stopped))
     reason = "step smoke: p99 of one row is 80 ms (at most 50 ms) \\| &lt;b&gt;"
-    where = "build, smoke-test, push, attest, scan"
+    where = "build, smoke-test, scan"
     assert said.splitlines()[2] == (
         f"**Version 3 is not deployed**: it stopped at {where} ({reason}). "
         "Version 2 is still champion, and serves."
     )
-    row = f"| Build, smoke-test, push, attest, scan | ❌ failure | {reason} |"
+    row = f"| Build, smoke-test, scan | ❌ failure | {reason} |"
     assert row in said.splitlines()
     assert "| Deploy to production, promote | - skipped |  |" in said.splitlines()
 
@@ -96,7 +96,7 @@ def test_a_job_that_failed_is_named_with_its_reason(outcome: ModuleType) -> None
 def test_what_serves_after_a_failure(
     outcome: ModuleType, register: dict[str, str], production: dict[str, str], sentence: str
 ) -> None:
-    results = ["success"] * 4 + ["failure"]
+    results = ["success"] * 6 + ["failure"]
     image = {"image": "a@2"}
     said = outcome.told(needs(*results, register=register, image=image, production=production))
     assert said.splitlines()[2].endswith(sentence)
@@ -104,7 +104,7 @@ def test_what_serves_after_a_failure(
 
 
 def test_nothing_registered(outcome: ModuleType) -> None:
-    results = ("success", "cancelled", "skipped", "skipped", "skipped")
+    results = ("success", "cancelled", *["skipped"] * 5)
     line = outcome.told(needs(*results)).splitlines()[2]
     assert line.startswith("**The candidate is not deployed**: it stopped at register as challeng")
     assert line.endswith("(cancelled). The champion, if there is one, serves.")
@@ -140,26 +140,26 @@ def test_both_read_what_a_run_has_to_tell(tiny: TinyRepository) -> None:
         fine.format(job="train", needs="", version="")
         + fine.format(job="register", needs="train", version="3")
         + f"""
-        image:
+        build:
           needs: register
           runs-on: ubuntu-24.04
           outputs:
             why: ${{{{ steps.why.outputs.sentence }}}}
           steps:
             - uses: {CHECKOUT}
-            - {{id: build, run: echo}}
             - id: smoke
               run: |
                 mkdir reports
                 echo '{{"error": "the scores differ"}}' > reports/failure.json
                 exit 3
-            - {{id: push, run: echo}}
             - id: why
               if: failure()
               uses: ./.github/actions/why
               with:
                 steps: ${{{{ toJSON(steps) }}}}"""
-        + fine.format(job="staging", needs="register, image", version="")
+        + fine.format(job="image", needs="build", version="")
+        + fine.format(job="attest", needs="image", version="")
+        + fine.format(job="staging", needs="attest", version="")
         + fine.format(job="production", needs="staging", version="")
         + f"""
         outcome:
@@ -176,14 +176,16 @@ def test_both_read_what_a_run_has_to_tell(tiny: TinyRepository) -> None:
     (run,) = tiny.push()
     assert run.jobs["outcome"].conclusion == "success", run.log
     assert run.summary.splitlines()[2:] == [
-        "**Version 3 is not deployed**: it stopped at build, smoke-test, push, attest, scan (step "
-        "smoke: the scores differ). Version 2 is still champion, and serves.",
+        "**Version 3 is not deployed**: it stopped at build, smoke-test, scan (step smoke: "
+        "the scores differ). Version 2 is still champion, and serves.",
         "",
         "| step | | |",
         "|---|---|---|",
         "| Train and judge | ✅ success |  |",
         "| Register as challenger | ✅ success |  |",
-        "| Build, smoke-test, push, attest, scan | ❌ failure | step smoke: the scores differ |",
+        "| Build, smoke-test, scan | ❌ failure | step smoke: the scores differ |",
+        "| Push | - skipped |  |",
+        "| Attest | - skipped |  |",
         "| Deploy to staging | - skipped |  |",
         "| Deploy to production, promote | - skipped |  |",
     ]

@@ -9,7 +9,9 @@ from typing import Any
 JOBS = {
     "train": "Train and judge",
     "register": "Register as challenger",
-    "image": "Build, smoke-test, push, attest, scan",
+    "build": "Build, smoke-test, scan",
+    "image": "Push",
+    "attest": "Attest",
     "staging": "Deploy to staging",
     "production": "Deploy to production, promote",
 }

@@ -15,11 +15,13 @@ from docker_double.looks import inspect, logs, port, ps
 from docker_double.registry import (
     imagetools_create,
     imagetools_inspect,
+    load,
     login,
     logout,
     pull,
     push,
     rmi,
+    save,
     tag,
     version,
 )
@@ -129,6 +131,10 @@ def parser() -> argparse.ArgumentParser:
     one = command("tag", tag)
     one.add_argument("source")
     one.add_argument("target")
+    one = command("save", save)
+    one.add_argument("--output", "-o", required=True)
+    one.add_argument("image")
+    command("load", load).add_argument("--input", "-i", required=True)
     one = command("rmi", rmi)
     one.add_argument("images", nargs="+")
 

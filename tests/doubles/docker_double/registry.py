@@ -1,11 +1,13 @@
 """The registry: push, pull and tags; whoever signs in is let in."""
 
 import argparse
+import io
 import json
 import sys
+import tarfile
 from pathlib import Path
 
-from docker_double.names import find_image, full, manifest_digest, repository
+from docker_double.names import find_image, folder_of, full, manifest_digest, repository
 from docker_double.state import REGISTRY, STATE, TAGS, daemon_error, fail, read, write
 
 
@@ -78,6 +80,30 @@ def tag(options: argparse.Namespace) -> None:
         daemon_error(f"No such image: {full(options.source)}")
     tags = read(TAGS, {})
     tags[full(options.target)] = image
+    write(TAGS, tags)
+
+
+def save(options: argparse.Namespace) -> None:
+    """Write a tar of the tag and what is in the image."""
+    image = find_image(options.image)
+    if image is None:
+        daemon_error(f"reference does not exist: {full(options.image)}")
+    manifest = json.dumps([{"Config": image, "RepoTags": [full(options.image)]}]).encode()
+    with tarfile.open(options.output, "w") as archive:
+        entry = tarfile.TarInfo("manifest.json")
+        entry.size = len(manifest)
+        archive.addfile(entry, io.BytesIO(manifest))
+        archive.add(folder_of(image), "image")
+
+
+def load(options: argparse.Namespace) -> None:
+    """Take the tag of a tar; what is in the image was never lost: the folder is every machine's."""
+    with tarfile.open(options.input) as archive:
+        (told,) = json.load(archive.extractfile("manifest.json"))
+    tags = read(TAGS, {})
+    for name in told["RepoTags"]:
+        tags[name] = told["Config"]
+        print(f"Loaded image: {name}")
     write(TAGS, tags)
 
 

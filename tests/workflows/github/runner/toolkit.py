@@ -64,6 +64,14 @@ def docker(*arguments: str) -> str:
     return done.stdout.strip()
 
 
+def has_image(name: str) -> bool:
+    """Whether docker has an image: the real actions ask it before they ask a registry."""
+    import subprocess
+
+    asked = ["docker", "image", "inspect", name]
+    return subprocess.run(asked, capture_output=True, check=False).returncode == 0
+
+
 def set_output(name: str, value: object) -> None:
     _append("GITHUB_OUTPUT", name, value)
 

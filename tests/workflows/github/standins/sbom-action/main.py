@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from toolkit import WORKSPACE, docker, fail, given, is_true, known_inputs_only, record
+from toolkit import WORKSPACE, docker, fail, given, has_image, is_true, known_inputs_only, record
 
 known_inputs_only()
 switches = ("dependency-snapshot", "upload-artifact", "upload-release-assets")
@@ -12,7 +12,8 @@ if any(map(is_true, switches)) or given("format") != "spdx-json" or given("file"
     fail("the stand-in for anchore/sbom-action only writes the SPDX of an image to a file")
 if not given("image") or not given("output-file"):
     fail("the stand-in for anchore/sbom-action needs an image and an output-file")
-docker("pull", given("image"))
+if not has_image(given("image")):
+    docker("pull", given("image"))
 lock = (WORKSPACE / "requirements-serve.txt").read_text(encoding="utf-8")
 packages = [
     {"name": name, "versionInfo": version, "SPDXID": f"SPDXRef-Package-{name}"}
