@@ -70,6 +70,7 @@ lint: .venv/setup ## Check format, lint, types and workflows; change nothing
 LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
 lock: .venv/bin/uv ## Write the locks anew after a change of pyproject.toml (UPGRADE=--upgrade: newest versions)
 	$(LOCK) $(UPGRADE) pyproject.toml --group dev -o requirements.txt
+	$(LOCK) --group deliver -c requirements.txt -o requirements-deliver.txt
 	$(LOCK) --group serve -c requirements.txt -o requirements-serve.txt
 	$(LOCK) --group serve-skops -c requirements.txt -o requirements-serve-skops.txt
 	$(LOCK_MORE)

@@ -15,7 +15,8 @@ REMOTES = {
     "azure://container/path": ("azure", "dvc-azure"),
     "ssh://host/path": ("ssh", "dvc-ssh"),
 }
-LOCKS = ("requirements.txt", "requirements-serve.txt", "requirements-serve-skops.txt")
+IMAGES = ("requirements-serve.txt", "requirements-serve-skops.txt")
+LOCKS = ("requirements.txt", *IMAGES, "requirements-deliver.txt")
 UV = Path(sys.executable).with_name("uv")
 
 

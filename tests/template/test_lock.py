@@ -23,7 +23,7 @@ def test_the_versions_fit_together() -> None:
     assert "All installed packages are compatible" in done.stderr
 
 
-@pytest.mark.parametrize("group", ["serve", "serve-skops"])
+@pytest.mark.parametrize("group", ["serve", "serve-skops", "deliver"])
 def test_an_image_has_the_versions_that_were_tested(group: str) -> None:
     lock = f"requirements-{group}.txt"
     tested, served = pins(files.LOCK.name), pins(lock)
@@ -51,7 +51,7 @@ def test_only_the_image_for_skops_has_scikit_learn() -> None:
 def test_a_lock_has_all_that_its_group_asks_for() -> None:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     groups = tomllib.loads(text)["dependency-groups"]
-    for group in ("serve", "serve-skops"):
+    for group in ("serve", "serve-skops", "deliver"):
         asked = {re.split(r"[=<>\[]", one)[0] for one in groups[group] if isinstance(one, str)}
         assert asked <= pins(f"requirements-{group}.txt").keys(), group
 

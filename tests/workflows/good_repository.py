@@ -117,6 +117,12 @@ jobs:
       group: mlops-store
       cancel-in-progress: false # release
     steps:
+      - name: Set up
+        uses: ./.github/actions/setup
+        with:
+          lock: deliveries
+      - name: Build
+        run: docker build .
       - name: Check out what was merged
         uses: {CHECKOUT}
         with:
@@ -158,6 +164,10 @@ description: Saves the store
 runs:
   using: composite
   steps:
+    - name: Scan
+      uses: aquasecurity/trivy-action@ed142fd0673e97e23eac54620cfb913e5ce36c25 # v0.36.0
+      with:
+        cache: false
     - name: Push the branch
       shell: bash
       run: make push

@@ -134,7 +134,8 @@ def make_hosted(folder: Path) -> Hosted:
     project = make_project(folder / "project")
     workflows = (f".github/workflows/{name}.yml" for name in WORKFLOWS)
     settings = (".github/dependabot.yml", ".github/zizmor.yml", ".python-version")
-    image = ("deploy", ".dockerignore", "requirements-serve.txt", "requirements-serve-skops.txt")
+    locks = (f"requirements-{it}.txt" for it in ("serve", "serve-skops", "deliver"))
+    image = ("deploy", ".dockerignore", *locks)
     for path in (*workflows, ".github/actions", ".github/lib", *settings, *image):
         copy_from_root(path, project.folder)
     shutil.copyfile(MAKEFILE, project / "Makefile")

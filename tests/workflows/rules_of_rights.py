@@ -53,6 +53,11 @@ REACHES = re.compile(
     r"\bmake pull-repro\b|\bdvc (repro --pull|pull|push)\b"
     r"|\bmlops (pull-data|ingest|store mend|drift|compare|judge|register|promote|rollback)\b"
 )
+SECRET = re.compile(r"\bsecrets\.(\w+)")
+READS = "DATA_READ"  # a secret that only reads the data, for jobs that write nothing
+SETUP = "./.github/actions/setup"
+SCANNER = "aquasecurity/trivy-action@"
+BUILDS = re.compile(r"\bdocker build\b")
 STORE_GROUP = "mlops-store"
 DEPLOY = "./.github/actions/deploy"
 # An image by its digest: as `docker push` said it, or as the registry of models has it.
@@ -243,6 +248,34 @@ def turns_with_the_store(job: Job, groups: set[str | None]) -> Iterator[str]:
         yield f"{job.where} saves the store: its concurrency group must be {STORE_GROUP}"
 
 
+def keys_meet_no_cache(repository: Repository) -> Iterator[str]:
+    """Any job of the branch may have written a cache, and nobody checks what comes from it."""
+    for job in repository.jobs:
+        for step in job.steps if holds_a_key(job) else ():
+            if step.uses.startswith("actions/cache") or step.inputs.get("cache") is True:
+                yield f"{step.where}: no cache in a job that holds a key"
+    for step in repository.steps:
+        if step.uses.startswith(SCANNER) and step.inputs.get("cache") is not False:
+            yield f"{step.where}: add `cache: false`, else the scanner itself comes from one"
+
+
+def holds_a_key(job: Job) -> bool:
+    """Whether a job may write, or has a secret that does more than to read data."""
+    secrets = {name for step in job.steps for name in SECRET.findall(str(step.data))}
+    return "write" in job.grants.values() or bool(job.environment or secrets - {READS})
+
+
+def who_delivers_has_a_small_lock(repository: Repository) -> Iterator[str]:
+    """What is not installed cannot misuse the keys of an environment, or change an image."""
+    for job in repository.jobs:
+        delivers = any(
+            step.uses == DEPLOY or BUILDS.search(step.data.get("run", "")) for step in job.steps
+        )
+        for step in job.steps if delivers else ():
+            if step.uses == SETUP and step.inputs.get("lock") != "deliveries":
+                yield f"{step.where}: add `lock: deliveries` in a job that builds or deploys"
+
+
 def deployments_go_to_their_environment(repository: Repository) -> Iterator[str]:
     """By it GitHub asks the reviewers, hands out the secrets, and records the deployment."""
     for job in repository.jobs:
@@ -272,5 +305,7 @@ RULES = [
     scripts_hold_no_expressions,
     text_of_strangers_goes_through_env,
     runs_take_turns,
+    keys_meet_no_cache,
+    who_delivers_has_a_small_lock,
     deployments_go_to_their_environment,
 ]

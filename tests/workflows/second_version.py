@@ -93,7 +93,7 @@ def bring_to_production(version: SecondVersion) -> None:
         with changed(sample, other_scores):
             run = note("other scores", github.rerun(run, failed=True))
         (hosted.docker / "kill").write_text("^load ")
-        run = github.rerun(run, failed=True)
+        run = note("not loaded", github.rerun(run, failed=True))
         built = run.artifacts["built"] / "image.tar"
         with replaced(built, b"Another image"):
             run = note("other image", github.rerun(run, failed=True))

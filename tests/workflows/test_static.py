@@ -119,6 +119,20 @@ BITES: dict[Rule, list[tuple[str, str, str]]] = {
         ("  group: deploy\n", "", "deploy.yml needs `concurrency` with a group"),
         ("group: deploy", "group: train-${{ github.ref }}", "share the concurrency group tr"),
     ],
+    rights.keys_meet_no_cache: [
+        ("lock: deliveries", "cache: true", "release: Set up: no cache in a job that holds a key"),
+        (PROMOTES, f"{PROMOTES}          cache: true\n", "production: Promote: no cache in a job"),
+        (
+            "uses: ./.github/actions/setup\n        with:\n          lock: deliveries\n",
+            "uses: actions/cache@x\n",
+            "release: Set up: no cache",
+        ),
+        ("cache: false", "format: json", "store: Scan: add `cache: false`, else"),
+    ],
+    rights.who_delivers_has_a_small_lock: [
+        ("lock: deliveries", "lock: all", "release: Set up: add `lock: deliveries` in a job that"),
+        ("        with:\n          lock: deliveries\n", "", "release: Set up: add `lock: del"),
+    ],
     rights.deployments_go_to_their_environment: [
         (
             "    environment: production\n    perm",
@@ -169,8 +183,8 @@ BITES: dict[Rule, list[tuple[str, str, str]]] = {
         ("name: Deploy", "x: y", "deploy.yml has no name"),
         ("name: Store", "x: y", ".github/actions/store has no name"),
         ("name: release", "x: y", "deploy.yml: release has no name"),
-        ("name: Save the store", "x: y", "deploy.yml: release: step 4 has no name"),
-        ("name: Push the branch", "x: y", "store: step 1 has no name"),
+        ("name: Save the store", "x: y", "deploy.yml: release: step 6 has no name"),
+        ("name: Push the branch", "x: y", "store: step 2 has no name"),
     ],
     form.shells_stop_at_the_first_error: [
         ("defaults: {run: {shell: bash}}", "", "deploy.yml: add `defaults: run: shell: bash`"),

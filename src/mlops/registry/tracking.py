@@ -63,7 +63,13 @@ def connect(*, reading: bool = False) -> "MlflowClient":
         if not path.exists():
             _make(path)
     _quiet()
-    import mlflow
+    try:
+        import mlflow
+    except ModuleNotFoundError:  # as with the lock of deliveries, which is for the built-in one
+        raise MlopsError(
+            f"a registry on a server ({_public(uri)}) is asked through MLflow, which is not "
+            "installed here; in workflows, name the server as tracking_uri in params.yaml"
+        ) from None
 
     given = {name: os.environ.get(name) for name in (URI, "MLFLOW_REGISTRY_URI")}
     mlflow.set_tracking_uri(uri)
