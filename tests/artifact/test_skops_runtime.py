@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -454,3 +455,35 @@ def test_a_champion_is_found_in_the_registry_by_its_own_file(
     found = versions.fetch(tracking.connect(), "spread", "champion")
     assert found is not None
     assert found[0].tags["model_md5"] == files.md5(found[1] / "model.skops")
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("numpy", "clip"),
+        ("sklearn.utils.validation", "check_array"),
+        ("sklearn.metrics._classification", "accuracy_score"),
+    ],
+)
+def test_a_function_that_a_model_may_hold_is_never_called_by_loading(
+    module: str, name: str, tmp_path: Path
+) -> None:
+    """As the type of a list would be, with what the list holds."""
+    held = dumped(FunctionTransformer(np.clip, kw_args={"a_min": [1, 2]}), tmp_path / "held.skops")
+    skops_model.load(held)
+    with zipfile.ZipFile(held) as archive:
+        schema = json.loads(archive.read("schema.json"))
+
+    def forge(node: Any) -> None:
+        for part in node.values() if isinstance(node, dict) else node:
+            if isinstance(part, dict | list):
+                forge(part)
+        if isinstance(node, dict) and node.get("__loader__") == "ListNode":
+            node.update(__module__=module, __class__=name)
+
+    forge(schema)
+    path = tmp_path / "model.skops"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("schema.json", json.dumps(schema))
+    with pytest.raises(MlopsError, match=rf"needs .*{name}\(\); only types of"):
+        skops_model.load(path)

@@ -42,6 +42,7 @@ def test_it_opens_a_draft_and_keeps_it_up_to_date(desk: Desk) -> None:
         ["Update to 1a2b3c4", BOT, BOT, desk.git("rev-parse", "FETCH_HEAD")]
     )
     assert TOKEN not in (desk.folder / ".git" / "config").read_text()
+    assert not (desk.folder / "new.py").exists(), "what is proposed stays out of the checkout"
 
     desk.github.requests.clear()
     done = desk.propose({"machinery.py": "one = 2\n", "new.py": "two = 2\n"}, body="First.\n")

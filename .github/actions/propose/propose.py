@@ -96,7 +96,8 @@ def run() -> Outcome:
         git("add", "--", *paths)
         commit = branch.commit_staged(it.title)
     elif os.environ["PATCH"]:
-        git("apply", "--index", "--whitespace=nowarn", os.environ["PATCH"])
+        # To what will be committed, and not to the files here: no step reads what others wrote.
+        git("apply", "--cached", "--whitespace=nowarn", os.environ["PATCH"])
         commit = branch.commit_staged(it.title)
     try:
         sentence, page = propose(it, commit, paths)

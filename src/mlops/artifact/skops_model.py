@@ -21,18 +21,21 @@ from mlops.project.params import Task
 LOCK = "requirements-serve-skops.txt"
 # Where scikit-learn keeps what tests, downloads, prints and starts processes: no part of a model.
 NOT_OF_A_MODEL = {"callback", "conftest", "datasets", "externals", "tests", "utils"}
-# A file may call whatever it names with arguments of its own. So a function is trusted by its name,
-# when it computes from what it is given and does nothing else.
-PURE = {
+# What loading a file may make, with arguments of the file's own, besides estimators: no function.
+TYPES = {
     "collections.OrderedDict",  # of LightGBM's scores in training
     "functools.partial",  # binds arguments to a function that is judged by its own name
     "numpy.dtype",
-    *(f"numpy.{name}" for name in ("clip", "max", "mean", "median", "min", "nan_to_num")),
-    "scipy._lib.array_api_compat.numpy._aliases.asarray",  # within a BSpline
     "scipy.interpolate._bsplines.BSpline",  # of a SplineTransformer
     "sklearn.utils._bunch.Bunch",
     "sklearn.utils._metadata_requests.MetadataRequest",  # of a scorer, as is the next
     "sklearn.utils._metadata_requests.MethodMetadataRequest",
+}
+# What a file may name, for the estimator to call on what it is given in turn; loading calls none of
+# them. They compute from their arguments and do nothing else.
+HELD = {
+    *(f"numpy.{name}" for name in ("clip", "max", "mean", "median", "min", "nan_to_num")),
+    "scipy._lib.array_api_compat.numpy._aliases.asarray",  # within a BSpline
     "sklearn.utils.validation.check_array",  # what HistGradientBoosting does before it bins
 }
 # Of LightGBM and XGBoost, the estimators and what holds their trees. It gets these from the
@@ -128,20 +131,24 @@ def trusted_types(path: Path) -> list[str]:
 
 
 def _called(node: Any) -> set[str]:
-    """Return the boosters that a file calls, which could read any other file, not restores."""
+    """Return what a file calls and may only restore, or hold.
+
+    A booster could read any other file; a function would get arguments that nobody has looked at.
+    """
     if isinstance(node, list):
         return set[str]().union(*map(_called, node))
     if not isinstance(node, dict):
         return set()
     found = set[str]().union(*map(_called, node.values()))
     name = f"{node.get('__module__')}.{node.get('__class__')}"
-    if name in TREES and node.get("__loader__") != "ObjectNode":
+    only = "ObjectNode" if name in TREES else "FunctionNode" if _is_held(name) else None
+    if only and node.get("__loader__") != only:
         found.add(f"{name}()")
     return found
 
 
 def _is_trusted(name: str) -> bool:
-    """Whether ``name`` is known to be pure, or a class that a model consists of.
+    """Whether ``name`` is a class that a model consists of, or a function that it may hold.
 
     Such a class of scikit-learn computes nothing before it is asked to predict. (Its arrays may be
     forged, so that a tree reads beyond them: a file can still crash who predicts with it, but not
@@ -149,18 +156,31 @@ def _is_trusted(name: str) -> bool:
     """
     module, _, attribute = name.rpartition(".")
     parts = module.split(".")
-    if name in PURE or name in TREES:
+    if name in TYPES or name in TREES or _is_held(name):
         return True
     if parts[0] != "sklearn" or NOT_OF_A_MODEL.intersection(parts):
         return False
+    found = _found(module, attribute)
+    return isinstance(found, type) and f"{found.__module__}.{found.__qualname__}" == name
+
+
+def _is_held(name: str) -> bool:
+    """Whether ``name`` is a function that a model may hold: one of ours, or a published score."""
+    module, _, attribute = name.rpartition(".")
+    for scores in SCORES:
+        if module.startswith(f"{scores}."):
+            found = _found(module, attribute)
+            published = getattr(import_module(scores), attribute, None)
+            return found is not None and found is published and not isinstance(found, type)
+    return name in HELD
+
+
+def _found(module: str, attribute: str) -> Any:
+    """Return what a module has under a name; None where there is no such thing."""
     try:
-        found = getattr(import_module(module), attribute)
+        return getattr(import_module(module), attribute)
     except (ImportError, AttributeError):  # such as a method, whose class is no module
-        return False
-    if isinstance(found, type):
-        return f"{found.__module__}.{found.__qualname__}" == name
-    published = (import_module(scores) for scores in SCORES if module.startswith(f"{scores}."))
-    return any(found is getattr(package, attribute, None) for package in published)
+        return None
 
 
 def load(path: Path) -> Any:
