@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops.artifact import model_folder
+from mlops.artifact import model_folder, sample
 from mlops.project import files
 from mlops.project.errors import MlopsError
 from mlops.project.params import Params
@@ -82,6 +82,9 @@ class ToyProject:
             | facts
         )
         (files.MODEL / model_folder.FACTS).write_text(described.model_dump_json())
+        if files.HOLDOUT.is_file():
+            model, holdout = model_folder.load(files.MODEL), pd.read_parquet(files.HOLDOUT)
+            sample.write(files.MODEL / sample.NAME, model, holdout, seed=1)
         files.write_json(files.METRICS, {"rows": 90, "roc_auc": 0.7, "baseline": {"roc_auc": 0.5}})
         files.write_json(
             files.TRAINING,

@@ -243,6 +243,7 @@ def register() -> None:
     """Make the trained model a new version in the registry, with the alias `challenger`."""
     import skops.io  # noqa: F401  before MLflow: it searches all modules that are there by then
 
+    from mlops.artifact import sample
     from mlops.project.progress import working
     from mlops.registry import versions
 
@@ -250,8 +251,8 @@ def register() -> None:
     with working("Registering the model"):
         version = versions.register(read, client)
     print(f"version {version} is registered as challenger")
-    if not files.HOLDOUT.is_file():
-        print(f"it has no sample of scored rows for `mlops smoke`: {files.HOLDOUT} is not there")
+    if not (files.MODEL / sample.NAME).is_file():
+        print("it has no sample of scored rows for `mlops smoke`: train it again (`dvc repro`)")
 
 
 @app.command(rich_help_panel=REGISTRY)

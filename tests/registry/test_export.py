@@ -74,7 +74,7 @@ def test_an_export_replaces_an_earlier_one(project: ToyProject) -> None:
 def test_a_version_without_a_sample_is_exported_with_a_sentence(project: ToyProject) -> None:
     first, second = run(2)
     assert first == f"{NAME} version 2 is in build/image"
-    assert second.startswith("it has no sample.json, because it was registered where data/holdout")
+    assert second.startswith("it has no sample.json, because it was trained before models had one")
     assert not (TARGET / "sample.json").exists()
 
 

@@ -162,28 +162,17 @@ def test_a_killed_registration_is_never_reachable(
     assert project.aliases()["challenger"] == 3
 
 
-def test_a_killed_registration_with_a_sample_is_never_reachable(
-    project: ToyProject, killed_at: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+def test_a_version_has_the_sample_that_training_left_and_runs_no_code_of_the_model(
+    project: ToyProject,
 ) -> None:
     project.hold_out()
     project.train(3)
-    killed_at(
-        lambda: versions.register(project.params, tracking.connect()),
-        lambda die: monkeypatch.setattr("mlops.artifact.sample.write", die),
-    )
-    assert project.aliases() == {"champion": 1, "challenger": 2}
+    (files.MODEL / "features.py").write_text("raise SystemExit('features.py was run')\n")
     version = versions.register(project.params, tracking.connect())
     found = versions.fetch(tracking.connect(), NAME, version)
     assert found is not None
-    assert (found[1] / "sample.json").is_file()
-
-
-def test_a_holdout_of_other_columns_registers_nothing(project: ToyProject) -> None:
-    project.hold_out().drop(columns="b").to_parquet(files.HOLDOUT, index=False)
-    project.train(3)
-    sentence = refused(lambda: versions.register(project.params, tracking.connect()))
-    assert "needs column b" in sentence
-    assert project.aliases() == {"champion": 1, "challenger": 2}
+    kept = (found[1] / "sample.json").read_bytes()
+    assert kept == (files.MODEL / "sample.json").read_bytes()
 
 
 def test_lineage_tells_where_a_version_came_from(project: ToyProject) -> None:

@@ -1,7 +1,7 @@
 """Rows of the holdout with their scores: what a running service has to agree with.
 
-``sample.json`` is made when a version is registered, so that years later the service can be tried
-with neither the data nor the code that trained it.
+``sample.json`` is made where the model is trained, and belongs to it: whoever registers it runs no
+feature code, and years later the service can be tried without the data.
 """
 
 import json
@@ -22,18 +22,13 @@ NAME = "sample.json"
 ROWS = 500
 
 
-def write(path: Path, model: ModelArtifact, seed: int) -> bool:
-    """Write up to 500 rows of the holdout to ``path``; False when there is no holdout here."""
-    if not files.HOLDOUT.is_file():
-        return False
-    from mlops.artifact.table import read
-
-    content = build(model, read(files.HOLDOUT), seed)
+def write(path: Path, model: ModelArtifact, holdout: "pd.DataFrame", seed: int) -> None:
+    """Write up to 500 rows of the holdout to ``path``."""
+    content = build(model, holdout, seed)
     as_json = partial(json.dumps, ensure_ascii=False, allow_nan=False, default=str)
     lines = {key: ",\n".join(map(as_json, values)) for key, values in content.items()}
     parts = (f'"{key}": [\n{text}\n]' for key, text in lines.items())
     files.write_text(path, "{" + ",\n".join(parts) + "}\n")
-    return True
 
 
 def build(model: ModelArtifact, holdout: "pd.DataFrame", seed: int) -> dict[str, list[Any]]:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import skops.io  # noqa: F401  before MLflow: it searches all modules that are there by then
 
-from mlops.artifact import boosters, model_folder, row_sketch, skops_model
+from mlops.artifact import boosters, model_folder, row_sketch, sample, skops_model
 from mlops.artifact.agreement import check_agreement
 from mlops.artifact.features import Array, Asked, count, to_features, to_table
 from mlops.artifact.model_folder import Facts, ModelArtifact
@@ -59,6 +59,7 @@ def run(params: Params) -> None:
         rows = row_sketch.training(params.data, [*code.read, params.data.target])
         row_sketch.write(files.MODEL, rows)
         model = write_model(estimator, facts, code, x, unseen)
+        sample.write(files.MODEL / sample.NAME, model, holdout, params.seed)
 
         cost = {"seconds": seconds, "peak_memory_mb": peak_memory_mb()}
         mlflow_run.log_metrics(cost)

@@ -67,8 +67,8 @@ def run(client: "MlflowClient", params: Params, directory: Path, version: int | 
     sentences = [f"{record.name} version {record.version} is in {directory}"]
     if not (directory / sample.NAME).is_file():
         sentences.append(
-            f"it has no {sample.NAME}, because it was registered where {files.HOLDOUT} was not, or "
-            "before there were samples; `mlops smoke` cannot compare scores"
+            f"it has no {sample.NAME}, because it was trained before models had one; "
+            "`mlops smoke` cannot compare scores"
         )
     return sentences
 

@@ -7,7 +7,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops.artifact import model_folder, sample
+from mlops.artifact import model_folder
 from mlops.artifact.model_folder import Facts, ModelArtifact
 from mlops.project import files
 from mlops.project.errors import DamagedError, MlopsError
@@ -33,8 +33,8 @@ IMAGE = re.compile(rf"{_HOST}(?:/{_PART})+@sha256:[0-9a-f]{{64}}")
 def register(params: Params, client: "MlflowClient") -> int:
     """Make the trained model a new version, with alias ``challenger``; returns its number.
 
-    The version appears with its files uploaded and its tags set, or not at all. Where the holdout
-    is missing, as on a laptop without data, it has no sample of scored rows.
+    The version appears with its files uploaded and its tags set, or not at all. No code of the
+    model is run.
 
     Raises
     ------
@@ -58,7 +58,6 @@ def register(params: Params, client: "MlflowClient") -> int:
         with tempfile.TemporaryDirectory(prefix="mlops-") as temporary:
             built = Path(temporary) / "model"
             model_version.build_folder(built)
-            sample.write(built / sample.NAME, model, params.seed)
             client.log_artifacts(run, str(built), folder)
         source = f"{client.get_run(run).info.artifact_uri}/{folder}"
         with tracking.store_lock():
