@@ -13,7 +13,7 @@ from projects import ROOT
 from mlops import cli
 
 ACTION = yaml.safe_load((ROOT / ".github/actions/store/action.yml").read_text(encoding="utf-8"))
-(STEP,) = ACTION["runs"]["steps"]
+STEP = ACTION["runs"]["steps"][0]
 
 
 def test_the_commands_say_what_was_done(
@@ -71,7 +71,7 @@ def action(folder: Path, do: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize(("do", "command"), [("restore", "pull"), ("save", "push")])
+@pytest.mark.parametrize(("do", "command"), [("restore", "pull"), ("record", "record build/store")])
 def test_the_action_gives_git_the_token_and_leaves_it_nowhere(
     tmp_path: Path, do: str, command: str
 ) -> None:
@@ -81,14 +81,14 @@ def test_the_action_gives_git_the_token_and_leaves_it_nowhere(
     assert {"username=x-access-token", "password=t0ken"} <= set(done.stderr.splitlines())
     kept = {path.name: path.read_text() for path in tmp_path.iterdir() if path.name != "asked"}
     assert "t0ken" not in str(kept)
-    assert kept.get("summary.md") == ("mlops store push\n" if do == "save" else None)
+    assert kept.get("summary.md") == (done.stdout if do == "record" else None)
 
 
 def test_the_action_knows_what_it_can_do(tmp_path: Path) -> None:
     done = action(tmp_path, "destroy")
     assert done.returncode == 1
     assert done.stdout == (
-        "::error title=store::do is 'destroy'; it must be restore, save, save-deployed, promote, "
-        "rollback or record\n"
+        "::error title=store::do is 'destroy'; it must be restore, hand-over, "
+        "hand-over-deployed, promote, rollback or record\n"
     )
     assert "${{" not in STEP["run"]

@@ -1,5 +1,6 @@
 """Objects that DVC holds damaged and takes for whole: dropped, and pulled or made anew."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -129,3 +130,56 @@ def test_a_stage_that_reads_a_damaged_object_drops_it_and_the_next_run_goes_on(
     assert "mlops: data/train.parquet was damaged in " in failed.stderr
     project.run("dvc", "repro", "train")
     assert Path("models/model.json").is_file()
+
+
+def _hand_over(made: Project, folder: Path) -> Path:
+    """Copy what the job that trained hands over, and begin as the one that registers does."""
+    shutil.copytree(".dvc/cache", folder / ".dvc/cache")
+    Path("dvc.lock").rename(folder / "dvc.lock")
+    shutil.rmtree(".dvc/cache")
+    Path("table").unlink()
+    Path("out/a").unlink()
+    return folder
+
+
+def test_what_was_trained_elsewhere_is_taken_over(made: Project) -> None:
+    folder = _hand_over(made, Path("handed"))
+    (folder / "n").write_text("evil")  # as anything else in the artifact, left where it lies
+    (folder / ".dvc/cache/runs/ab").mkdir(parents=True)
+    assert cache.take(folder) == "dvc.lock and 2 objects are taken over from handed"
+    assert (Path("table").read_text(), Path("out/a").read_text()) == (TABLE, TABLE)
+    assert Path("n").read_text() == "1"
+    runs = [it for it in Path(".dvc/cache/runs").rglob("*") if it.is_file()]
+    assert len(runs) == len(STAGES), "so that the next training finds them by the run-cache"
+    said = made.run("dvc", "repro", "--dry").stdout
+    assert "Data and pipelines are up to date." in said
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_another_object_than_its_name_says_is_not_taken_over(made: Project, stage: str) -> None:
+    oid = _oid(stage)
+    folder = _hand_over(made, Path("handed"))
+    _damage("handed/.dvc/cache", oid)
+    with pytest.raises(MlopsError, match="is not what its name says; nothing is taken over"):
+        cache.take(folder)
+    assert not Path("dvc.lock").exists()
+    assert not Path(".dvc/cache/files").exists()
+
+
+def test_a_link_is_not_taken_over(made: Project) -> None:
+    oid = _oid("table")
+    folder = _hand_over(made, Path("handed"))
+    path = folder / ".dvc/cache/files/md5" / oid[:2] / oid[2:]
+    path.rename("elsewhere")
+    path.symlink_to(Path("elsewhere").absolute())
+    with pytest.raises(MlopsError, match="is not what its name says"):
+        cache.take(folder)
+
+
+def test_a_name_that_leads_elsewhere_is_not_taken_over(made: Project) -> None:
+    oid = _oid("table")
+    folder = _hand_over(made, Path("handed"))
+    lock = folder / "dvc.lock"
+    lock.write_text(lock.read_text().replace(oid, "../../../../../n"))
+    with pytest.raises(MlopsError, match="no MD5; nothing is taken over"):
+        cache.take(folder)

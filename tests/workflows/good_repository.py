@@ -6,8 +6,9 @@ CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1"
 GRANTED = {
     "train.yml: comment": {"contents": "read", "pull-requests": "write"},
     "deploy.yml: train": {"contents": "read", "pull-requests": "write"},
-    "deploy.yml: release": {"contents": "write"},
-    "deploy.yml: production": {"contents": "write"},
+    "deploy.yml: save": {"contents": "write"},
+    "deploy.yml: attest": {"attestations": "write"},
+    "deploy.yml: production": {"packages": "write"},
 }
 ENVIRONMENT = """\
 env:
@@ -112,10 +113,7 @@ jobs:
     runs-on: ubuntu-24.04
     timeout-minutes: 20
     permissions:
-      contents: write
-    concurrency:
-      group: mlops-store
-      cancel-in-progress: false # release
+      contents: read # release
     steps:
       - name: Set up
         uses: ./.github/actions/setup
@@ -134,10 +132,35 @@ jobs:
           secret: ${{{{ secrets.DATA_WRITE }}}}
       - name: Push
         run: dvc push
-      - name: Save the store
+      - name: Hand over the store
         uses: ./.github/actions/store
         with:
-          do: save
+          do: hand-over
+  save:
+    name: save
+    needs: release
+    runs-on: ubuntu-24.04
+    timeout-minutes: 10
+    permissions:
+      contents: write # save
+    steps:
+      - name: Check out how to save
+        uses: {CHECKOUT}
+        with:
+          sparse-checkout: .github
+          persist-credentials: false
+      - name: Save
+        uses: ./.github/actions/save
+  attest:
+    name: attest
+    needs: release
+    runs-on: ubuntu-24.04
+    timeout-minutes: 10
+    permissions:
+      attestations: write
+    steps:
+      - name: Attest
+        uses: actions/attest@1e69f48acb82d1966a394da916b4c1698aa569d6 # v4.2.2
   production:
     name: production
     needs: release
@@ -145,7 +168,7 @@ jobs:
     timeout-minutes: 10
     environment: production
     permissions:
-      contents: write # production
+      packages: write # production
     steps:
       - name: Let it serve
         uses: ./.github/actions/deploy
@@ -153,10 +176,6 @@ jobs:
           environment: production
           image: ${{{{ needs.release.outputs.image }}}}
           variables: ${{{{ toJSON(vars) }}}}
-      - name: Promote
-        uses: ./.github/actions/store
-        with:
-          do: promote
 """
 STORE = """\
 name: Store

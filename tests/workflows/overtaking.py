@@ -1,7 +1,10 @@
 """Somebody else who saves the store just as a workflow begins to."""
 
+import sqlite3
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 from unittest import mock
 
 import github_server
@@ -11,19 +14,38 @@ from loopback_proxy import Answer, Request
 
 
 @contextmanager
-def overtaken(hosted: Hosted, times: int) -> Iterator[list[str]]:
-    """Let somebody else be faster as often as that; yields the commits that they save."""
+def overtaken(hosted: Hosted, times: int, *, registry: bool = False) -> Iterator[list[str]]:
+    """Let somebody else be faster as often as that; yields the commits that they save.
+
+    With ``registry``, they have changed the registry.
+    """
     bare, serve = hosted.github.actions.git, github_server.serve
     saved: list[str] = []
 
     def save_first(*arguments: object, **options: object) -> Answer:
         request = next(it for it in arguments if isinstance(it, Request))
         if "service=git-receive-pack" in request.query and len(saved) < times:  # a push begins
-            now = git(bare, "rev-parse", "mlops-store")
+            tree = _with_another_registry(hosted) if registry else "mlops-store^{tree}"
             message = f"Of somebody else, {len(saved) + 1}"
-            saved.append(git(bare, "commit-tree", "-m", message, f"{now}^{{tree}}"))
+            saved.append(git(bare, "commit-tree", "-m", message, tree))
             git(bare, "update-ref", "refs/heads/mlops-store", saved[-1])
         return serve(*arguments, **options)
 
     with mock.patch.object(github_server, "serve", save_first):
         yield saved
+
+
+def _with_another_registry(hosted: Hosted) -> str:
+    """Return a tree of the branch in which the registry has another number of its own."""
+    bare = hosted.github.actions.git
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "mlflow.db")
+        file.write_bytes(hosted.github.files("mlops-store")["mlflow.db"])
+        with closing(sqlite3.connect(file)) as database:
+            (number,) = database.execute("PRAGMA user_version").fetchone()
+            database.execute(f"PRAGMA user_version = {number + 1}")
+            database.commit()
+        blob = git(bare, "hash-object", "-w", str(file))
+    git(bare, "read-tree", "mlops-store")
+    git(bare, "update-index", "--cacheinfo", f"100644,{blob},mlflow.db")
+    return git(bare, "write-tree")

@@ -10,12 +10,14 @@ from workflow_files import CHECKOUT, Job, Repository, Workflow
 GRANTED: dict[str, dict[str, str]] = {
     "train.yml: comment": {"contents": "read", "pull-requests": "write", "actions": "read"},
     "deploy.yml: train": {"contents": "read", "pull-requests": "write", "actions": "read"},
-    "deploy.yml: register": {"contents": "write"},
+    "deploy.yml: save": {"contents": "write"},
     "deploy.yml: build": {"contents": "read", "packages": "read"},
     "deploy.yml: image": {"contents": "read", "packages": "write"},
     "deploy.yml: attest": {"id-token": "write", "attestations": "write"},
     "deploy.yml: staging": {"contents": "read", "packages": "write"},
-    "deploy.yml: production": {"contents": "write", "packages": "write"},
+    "deploy.yml: production": {"contents": "read", "packages": "write"},
+    "deploy.yml: save-promotion": {"contents": "write"},
+    "deploy.yml: put-back": {"contents": "read", "packages": "write"},
     "deploy.yml: outcome": {"contents": "read", "actions": "read"},
     "drift.yml: data": {"contents": "read", "issues": "write"},
     "drift.yml: propose": {
@@ -24,8 +26,10 @@ GRANTED: dict[str, dict[str, str]] = {
         "pull-requests": "write",
         "actions": "write",
     },
-    "drift.yml: record": {"contents": "write"},
-    "rollback.yml: rollback": {"contents": "write", "packages": "write"},
+    "drift.yml: save": {"contents": "write"},
+    "rollback.yml: rollback": {"contents": "read", "packages": "write"},
+    "rollback.yml: save": {"contents": "write"},
+    "rollback.yml: put-back": {"contents": "read", "packages": "write"},
     "update.yml: propose": {"contents": "write", "issues": "write", "pull-requests": "write"},
 }
 # What a job that may write checks out, in workflows that pull requests start.
@@ -58,7 +62,6 @@ READS = "DATA_READ"  # a secret that only reads the data, for jobs that write no
 SETUP = "./.github/actions/setup"
 SCANNER = "aquasecurity/trivy-action@"
 BUILDS = re.compile(r"\bdocker build\b")
-STORE_GROUP = "mlops-store"
 DEPLOY = "./.github/actions/deploy"
 # An image by its digest: as `docker push` said it, or as the registry of models has it.
 IMAGE = re.compile(r"\$\{\{ (needs|steps)\.[\w-]+\.outputs\.image \}\}")
@@ -154,12 +157,13 @@ def credentials_do_not_stay(repository: Repository) -> Iterator[str]:
 
 
 def who_reaches_the_data_has_credentials(repository: Repository) -> Iterator[str]:
-    """What writes is for jobs that may write anyway, or put a model to work; and only on main."""
+    """What writes is for jobs that make a new store, and only on main."""
     for name, workflow in repository.workflows.items():
         by_pull_requests = "pull_request" in repository.events(name)
         for job in workflow.jobs.values():
             action = OF_THE_BASE if by_pull_requests and not of_the_base(job) else CREDENTIALS
-            role = "read" if job.reads_only or by_pull_requests else "write"
+            makes = any(step.makes_a_store for step in job.steps)
+            role = "write" if makes and not by_pull_requests else "read"
             wanted = {"role": role, "secret": f"${{{{ secrets.DATA_{role.upper()} }}}}"}
             given = False
             for step in job.steps:
@@ -206,7 +210,7 @@ def text_of_strangers_goes_through_env(repository: Repository) -> Iterator[str]:
 
 
 def runs_take_turns(repository: Repository) -> Iterator[str]:
-    """One writer of the store at a time; a newer push replaces a pull request's older run."""
+    """A newer push replaces a pull request's older run; what writes is never cut off."""
     users: dict[str, str] = {}
     for workflow in repository.workflows.values():
         if workflow.triggers.keys() == {"workflow_call"}:
@@ -217,7 +221,7 @@ def runs_take_turns(repository: Repository) -> Iterator[str]:
             continue
         yield from ends_of_runs(workflow, group, cancels)
         start = group.split("${{")[0] or workflow.name
-        if start in users and group != STORE_GROUP:
+        if start in users:
             yield f"{workflow.name} and {users[start]} share the concurrency group {start}"
         users[start] = workflow.name
 
@@ -225,9 +229,9 @@ def runs_take_turns(repository: Repository) -> Iterator[str]:
 def ends_of_runs(workflow: Workflow, group: str, cancels: Any) -> Iterator[str]:
     jobs = workflow.jobs.values()
     for job in jobs:
-        yield from turns_with_the_store(job, {group, job.concurrency.get("group")})
-        if job.concurrency.get("cancel-in-progress", False) is not False:
-            yield f"{job.where} may be cut off in the middle by a newer one"
+        # Of those that wait for a group, GitHub keeps the newest and cancels the others.
+        if job.concurrency:
+            yield f"{job.where}: a newer job would take its turn in {job.concurrency['group']}"
     if cancels is not False and any(job.grants.get("contents") == "write" for job in jobs):
         yield f"{workflow.name} writes to the repository and may be cut off in the middle"
     if "pull_request" in workflow.triggers:
@@ -235,17 +239,6 @@ def ends_of_runs(workflow: Workflow, group: str, cancels: Any) -> Iterator[str]:
             yield f"{workflow.name}: newer pushes to a pull request must cancel older runs"
         if "github.event.pull_request.number" not in group and "github.ref" not in group:
             yield f"{workflow.name}: pull requests must not cancel each other"
-
-
-def turns_with_the_store(job: Job, groups: set[str | None]) -> Iterator[str]:
-    """A job that waits for reviewers would hold a group; so it restores and saves in one go."""
-    saves = [str(step.inputs["do"]) for step in job.steps if step.saves_the_store]
-    if job.environment and STORE_GROUP in groups:
-        yield f"{job.where} may wait for reviewers, and all that need {STORE_GROUP} with it"
-    elif job.environment and not set(saves) <= {"promote", "rollback"}:
-        yield f"{job.where} may have waited for reviewers: only promote or rollback saves then"
-    elif saves and not job.environment and STORE_GROUP not in groups:
-        yield f"{job.where} saves the store: its concurrency group must be {STORE_GROUP}"
 
 
 def keys_meet_no_cache(repository: Repository) -> Iterator[str]:

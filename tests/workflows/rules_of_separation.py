@@ -1,11 +1,12 @@
-"""Rules of what never meets in one job: training, and a token that writes."""
+"""Rules of what never meets in one job: much code, and a token that writes."""
 
 import re
 from collections.abc import Iterator
 
-from workflow_files import Repository
+from workflow_files import CHECKOUT, Repository
 
 PROPOSE = "./.github/actions/propose"
+SAVE = "./.github/actions/save"
 RUN_CODE = {f"./.github/actions/{name}" for name in ("setup", "store", "deploy")}
 TRAINS = re.compile(r"\bdvc repro\b|\bmake (pull-repro|repro|report)\b|\bmlops train\b")
 RUNS_CODE = re.compile(r"\b(make|dvc|mlops|pytest)\b")
@@ -19,6 +20,30 @@ def who_trains_may_only_read(repository: Repository) -> Iterator[str]:
                 yield f"{step.where}: who trains may only read, and this job has {job.grants}"
 
 
+def who_makes_a_store_may_only_read(repository: Repository) -> Iterator[str]:
+    """It runs MLflow and DVC on what others have made; another job looks at it and pushes it."""
+    for job in repository.jobs:
+        for step in job.steps:
+            if step.makes_a_store and not job.reads_only:
+                yield f"{step.where}: who makes a store may only read; {SAVE} saves it"
+
+
+def who_saves_does_nothing_else(repository: Repository) -> Iterator[str]:
+    for job in repository.jobs:
+        if any(step.uses == SAVE for step in job.steps):
+            for step in job.steps:
+                if step.uses != SAVE and step.inputs.get("sparse-checkout") != ".github":
+                    yield f"{step.where}: a job that saves only checks out .github, and saves"
+
+
+def who_attests_runs_no_code(repository: Repository) -> Iterator[str]:
+    """What can sign in the name of this workflow gets a digest, and nothing that could be run."""
+    for job in repository.jobs:
+        for step in job.steps if "attestations" in job.grants else ():
+            if step.uses.startswith((CHECKOUT, "./")):
+                yield f"{step.where}: a job that attests runs no code of the project"
+
+
 def who_proposes_runs_no_code(repository: Repository) -> Iterator[str]:
     """Its token may push to any branch: it takes files from other jobs, and runs actions only."""
     for job in repository.jobs:
@@ -29,4 +54,10 @@ def who_proposes_runs_no_code(repository: Repository) -> Iterator[str]:
                 yield f"{step.where}: a job that proposes runs no code of the project"
 
 
-RULES = [who_trains_may_only_read, who_proposes_runs_no_code]
+RULES = [
+    who_trains_may_only_read,
+    who_makes_a_store_may_only_read,
+    who_saves_does_nothing_else,
+    who_attests_runs_no_code,
+    who_proposes_runs_no_code,
+]

@@ -83,12 +83,13 @@ def bring_to_production(version: SecondVersion) -> None:
         hosted.project.set(data__window=JUNE)
         hosted.commit("Train on June")
         github.push(hosted.project.folder, run=False)
-        with overtaken(hosted, 1) as others:
+        with overtaken(hosted, 1, registry=True) as others:
             (run,) = github.run(github.pending[0])
         note("overtaken", run, len(others))
+        run = note("overtaken again", github.rerun(run, failed=True))
 
         with changed(hosted.vulnerabilities, lambda known: json.dumps([*json.loads(known), FOUND])):
-            run = note("vulnerable", github.rerun(run, failed=True))
+            run = note("vulnerable", github.rerun(run, job="register"))
         sample = run.artifacts["image"] / "sample.json"
         with changed(sample, other_scores):
             run = note("other scores", github.rerun(run, failed=True))
@@ -102,10 +103,11 @@ def bring_to_production(version: SecondVersion) -> None:
         note("without an image", github.dispatch("rollback.yml", version="2"))
         (hosted.docker / "kill").write_text("imagetools create .*:production")
         run = note("killed", github.rerun(run, failed=True))
-        with overtaken(hosted, 3) as others:
+        with overtaken(hosted, 1, registry=True) as others:
             run = note("not saved", github.rerun(run, failed=True), len(others))
+        run = note("too late", github.rerun(run, job="promote"))
         with overtaken(hosted, 1) as others:
-            note("deployed", github.rerun(run, failed=True), len(others))
+            note("deployed", github.rerun(run, job="production"), len(others))
 
         hosted.project.set(serving__latency_ms=4000.0)
         hosted.commit("Another limit")

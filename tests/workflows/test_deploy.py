@@ -7,16 +7,17 @@ from act_run import Run
 from second_version import SecondVersion
 
 JOBS = (
-    *("train", "model gate", "register", "build", "image", "attest"),
-    *("staging", "production", "outcome"),
+    *("train", "model gate", "register", "save", "build", "image", "attest"),
+    *("staging", "production", "promote", "save promotion", "outcome"),
 )
 STOPPED = {
     # scene: the job that fails, what the summary says of it, attempts of others to save meanwhile
-    "overtaken": ("register", "step save: mlops-store of origin was saved by someone else since"),
+    "overtaken": ("save", "step save: somebody else has saved mlflow.db in mlops-store since"),
+    "overtaken again": ("save", "step save: somebody else has saved mlflow.db in mlops-store si"),
     "vulnerable": ("build", "step scan: vulnerabilities that the champion's image does not have"),
     "other scores": ("build", "step smoke: "),
     "other predictions": ("production", "step deploy: production: step 'canary' failed: "),
-    "not saved": ("production", "step promote: mlops-store of origin was saved by someone else"),
+    "not saved": ("save promotion", "step save: somebody else has saved mlflow.db in mlops-store"),
 }
 
 
@@ -32,6 +33,9 @@ def expected(fails: str) -> dict[str, str]:
         "comment": "skipped",
         fails: "failure",
         **dict.fromkeys(after, "skipped"),
+        # At the same time as the registry is saved.
+        **({"build": "success"} if fails == "save" else {}),
+        "put back": "success" if fails == "save promotion" else "skipped",
         "outcome": "success",
     }
 
@@ -122,13 +126,21 @@ def test_the_canary_compares_with_what_serves(second_version: SecondVersion) -> 
 
 def test_a_version_that_cannot_be_promoted_is_taken_back(second_version: SecondVersion) -> None:
     run, scene = second_version.run_of("not saved"), second_version.scenes["not saved"]
-    assert scene.saved_by_others == 3
-    steps = {it.name: it.conclusion for it in run.jobs["production"].steps}
-    assert steps["Deploy it beside the champion, compare the two, and switch"] == "success"
-    assert steps["Make it the champion"] == "failure"
-    assert steps["Put the champion's image back"] == "success"
+    assert scene.saved_by_others == 1
+    assert run.jobs["production"].conclusion == "success"
+    assert run.jobs["put back"].outputs["serves"].endswith(scene.tags["v1"])
     assert run.summary.count("### production: version 2 serves") == 1
     assert run.summary.count("### production: version 1 serves") == 1
+
+
+def test_a_version_that_was_taken_back_is_not_promoted_later(second_version: SecondVersion) -> None:
+    """By a re-run of what failed: what serves is the champion, so production comes first."""
+    run, scene = second_version.run_of("too late"), second_version.scenes["too late"]
+    assert run.jobs["promote"].conclusion == "success"
+    assert run.jobs["save promotion"].conclusion == "skipped"
+    assert scene.aliases["champion"] == 1
+    assert scene.tags["production"] == scene.tags["v1"]
+    assert sentence(run).endswith("Version 1 is still champion, and serves.")
 
 
 def test_a_deployment_that_is_killed_after_the_switch_is_taken_back(
@@ -171,7 +183,9 @@ def test_the_record_of_it(second_version: SecondVersion) -> None:
         ("production", "failure"),  # the canary
         ("production", "failure"),  # a rollback to a version that never served
         ("production", "failure"),  # killed
-        ("production", "failure"),  # not saved
+        ("production", "success"),
+        ("production", "success"),  # put back, as it was not saved
+        ("production", "success"),  # and again, as it was too late
         ("production", "success"),
     ]
 
@@ -182,10 +196,10 @@ def deployments(second_version: SecondVersion, run: Run) -> list[Any]:
 
 def test_same_predictions_are_not_deployed_again(second_version: SecondVersion) -> None:
     run, scene = second_version.run_of("same"), second_version.scenes["same"]
-    later = ("build", "image", "attest", "staging", "production", "outcome")
+    later = (*JOBS[JOBS.index("image") :], "build")
     assert conclusions(run) == {
-        **dict.fromkeys(("train", "model gate", "register"), "success"),
-        **dict.fromkeys(("comment", *later), "skipped"),
+        **dict.fromkeys(("train", "model gate", "register", "save"), "success"),
+        **dict.fromkeys(("comment", "put back", *later), "skipped"),
     }
     assert "Same predictions as the champion - nothing to deploy." in run.summary
     assert scene.store == [f"Store of main at {run.sha}"]
@@ -197,6 +211,6 @@ def test_prose_is_not_trained(second_version: SecondVersion) -> None:
     assert "dvc repro" not in run.log
     assert conclusions(run) == {
         **dict.fromkeys(("train", "model gate"), "success"),
-        **dict.fromkeys(("comment", *JOBS[2:]), "skipped"),
+        **dict.fromkeys(("comment", "put back", *JOBS[2:]), "skipped"),
     }
     assert second_version.scenes["prose"].store == second_version.scenes["same"].store

@@ -60,7 +60,7 @@ def broken(deployed: Hosted, tmp_path_factory: pytest.TempPathFactory) -> Broken
         elsewhere = hosted.copy(tmp_path_factory.mktemp("issued") / "hosted")
 
         github.actions.known["actions_may_open_pull_requests"] = True
-        with overtaken(hosted, 3):
+        with overtaken(hosted, 5):
             again = github.rerun(refused, failed=True)
         opened = deepcopy(pulls(hosted)[-1])
         unrecorded = history(hosted)
@@ -105,11 +105,11 @@ def test_what_broke_off_is_not_on_record(broken: Broken) -> None:
     assert conclusions(broken.refused) == {
         **all_of("success", "drift", "data", "challenger"),
         "propose": "failure",
-        "record": "skipped",
+        **all_of("skipped", "record", "save"),
     }, broken.refused.log
     assert conclusions(broken.again) == {
-        **all_of("success", "drift", "data", "challenger", "propose"),
-        "record": "failure",
+        **all_of("success", "drift", "data", "challenger", "propose", "record"),
+        "save": "failure",
     }, broken.again.log
     assert broken.unrecorded == []
 
@@ -168,7 +168,7 @@ def test_where_no_challenger_can_be_trained_the_check_is_not_on_record(
         assert conclusions(run) == {
             **all_of("success", "drift", "data"),
             "challenger": "failure",
-            **all_of("skipped", "propose", "record"),
+            **all_of("skipped", "propose", "record", "save"),
         }, run.log
         assert history(hosted) == []
 
@@ -206,7 +206,7 @@ def test_bad_data_is_shown_and_told_and_nothing_is_trained_on_it(refusals: Refus
     assert conclusions(refusals.bad) == {
         "drift": "failure",
         "data": "success",
-        **all_of("skipped", "challenger", "propose", "record"),
+        **all_of("skipped", "challenger", "propose", "record", "save"),
     }, refusals.bad.log
     assert refusals.bad.summary.startswith("## ⛔ Data refused\n")
     row = next(line for line in refusals.bad.summary.splitlines() if line.startswith("| distance"))
@@ -219,7 +219,7 @@ def test_bad_data_is_shown_and_told_and_nothing_is_trained_on_it(refusals: Refus
 def test_the_issue_is_closed_when_the_data_are_good_again(refusals: Refusals) -> None:
     assert conclusions(refusals.good) == {
         **all_of("success", "drift", "data"),
-        **all_of("skipped", "challenger", "propose", "record"),
+        **all_of("skipped", "challenger", "propose", "record", "save"),
     }, refusals.good.log
     (issue,) = issues(refusals.hosted)
     assert issue["state"] == "closed"
@@ -254,7 +254,7 @@ def test_what_is_no_day(hosted: Hosted, as_of: str) -> None:
     ]
     assert conclusions(run) == {
         "drift": "failure",
-        **all_of("skipped", "data", "challenger", "propose", "record"),
+        **all_of("skipped", "data", "challenger", "propose", "record", "save"),
     }
 
 

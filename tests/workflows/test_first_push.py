@@ -35,11 +35,15 @@ def test_the_first_model_is_registered_and_champion(deployed: Hosted) -> None:
         "train / comment": "skipped",
         "train / model gate": "success",
         "register": "success",
+        "save": "success",
         "build": "success",
         "image": "success",
         "attest": "success",
         "staging": "success",
         "production": "success",
+        "promote": "success",
+        "save promotion": "success",
+        "put back": "skipped",
         "outcome": "success",
     }
     assert run.summary.startswith("## 🌱 First model: nothing to compare with\n")
@@ -65,6 +69,7 @@ def test_the_store_is_one_commit_that_names_what_was_deployed(deployed: Hosted) 
         "mlflow.db",
         "artifacts",
         "audit.jsonl",
+        "cml.sha256",
         "dvc",
     }
 

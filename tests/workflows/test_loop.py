@@ -80,13 +80,13 @@ def loop(deployed: Hosted, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def test_one_window_that_violates_is_watched(loop: Loop) -> None:
     assert conclusions(loop.august) == {
-        **all_of("success", "drift", "data", "record"),
+        **all_of("success", "drift", "data", "record", "save"),
         **all_of("skipped", "challenger", "propose"),
     }, loop.august.log
     drift = found(loop.august)
     assert (drift["decision"], drift["current"]["start"]) == ("watch", "2013-08-01")
     assert drift["sentence"] in loop.august.summary
-    assert set(loop.august.artifacts) == {"drift"}
+    assert set(loop.august.artifacts) == {"drift", "store-record"}
     names = {path.name for path in loop.august.artifacts["drift"].iterdir()}
     assert names == {"drift.json", "drift.html", "drift.md", "drift.prom"}
 

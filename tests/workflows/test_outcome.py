@@ -12,7 +12,11 @@ from projects import ROOT
 from tiny_repository import CHECKOUT, TinyRepository
 
 ACTIONS = ROOT / ".github" / "actions"
-JOBS = ("train", "register", "build", "image", "attest", "staging", "production")
+JOBS = (
+    *("train", "register", "save", "build", "image", "attest", "staging", "production"),
+    *("promote", "save-promotion", "put-back"),
+)
+THROUGH = [*["success"] * (len(JOBS) - 1), "skipped"]
 
 
 def module(name: str) -> ModuleType:
@@ -36,10 +40,11 @@ def why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def needs(*results: str, **outputs: dict[str, str]) -> dict[str, Any]:
-    """Return jobs as ``toJSON(needs)`` gives them; those that are not named succeeded."""
-    named = dict(zip(JOBS, [*results, *["success"] * len(JOBS)], strict=False))
+    """Return jobs as ``toJSON(needs)`` gives them; those after the last one named are skipped."""
+    named = dict(zip(JOBS, [*results, *["skipped"] * len(JOBS)], strict=False))
     return {
-        job: {"result": result, "outputs": outputs.get(job, {})} for job, result in named.items()
+        job: {"result": result, "outputs": outputs.get(job.replace("-", "_"), {})}
+        for job, result in named.items()
     }
 
 
@@ -47,22 +52,29 @@ REGISTERED = {"version": "3", "champion": "2"}
 
 
 def test_a_deployment_that_went_through(outcome: ModuleType) -> None:
-    said = outcome.told(needs(register=REGISTERED, production={"promoted": "true"}))
+    said = outcome.told(needs(*THROUGH, register=REGISTERED))
     assert "**Version 3 serves in production, and is champion.**" in said.splitlines()
-    assert said.count("✅ success") == len(JOBS)
+    assert said.count("✅ success") == len(JOBS) - 1
+    assert "Put the champion back" not in said
 
 
-def test_what_came_after_the_promotion_takes_nothing_back(outcome: ModuleType) -> None:
-    after = {"promoted": "true", "why": "step card: no space left"}
-    results = ["success"] * 6 + ["failure"]
-    said = outcome.told(needs(*results, register=REGISTERED, production=after))
-    assert "**Version 3 serves in production, and is champion.**" in said
-    assert "❌ failure | step card: no space left |" in said
+def test_one_that_could_not_become_champion_was_taken_back(outcome: ModuleType) -> None:
+    results = [*["success"] * 9, "failure", "success"]
+    served = {"deploy": "success", "serves": "a@2"}
+    again = {"deploy": "success", "serves": "a@1"}
+    known = {"register": REGISTERED, "image": {"image": "a@2"}, "production": served}
+    said = outcome.told(needs(*results, **known, put_back=again))
+    assert said.splitlines()[2].endswith("Version 2 is still champion, and serves.")
+    assert "| Put the champion back | ✅ success |  |" in said
+    waits = outcome.told(needs(*results[:-1], "failure", **known))
+    assert "**Version 3 serves nevertheless, and is not champion. Look at it now.**" in waits
+    later = outcome.told(needs(*results[:-2], "skipped", "success", **known, put_back=again))
+    assert later.splitlines()[2].startswith("**Version 3 is not deployed**: it stopped at save the")
 
 
 def test_a_job_that_failed_is_named_with_its_reason(outcome: ModuleType) -> None:
     stopped = {"why": "step smoke: p99 of one row is 80 ms (at most 50 ms) | <b>"}
-    results = ("success", "success", "failure", *["skipped"] * 4)
+    results = ("success", "success", "success", "failure")
     said = outcome.told(needs(*results, register=REGISTERED, build=stopped))
     reason = "step smoke: p99 of one row is 80 ms (at most 50 ms) \\| &lt;b&gt;"
     where = "build, smoke-test, scan"
@@ -72,7 +84,7 @@ def test_a_job_that_failed_is_named_with_its_reason(outcome: ModuleType) -> None
     )
     row = f"| Build, smoke-test, scan | ❌ failure | {reason} |"
     assert row in said.splitlines()
-    assert "| Deploy to production, promote | - skipped |  |" in said.splitlines()
+    assert "| Deploy to production | - skipped |  |" in said.splitlines()
 
 
 @pytest.mark.parametrize(
@@ -96,7 +108,7 @@ def test_a_job_that_failed_is_named_with_its_reason(outcome: ModuleType) -> None
 def test_what_serves_after_a_failure(
     outcome: ModuleType, register: dict[str, str], production: dict[str, str], sentence: str
 ) -> None:
-    results = ["success"] * 6 + ["failure"]
+    results = ["success"] * 7 + ["failure"]
     image = {"image": "a@2"}
     said = outcome.told(needs(*results, register=register, image=image, production=production))
     assert said.splitlines()[2].endswith(sentence)
@@ -104,8 +116,7 @@ def test_what_serves_after_a_failure(
 
 
 def test_nothing_registered(outcome: ModuleType) -> None:
-    results = ("success", "cancelled", *["skipped"] * 5)
-    line = outcome.told(needs(*results)).splitlines()[2]
+    line = outcome.told(needs("success", "cancelled")).splitlines()[2]
     assert line.startswith("**The candidate is not deployed**: it stopped at register as challeng")
     assert line.endswith("(cancelled). The champion, if there is one, serves.")
 
@@ -139,6 +150,7 @@ def test_both_read_what_a_run_has_to_tell(tiny: TinyRepository) -> None:
         "push",
         fine.format(job="train", needs="", version="")
         + fine.format(job="register", needs="train", version="3")
+        + fine.format(job="save", needs="register", version="")
         + f"""
         build:
           needs: register
@@ -160,7 +172,9 @@ def test_both_read_what_a_run_has_to_tell(tiny: TinyRepository) -> None:
         + fine.format(job="image", needs="build", version="")
         + fine.format(job="attest", needs="image", version="")
         + fine.format(job="staging", needs="attest", version="")
-        + fine.format(job="production", needs="staging", version="")
+        + "".join(
+            fine.format(job=job, needs=JOBS[JOBS.index(job) - 1], version="") for job in JOBS[7:]
+        )
         + f"""
         outcome:
           needs: [{", ".join(JOBS)}]
@@ -183,9 +197,12 @@ def test_both_read_what_a_run_has_to_tell(tiny: TinyRepository) -> None:
         "|---|---|---|",
         "| Train and judge | ✅ success |  |",
         "| Register as challenger | ✅ success |  |",
+        "| Save the registry | ✅ success |  |",
         "| Build, smoke-test, scan | ❌ failure | step smoke: the scores differ |",
         "| Push | - skipped |  |",
         "| Attest | - skipped |  |",
         "| Deploy to staging | - skipped |  |",
-        "| Deploy to production, promote | - skipped |  |",
+        "| Deploy to production | - skipped |  |",
+        "| Promote | - skipped |  |",
+        "| Save the promotion | - skipped |  |",
     ]

@@ -25,7 +25,7 @@ CALL = "uses: ./.github/workflows/train.yml\n"
 STORE = "      run: make push\n"
 TRAINS = "        run: make train\n"
 IN_PRODUCTION = "          environment: production\n"
-PROMOTES = "        with:\n          do: promote\n"
+SAVES = "        uses: ./.github/actions/save\n"
 
 # What stands in the good repository, what comes in its place, and what has to be said of it.
 BITES: dict[Rule, list[tuple[str, str, str]]] = {
@@ -38,13 +38,13 @@ BITES: dict[Rule, list[tuple[str, str, str]]] = {
         ("contents: read # train", "id-token: write", "decide on that in GRANTED"),
         ("pull-requests: write # comment", "issues: write", "decided was {'contents': 'read', 'pu"),
         (
-            "    permissions:\n      contents: write\n    conc",
-            "    conc",
+            "    permissions:\n      contents: read # release\n",
+            "",
             "release does not say its",
         ),
     ],
     rights.decided_grants_are_in_use: [
-        ("  release:\n", "  ship:\n", "deploy.yml: release is in GRANTED, but"),
+        ("  save:\n", "  keep:\n", "deploy.yml: save is in GRANTED, but"),
     ],
     rights.callers_grant_what_the_called_need: [
         ("pull-requests: write # train", "issues: write", "must grant `pull-requests: write`, as"),
@@ -54,11 +54,11 @@ BITES: dict[Rule, list[tuple[str, str, str]]] = {
         ("contents: read # train", "packages: read", "and checks out a merge"),
         ("${{ github.event.pull_request.base.sha }}", "refs/pull/1/merge", "train.yml: comment"),
         ("          ref: ${{ github.event.pull_request.base.sha }}\n", "", "checks out a merge"),
-        ("on: push\n", "on: [push, pull_request]\n", "deploy.yml: release has"),
+        ("on: push\n", "on: [push, pull_request]\n", "deploy.yml: save has"),
         (
             "on: push\n",
             "on: {push: , workflow_dispatch: , pull_request: }\n",
-            "deploy.yml: release",
+            "deploy.yml: save",
         ),
     ],
     rights.actions_check_nothing_out: [
@@ -100,20 +100,25 @@ BITES: dict[Rule, list[tuple[str, str, str]]] = {
     rights.scripts_hold_no_expressions: [
         (TRAINS, "        run: echo ${{ github.actor }}\n", "Train: `${{ }}` becomes code"),
         (STORE, "      run: echo ${{ inputs.x }}\n", "store: Push the branch: `${{ }}`"),
-        ("do: save", "script: ${{ 1 }}", "release: Save the store: `${{ }}` becomes code"),
+        ("do: hand-over", "script: ${{ 1 }}", "release: Hand over the store: `${{ }}` be"),
     ],
     rights.text_of_strangers_goes_through_env: [
-        ("do: save", "do: ${{ github.head_ref }}", "github.head_ref in `with: do`"),
-        ("do: save", "do: ${{ github.event.pull_request.head.ref }}", "pull_request.head.ref in"),
-        ("do: save", "do: ${{ github.event.issue.title }}", "github.event.issue.title in"),
-        ("do: save", "do: ${{ github.event.commits.*.message }}", "commits.*.message in `with"),
+        ("do: hand-over", "do: ${{ github.head_ref }}", "github.head_ref in `with: do`"),
+        (
+            "do: hand-over",
+            "do: ${{ github.event.pull_request.head.ref }}",
+            "request.head.ref in",
+        ),
+        ("do: hand-over", "do: ${{ github.event.issue.title }}", "github.event.issue.title in"),
+        (
+            "do: hand-over",
+            "do: ${{ github.event.commits.*.message }}",
+            "*.message in `with",
+        ),
     ],
     rights.runs_take_turns: [
-        ("group: mlops-store", "group: other", "its concurrency group must be mlops-store"),
-        ("group: deploy", "group: mlops-store", "production may wait for reviewers, and all that"),
-        ("do: promote", "do: save-deployed", "only promote or rollback saves then"),
         ("in-progress: false\nenv", "in-progress: true\nenv", "may be cut off in the middle"),
-        ("false # release", "true", "release may be cut off in the middle by a newer one"),
+        ("      packages: write", "      packages: write\n    concurrency: x", "its turn in x"),
         ("cancel-in-progress: true", "cancel-in-progress: false", "must cancel older runs"),
         ("train-${{ github.event.pull_request.number }}", "train", "must not cancel each other"),
         ("  group: deploy\n", "", "deploy.yml needs `concurrency` with a group"),
@@ -121,7 +126,11 @@ BITES: dict[Rule, list[tuple[str, str, str]]] = {
     ],
     rights.keys_meet_no_cache: [
         ("lock: deliveries", "cache: true", "release: Set up: no cache in a job that holds a key"),
-        (PROMOTES, f"{PROMOTES}          cache: true\n", "production: Promote: no cache in a job"),
+        (
+            IN_PRODUCTION,
+            f"{IN_PRODUCTION}          cache: true\n",
+            "Let it serve: no c",
+        ),
         (
             "uses: ./.github/actions/setup\n        with:\n          lock: deliveries\n",
             "uses: actions/cache@x\n",
@@ -155,12 +164,33 @@ BITES: dict[Rule, list[tuple[str, str, str]]] = {
             "Let it serve: who trains may on",
         ),
     ],
-    separation.who_proposes_runs_no_code: [
-        (f"store\n{PROMOTES}", "propose\n", "Let it serve: a job that proposes runs no code"),
+    separation.who_makes_a_store_may_only_read: [
         (
-            "store\n        with:\n          do: save\n",
-            "setup\n      - uses: ./.github/actions/propose\n",
-            "Save the store: a job that proposes runs no code",
+            "contents: read # release",
+            "contents: write",
+            "Hand over the store: who makes a",
+        ),
+    ],
+    separation.who_saves_does_nothing_else: [
+        (SAVES, f"{SAVES}      - run: make\n", "deploy.yml: save: step 3: a job that saves only"),
+        (
+            "          sparse-checkout: .github\n",
+            "",
+            "Check out how to save: a job that saves",
+        ),
+    ],
+    separation.who_attests_runs_no_code: [
+        (
+            "      - name: Attest\n",
+            "      - uses: ./.github/actions/why\n      - name: Attest\n",
+            "deploy.yml: attest: step 1: a job that attests runs no code",
+        ),
+    ],
+    separation.who_proposes_runs_no_code: [
+        (
+            "actions/save\n",
+            "actions/propose\n      - uses: ./.github/actions/setup\n",
+            "deploy.yml: save: step 3: a job that proposes runs no code",
         ),
     ],
     form.actions_are_pinned: [
@@ -183,7 +213,7 @@ BITES: dict[Rule, list[tuple[str, str, str]]] = {
         ("name: Deploy", "x: y", "deploy.yml has no name"),
         ("name: Store", "x: y", ".github/actions/store has no name"),
         ("name: release", "x: y", "deploy.yml: release has no name"),
-        ("name: Save the store", "x: y", "deploy.yml: release: step 6 has no name"),
+        ("name: Hand over the store", "x: y", "deploy.yml: release: step 6 has no name"),
         ("name: Push the branch", "x: y", "store: step 2 has no name"),
     ],
     form.shells_stop_at_the_first_error: [

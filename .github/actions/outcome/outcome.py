@@ -9,12 +9,16 @@ from typing import Any
 JOBS = {
     "train": "Train and judge",
     "register": "Register as challenger",
+    "save": "Save the registry",
     "build": "Build, smoke-test, scan",
     "image": "Push",
     "attest": "Attest",
     "staging": "Deploy to staging",
-    "production": "Deploy to production, promote",
+    "production": "Deploy to production",
+    "promote": "Promote",
+    "save-promotion": "Save the promotion",
 }
+PUT_BACK = "put-back"  # only where the promotion did not go through
 SIGNS = {"success": "✅", "failure": "❌", "cancelled": "🛑", "skipped": "-"}
 WITHOUT_REASON = {
     "failure": "not approved, or stopped before its steps; the run says why",
@@ -32,7 +36,8 @@ def main() -> None:
 def told(needs: dict[str, Job]) -> str:
     """Return the table, and the sentence that sums it up."""
     lines = ["## Deployment", "", conclusion(needs), "", "| step | | |", "|---|---|---|"]
-    for name, title in JOBS.items():
+    ran = {PUT_BACK: "Put the champion back"} if needs[PUT_BACK]["result"] != "skipped" else {}
+    for name, title in (JOBS | ran).items():
         result = needs[name]["result"]
         lines.append(f"| {title} | {SIGNS[result]} {result} | {text(why(needs[name]))} |")
     return "\n".join(lines)
@@ -42,10 +47,11 @@ def conclusion(needs: dict[str, Job]) -> str:
     """Say which version serves now."""
     version = needs["register"]["outputs"].get("version", "")
     champion = needs["register"]["outputs"].get("champion", "none")
-    production = needs["production"]["outputs"]
-    if production.get("promoted") == "true":
+    if needs["save-promotion"]["result"] == "success":
         return f"**Version {version} serves in production, and is champion.**"
-    stopped = next((job for job in JOBS if needs[job]["result"] in WITHOUT_REASON), "")
+    ran = needs[PUT_BACK]["result"] != "skipped"
+    failed = (job for job in JOBS if needs[job]["result"] in WITHOUT_REASON)
+    stopped = next(failed, "save-promotion" if ran else "")
     if not stopped:
         return "**Not deployed.**"
     candidate = f"Version {version}" if version else "The candidate"
@@ -57,7 +63,8 @@ def conclusion(needs: dict[str, Job]) -> str:
 
 def serves(champion: str, version: str, needs: dict[str, Job]) -> str:
     """Say what serves after a deployment that failed, as far as the place itself has said it."""
-    production = needs["production"]["outputs"]
+    back = needs[PUT_BACK]["outputs"]
+    production = back if back.get("deploy") else needs["production"]["outputs"]
     now, tried = production.get("serves", ""), production.get("deploy", "skipped") != "skipped"
     if tried and not now:
         return (

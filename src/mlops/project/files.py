@@ -111,6 +111,12 @@ def md5(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
+def sha256(path: Path) -> str:
+    """Return the hex SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def append_line(path: Path, entry: Mapping[str, Any]) -> bool:
     """Append a line of JSON that carries its own ``id``; tells whether it was not there already."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,17 +13,19 @@ from pathlib import Path
 from filelock import FileLock
 
 from mlops.drift.history import HISTORY
-from mlops.project import files
+from mlops.project import actions, files, folders
 from mlops.project.errors import MlopsError
 from mlops.registry import database
 from mlops.store import folder, origin
-from mlops.store.git_objects import GitError, extract, git, ref, write_commit, write_tree
+from mlops.store.git_objects import GitError, extract, git, listed, ref, write_commit, write_tree
 
 HERE = files.STORE
 THERE = f"{origin.NAME} of {origin.REMOTE}"
 UNUSABLE = f"nothing is changed; run `mlops store push --force` in a clone that has a whole {HERE}"
 
 NOTHING_DEPLOYED = "Store, nothing deployed yet"
+
+CHANGE = "change.json"  # of a store that is handed over: which files it has, and what they replace
 
 LARGEST_MB = 95  # GitHub refuses files over 100
 ELSEWHERE = {
@@ -92,6 +94,43 @@ def push(force: bool = False, deployed: bool = False) -> str:
         origin.replace(base, write_commit(tree, message))
         size = sum(path.stat().st_size for path in copy.rglob("*") if path.is_file()) / 1e6
         return f"{HERE} is saved in {THERE} ({size:.1f} MB): {message}"
+
+
+def hand_over(directory: Path, deployed: bool = False) -> str:
+    """Write what ``.store`` has and the branch lacks to ``directory``; returns a sentence.
+
+    For a job that may write nothing: another one, which has the right to push and runs none of the
+    project's code, checks it and adds it to the branch (.github/actions/save). The step's output
+    ``sha256`` is that of ``change.json`` in it, which names each file's.
+
+    Raises
+    ------
+    MlopsError
+        As :func:`push`.
+    """
+    with _workspace() as workspace:
+        base = origin.base(force=False)
+        copy = workspace / origin.NAME
+        folder.save(copy)
+        _refuse_large(copy)
+        tree = write_tree(copy, workspace / "index")
+        if base:
+            _refuse_loss(base, tree)
+        before = listed(base) if base else {}
+        new = {path: sha for path, sha in listed(tree).items() if before.get(path) != sha}
+
+        def fill(target: Path) -> None:
+            told = {}
+            for path in new:
+                (target / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(copy / path, target / path)
+                told[path] = {"sha256": files.sha256(target / path), "was": before.get(path)}
+            files.write_json(target / CHANGE, {"deployed": deployed, "files": told})
+
+        folders.replace(directory, folders.fill_beside(directory, fill))
+    shutil.rmtree(folders.aside(directory), ignore_errors=True)
+    actions.outputs(sha256=files.sha256(directory / CHANGE))
+    return f"{len(new):,} files of {HERE} that {THERE} lacks are in {directory}"
 
 
 def add_data(objects: list[Path]) -> str:

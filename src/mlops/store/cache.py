@@ -1,10 +1,14 @@
-"""Objects of DVC whose bytes are not what their name says: dropped, so that they come anew.
+"""Objects of DVC, taken over or kept only where their bytes are what their name says.
 
 DVC believes what is read-only in its cache, and that a remote has what it once took: a damaged
 object would come back with each pull.
 """
 
 import json
+import re
+import shutil
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,74 @@ from mlops.project.errors import MlopsError
 from mlops.store import remote
 
 LOCK = Path("dvc.lock")
+CACHE = Path(".dvc/cache")
+OBJECT = re.compile(r"[0-9a-f]{32}(\.dir)?")
+
+
+def take(directory: Path) -> str:
+    """Take over what another job has trained: ``dvc.lock``, and the objects that it names.
+
+    What it names is put where the pipeline has it. Nothing else of ``directory`` is looked at:
+    DVC's run-cache is made anew, from that lock.
+
+    Raises
+    ------
+    MlopsError
+        When an object is not what its name says, or the lock names no objects. Nothing has been
+        taken over then.
+    """
+    from dvc.repo import Repo
+
+    lock = _read(directory / LOCK)
+    objects = sorted(set(_named(directory, lock)))
+    for oid in objects:
+        target = _place(Path(), oid)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists():
+            files.write_atomic(target, partial(shutil.copyfile, _place(directory, oid)))
+    files.write_text(LOCK, (directory / LOCK).read_text(encoding="utf-8"))
+    with Repo() as repo:
+        repo.checkout(force=True, allow_missing=True)
+        for stage in repo.index.stages:
+            if all(dep.exists for dep in stage.deps):
+                repo.stage_cache.save(stage)
+    return f"{LOCK} and {len(objects):,} objects are taken over from {directory}"
+
+
+def _named(directory: Path, lock: dict[str, Any]) -> Iterator[str]:
+    """Yield the objects of a lock that a folder has, each checked."""
+    for held in lock.get("stages", {}).values():
+        for out in held.get("outs", []):
+            oid = str(out.get("md5", ""))
+            if not oid or not _is_whole(directory, oid):
+                continue
+            yield oid
+            if oid.endswith(".dir"):
+                inside = json.loads(_place(directory, oid).read_text(encoding="utf-8"))
+                yield from (str(it["md5"]) for it in inside if _is_whole(directory, str(it["md5"])))
+
+
+def _is_whole(directory: Path, oid: str) -> bool:
+    """Whether the folder has the object, refusing one that is not what its name says."""
+    if not OBJECT.fullmatch(oid):
+        raise MlopsError(
+            f"{directory / LOCK} names {oid!r}, which is no MD5; nothing is taken over"
+        )
+    path = _place(directory, oid)
+    if path.is_symlink() or (path.exists() and files.md5(path) != oid.removesuffix(".dir")):
+        raise MlopsError(f"{path} is not what its name says; nothing is taken over; train again")
+    return path.exists()  # a stage that had nothing to do need not have been pulled
+
+
+def _place(directory: Path, oid: str) -> Path:
+    return directory / CACHE / "files/md5" / oid[:2] / oid[2:]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8")) or {} if path.is_file() else {}
+    except yaml.YAMLError:
+        raise MlopsError(f"{path} cannot be read; after a merge, run `make merge-lock`") from None
 
 
 def mend() -> list[str]:
@@ -30,10 +102,7 @@ def mend() -> list[str]:
     """
     from dvc.exceptions import DvcException
 
-    try:
-        lock = yaml.safe_load(LOCK.read_text(encoding="utf-8")) if LOCK.is_file() else {}
-    except yaml.YAMLError:
-        raise MlopsError(f"{LOCK} cannot be read; after a merge, run `make merge-lock`") from None
+    lock = _read(LOCK)
     stages = lock.get("stages", {})
     said, again = [], set()
     with remote.reached("read") as repo:

@@ -1,6 +1,7 @@
-"""Changes of the store on its branch, made again on the newest one when somebody else was faster.
+"""Changes of the store, made on the newest one and handed over to the job that saves them.
 
-For jobs that cannot hold a lock from reading to saving, as they may wait for reviewers between.
+For jobs that may write nothing, as they run much code; and that cannot hold a lock from reading to
+saving, as they may wait for reviewers between.
 """
 
 import contextlib
@@ -18,7 +19,7 @@ from mlops.store import branch
 ATTEMPTS = 3
 
 
-def promote(params: Params, version: int, image: str) -> str:
+def promote(params: Params, version: int, image: str, directory: Path) -> str:
     """Note which image serves a version, and make it champion; all is deployed then."""
 
     def do() -> str:
@@ -26,17 +27,19 @@ def promote(params: Params, version: int, image: str) -> str:
         versions.record_image(client, params, version, image)
         return promotion.promote(client, params, version)
 
-    return _saved(do, deployed=True)
+    return _handed_over(do, directory, deployed=True)
 
 
-def rollback(params: Params, version: int) -> str:
+def rollback(params: Params, version: int, directory: Path) -> str:
     """Make an earlier version champion again."""
-    return _saved(lambda: promotion.rollback(tracking.connect(), params, version))
+    return _handed_over(lambda: promotion.rollback(tracking.connect(), params, version), directory)
 
 
-def record() -> str:
+def record(directory: Path) -> str:
     """Add what ``reports/drift.json`` says to the history of drift checks."""
-    return _saved(lambda: history.record(files.read_json(files.DRIFT, "mlops drift")))
+    return _handed_over(
+        lambda: history.record(files.read_json(files.DRIFT, "mlops drift")), directory
+    )
 
 
 def add_data(objects: list[Path]) -> str:
@@ -47,22 +50,15 @@ def add_data(objects: list[Path]) -> str:
     return branch.add_data(objects)
 
 
-def _saved(do: Callable[[], str], deployed: bool = False) -> str:
-    """Pull, change and push; returns what was done and saved.
+def _handed_over(do: Callable[[], str], directory: Path, deployed: bool = False) -> str:
+    """Pull, change and hand over; returns what was done.
 
     Raises
     ------
     MlopsError
-        When the change is refused, or the last push was. What others saved stays as it is.
+        When the change is refused. What others saved stays as it is.
     """
-    left = ATTEMPTS
-    while True:
-        console.print(branch.pull(), markup=False)
-        said = do()
-        try:
-            return f"{said}\n\n{branch.push(deployed=deployed)}"
-        except MlopsError as error:
-            left -= 1
-            if not left:
-                raise
-            console.print(f"{error}; trying again", markup=False)
+    console.print(branch.pull(), markup=False)
+    said = do()
+    console.print(branch.hand_over(directory, deployed), markup=False)
+    return said

@@ -84,35 +84,64 @@ def mend() -> None:
         print(line)
 
 
+@store.command()
+def take(
+    directory: Annotated[
+        Path, typer.Argument(help="Where another job's .dvc/cache and dvc.lock are.")
+    ],
+) -> None:
+    """Take over what another job has trained: dvc.lock, and the objects it names, by their MD5."""
+    from mlops.store import cache
+
+    print(cache.take(directory))
+
+
+HANDED = "Where the files go that the branch lacks, for the job that saves them."
+
+
+@store.command()
+def hand_over(
+    directory: Annotated[Path, typer.Argument(help=HANDED)],
+    deployed: Annotated[
+        bool, typer.Option(help="Note that everything up to HEAD is deployed, as deploy.yml does.")
+    ] = False,
+) -> None:
+    """Write what .store has and the branch lacks to DIRECTORY; push nothing."""
+    from mlops.store import branch
+
+    print(branch.hand_over(directory, deployed))
+
+
 @store.command("promote")
-def promote_and_save(
+def promote_and_hand_over(
     version: Annotated[int, typer.Argument(help="Version to promote.")],
     image: Annotated[str, typer.Argument(help="What serves it: HOST[:PORT]/PATH@sha256:DIGEST")],
+    directory: Annotated[Path, typer.Argument(help=HANDED)],
 ) -> None:
-    """Pull, note the image, promote, push; all again if someone else has pushed meanwhile.
-
-    Notes that everything up to HEAD is deployed.
-    """
+    """Pull, note the image, promote, hand over. Notes that everything up to HEAD is deployed."""
     from mlops.project import params
     from mlops.store import change
 
-    print(change.promote(params.settings(), version, image))
+    print(change.promote(params.settings(), version, image, directory))
 
 
 @store.command("rollback")
-def rollback_and_save(
+def rollback_and_hand_over(
     version: Annotated[int, typer.Argument(help="Version to go back to.")],
+    directory: Annotated[Path, typer.Argument(help=HANDED)],
 ) -> None:
-    """Pull, roll back, push; all again if someone else has pushed meanwhile."""
+    """Pull, roll back, hand over."""
     from mlops.project import params
     from mlops.store import change
 
-    print(change.rollback(params.settings(), version))
+    print(change.rollback(params.settings(), version, directory))
 
 
 @store.command("record")
-def record_and_save() -> None:
-    """Pull, note the last drift check in the history, push; again if someone else was faster."""
+def record_and_hand_over(
+    directory: Annotated[Path, typer.Argument(help=HANDED)],
+) -> None:
+    """Pull, note the last drift check in the history, hand over."""
     from mlops.store import change
 
-    print(change.record())
+    print(change.record(directory))

@@ -113,6 +113,11 @@ def extract(commit: str, folder: Path, advice: str) -> None:
             target.write_bytes(_next_blob(process.stdout))
 
 
+def listed(tree: str) -> dict[str, str]:
+    """Map the path of each file in a tree or commit to the sha of its content."""
+    return {path.as_posix(): sha for _, sha, path in _blobs(tree)}
+
+
 def ref(name: str) -> str | None:
     """Return the sha that a ref of the local repository holds, or None without one."""
     return git("for-each-ref", "--format=%(objectname)", name) or None

@@ -1,6 +1,7 @@
 """The runs that events start: which workflows, of which commit, with which token and secrets."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,14 @@ class EventRuns:
         started = self._started_by(event)
         return [self._run(event, workflow, self._next_id(), 1) for workflow in started]
 
-    def rerun(self, run: Run, *, failed: bool = False) -> Run:
-        """Run again what ran, or only what did not go well, with the files and event of then."""
+    def rerun(self, run: Run, *, failed: bool = False, job: str = "") -> Run:
+        """Run again what ran, or only what did not go well, with the files and event of then.
+
+        Or one job, and those that need it.
+        """
+        if job:
+            again = replace(run.jobs[job], conclusion="failure")
+            run, failed = replace(run, jobs=run.jobs | {job: again}), True
         attempt = max(other.attempt for other in self.all if other.id == run.id) + 1
         event = run_records.read_event(self.folder, run.id)
         return self._run(event, run.workflow, run.id, attempt, run if failed else None)

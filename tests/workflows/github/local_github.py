@@ -96,9 +96,12 @@ class LocalGitHub:
     def run(self, event: Event) -> list[Run]:
         return self.actions.run(event)
 
-    def rerun(self, run: Run, *, failed: bool = False) -> Run:
-        """Run again with the same event and commit; with ``failed``, what did not go well."""
-        return self.actions.rerun(run, failed=failed)
+    def rerun(self, run: Run, *, failed: bool = False, job: str = "") -> Run:
+        """Run again with the same event and commit; with ``failed``, what did not go well.
+
+        With ``job``, that one and those that need it.
+        """
+        return self.actions.rerun(run, failed=failed, job=job)
 
     def dispatch(
         self, workflow: str, ref: str = "main", *, login: str = "ada", **inputs: str

@@ -49,7 +49,7 @@ class Step:
         return " ".join(str(self.data.get("if", "")).split())
 
     @property
-    def saves_the_store(self) -> bool:
+    def makes_a_store(self) -> bool:
         return self.uses == STORE and self.inputs.get("do") != "restore"
 
 
