@@ -1,15 +1,20 @@
-"""CML, which comments and opens pull requests: fetched as a release, checked, and run."""
+"""CML, which comments and opens pull requests: fetched as a release, checked, and run.
 
+Run as a program by the first deployment, it notes which file that is; no other is run from then on.
+"""
+
+import base64
 import hashlib
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
-from github import SITE, annotate, one_line
+from github import SITE, GitHubError, annotate, api, one_line
 
 REPOSITORY, VERSION, FILE = "iterative/cml", "v0.20.6", "cml-linux-x64"
-SHA256 = ""  # of FILE in that release; while it is empty, each run says what to write here
+RECORD = "cml.sha256"  # on the branch mlops-store, as sha256sum writes it; its lines stay
 TIMEOUT = 120  # seconds; it takes two, but waits for hours when GitHub limits the rate
 
 
@@ -17,27 +22,65 @@ class CmlError(Exception):
     """CML cannot be used; the message says why."""
 
 
-def installed() -> str:
-    """Return the path of CML, after fetching and checking it where ``CML_BIN`` names none."""
+def main(record: Path) -> None:
+    """Note the hash of CML, unless there is one: what later runs are held against."""
+    known = record.read_text(encoding="utf-8") if record.is_file() else ""
+    if _recorded(known):
+        return
+    try:
+        digest = _fetched()[1]
+    except CmlError as error:
+        annotate("notice", "CML", f"CML is not on record yet, and gh comments meanwhile: {error}")
+        return
+    record.parent.mkdir(exist_ok=True)
+    record.write_text(f"{known}{digest}  {VERSION}/{FILE}\n", encoding="utf-8")
+    annotate("notice", "CML", f"From now on, only this file of CML {VERSION} is run: {digest}")
+
+
+def installed() -> str | None:
+    """Return the path of CML, where ``CML_BIN`` names none after fetching and checking it.
+
+    None where no file of it is on record yet.
+
+    Raises
+    ------
+    CmlError
+        When it cannot be had, or is not the one on record.
+    """
     if os.environ.get("CML_BIN"):
         return os.environ["CML_BIN"]
+    address = f"repos/{os.environ['GITHUB_REPOSITORY']}/contents/{RECORD}?ref=mlops-store"
+    try:
+        known = base64.b64decode(api("GET", address)["content"]).decode()
+    except GitHubError as error:
+        if error.status == 404:
+            return None
+        raise CmlError(f"what is on record of it cannot be read: {error}") from None
+    expected = _recorded(known)
+    if expected is None:
+        return None
+    path, digest = _fetched()
+    if digest != expected:
+        raise CmlError(
+            f"its sha256 is {digest}, and the first deployment recorded {expected} for {VERSION}"
+        )
+    path.chmod(0o755)
+    return str(path)
+
+
+def _recorded(known: str) -> str | None:
+    """Return the hash of this version; of several the first, as lines are only added."""
+    found = re.search(rf"^([0-9a-f]{{64}})  {re.escape(f'{VERSION}/{FILE}')}$", known, re.MULTILINE)
+    return found and found[1]
+
+
+def _fetched() -> tuple[Path, str]:
+    """Return where the release's file is now, and its hash; it is not run."""
     path = Path(os.environ["RUNNER_TEMP"], "cml")
     fetch = ["gh", "release", "download", VERSION, "--repo", REPOSITORY, "--pattern", FILE]
     _run([*fetch, "--output", str(path), "--clobber"], {})
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    expected = SHA256 or os.environ.get("CML_SHA256")
-    if expected and digest != expected:
-        raise CmlError(f"its sha256 is {digest} where {one_line(expected)} is recorded")
-    if not expected:
-        annotate(
-            "notice",
-            "CML",
-            f"CML {VERSION} was not checked: no sha256 is recorded. It has {digest}; write that as "
-            "SHA256 into .github/lib/cml.py, and no other file is ever run.",
-        )
-    path.chmod(0o755)
-    return str(path)
+        return path, hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write(what: str, program: str, *arguments: str, sha: str, **environment: str) -> str:
@@ -86,3 +129,7 @@ def _reason(output: str) -> str:
     message = re.search(r'"message":"((?:[^"\\]|\\.)*)"', output)
     text = message[1] if message else output.strip().partition("\n")[0]
     return one_line(text) or "it printed nothing"
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

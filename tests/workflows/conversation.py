@@ -60,6 +60,15 @@ class Conversation(FakeGitHub):
         releases["v0.20.6"] = {file.name: file.name}
         return file
 
+    def record_cml(self, digest: str) -> None:
+        """Let the branch of the store say which file of CML may run."""
+        record = self.scratch / "cml.sha256"
+        record.write_text(f"{digest}  v0.20.6/cml-linux-x64\n")
+        blob = git(self.bare, "hash-object", "-w", str(record))
+        git(self.bare, "update-index", "--add", "--cacheinfo", f"100644,{blob},{record.name}")
+        commit = git(self.bare, "commit-tree", "-m", "Store", git(self.bare, "write-tree"))
+        git(self.bare, "update-ref", "refs/heads/mlops-store", commit)
+
     def say(self, login: str, body: str) -> None:
         """Comment as a person does on the site."""
         self.ask("POST", COMMENTS, {"body": body}, login=login)

@@ -3,6 +3,8 @@
 import hashlib
 import re
 import runpy
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 import recorded
 from conversation import ACTION, BOT, CML, COMMENTS, REPOSITORY, TOKEN, Conversation, Step
 from conversation import comment_text as expected
+from projects import ROOT
 
 REPORT = "## ✅ Better than production\n\n| | candidate |\n|---|--:|\n| ROC AUC | 0.746 |"
 PULL = f"GET /repos/{REPOSITORY}/pulls/1"
@@ -192,29 +195,58 @@ def test_the_token_of_a_person_updates_the_comment_of_that_person(
 def test_only_the_recorded_cml_is_run(github: Conversation, step: Step) -> None:
     step.cml = None
     digest = hashlib.sha256(github.release_cml().read_bytes()).hexdigest()
-    warning, url = step.run("By gh", CML_SHA256="0" * 64).splitlines()
-    assert warning == (
-        "::warning title=Comment::The comment is written without CML: "
-        f"its sha256 is {digest} where {'0' * 64} is recorded"
-    )
-    assert github.comments() == [(BOT, expected("By gh", github.head))]
+    said, url = step.run("By gh").splitlines()
+    assert said == "Without CML, of which no file is on record yet."
     assert url == step.url
     assert not [it for it in github.requests if CML_AGENT in it.user_agent]
 
-    notice, _ = step.run("By CML", CML_SHA256="").splitlines()
-    assert notice == (
-        "::notice title=CML::CML v0.20.6 was not checked: no sha256 is recorded. It has "
-        f"{digest}; write that as SHA256 into .github/lib/cml.py, "
-        "and no other file is ever run."
+    github.record_cml(digest)
+    assert step.run("By CML") == f"{url}\n"
+    assert github.asked()[-3:] == [*BY_CML, updated(url)]
+
+    github.record_cml("0" * 64)
+    warning, url = step.run("By gh again").splitlines()
+    assert warning == (
+        "::warning title=Comment::The comment is written without CML: "
+        f"its sha256 is {digest}, and the first deployment recorded {'0' * 64} for v0.20.6"
     )
-    assert github.asked()[-3:] == [*BY_CML, updated(url)]
-    assert step.run("By CML again", CML_SHA256=digest) == f"{url}\n"
-    assert github.asked()[-3:] == [*BY_CML, updated(url)]
-    assert github.comments() == [(BOT, expected("By CML again", github.head))]
+    assert not [it for it in github.requests if CML_AGENT in it.user_agent]
+    assert github.comments() == [(BOT, expected("By gh again", github.head))]
+
+
+def test_the_first_deployment_records_cml_and_later_ones_keep_that(
+    github: Conversation, step: Step
+) -> None:
+    """It is fetched and hashed, and not run: it could not even be."""
+    record = step.folder / ".store/cml.sha256"
+
+    def run() -> str:
+        script = [sys.executable, "-B", str(ROOT / ".github/lib/cml.py"), str(record)]
+        done = subprocess.run(script, env=step.environment, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    missing = "::notice title=CML::CML is not on record yet, and gh comments meanwhile: gh failed: "
+    assert run().startswith(missing)
+    assert not record.exists()
+    file = github.release_cml()
+    file.write_bytes(b"CML")
+    digest = hashlib.sha256(b"CML").hexdigest()
+    assert run() == (
+        "::notice title=CML::From now on, only this file of CML v0.20.6 is run: " + f"{digest}\n"
+    )
+    assert record.read_text() == f"{digest}  v0.20.6/cml-linux-x64\n"
+    file.write_bytes(b"Another file")
+    assert run() == ""
+    assert record.read_text().startswith(digest)
+    record.write_text(f"{digest}  v0.20.5/cml-linux-x64\n")
+    assert "From now on" in run()
+    assert len(record.read_text().splitlines()) == 2
 
 
 def test_gh_comments_where_there_is_no_cml(github: Conversation, step: Step) -> None:
     step.cml = None
+    github.record_cml("0" * 64)
     warning, url = step.run(REPORT).splitlines()
     assert warning == (
         "::warning title=Comment::The comment is written without CML: gh failed: release not found"

@@ -1,5 +1,6 @@
 """The local GitHub is used by real clients, and held against GitHub's own schema."""
 
+import base64
 import gzip
 import http.client
 import json
@@ -22,6 +23,7 @@ from github_git import resolve
 from github_rest import GitHubError
 from github_server import ROUTES, FakeGitHub, Recorded
 from githubkit import GitHub, Response
+from githubkit_schemas.latest import models
 
 NAME = "octo/flights"
 WORKFLOW = """
@@ -423,6 +425,9 @@ def test_the_answers_are_those_of_github(
     matching = read(rest.git.list_matching_refs(*of, "heads/m"))
     assert [it.ref for it in matching] == ["refs/heads/main", "refs/heads/more"]
     assert read(rest.repos.get_branch(*of, "main")).commit.sha == main
+    told = read(rest.repos.get_content(*of, "a.txt", ref="more"))
+    assert isinstance(told, models.ContentFile)
+    assert base64.b64decode(told.content) == b"a\n"
     assert read(rest.repos.get_commit(*of, "more")).parents[0].sha == main
     compared = read(rest.repos.compare_commits(*of, "main...more"))
     assert (compared.status, compared.ahead_by, compared.behind_by) == ("ahead", 1, 0)

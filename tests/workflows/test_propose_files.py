@@ -240,9 +240,11 @@ def test_without_the_setting_an_issue_asks_and_the_checks_start(desk: Retraining
     assert len(desk.known["dispatches"]) == 1
 
 
-def no_release(desk: Retraining) -> str:
+def test_gh_opens_it_where_no_file_of_cml_is_on_record(desk: Retraining) -> None:
     desk.cml = None
-    return "gh failed: release not found"
+    done = desk.retrain()
+    assert done.said.splitlines() == [f"::notice title=Propose::opened {PULL}/1"]
+    assert desk.by_cml() == []
 
 
 def refused(desk: Retraining) -> str:
@@ -264,7 +266,7 @@ def script(desk: Retraining, commands: str) -> str:
     return str(file)
 
 
-@pytest.mark.parametrize("breaks", [no_release, refused, says_nothing])
+@pytest.mark.parametrize("breaks", [refused, says_nothing])
 def test_gh_opens_it_where_cml_does_not(
     desk: Retraining, breaks: Callable[[Retraining], str]
 ) -> None:

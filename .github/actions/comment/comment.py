@@ -201,7 +201,9 @@ def write(pull_request: PullRequest, text: str) -> str | None:
         return None
     if ours == found_by_cml:
         try:
-            return write_with_cml(pull_request, text)
+            if program := cml.installed():
+                return write_with_cml(program, pull_request, text)
+            print("Without CML, of which no file is on record yet.")
         except cml.CmlError as error:
             annotate("warning", "Comment", f"The comment is written without CML: {error}")
         ours = our_comment(pull_request.comments())  # it may have failed after it wrote
@@ -213,10 +215,9 @@ def write(pull_request: PullRequest, text: str) -> str | None:
     return pull_request.write(ours, f"{text}\n\n{watermark(pull_request.sha)}")
 
 
-def write_with_cml(pull_request: PullRequest, text: str) -> str:
+def write_with_cml(program: str, pull_request: PullRequest, text: str) -> str:
     file = Path(os.environ["RUNNER_TEMP"], "comment.md")
     file.write_text(text, encoding="utf-8")
-    program = cml.installed()
     pull_request.must_be_newest()
     return cml.write(
         "the comment",

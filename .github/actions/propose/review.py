@@ -65,9 +65,11 @@ def open_with_cml(it: Proposal, paths: list[str]) -> None:
     before = settings.read_bytes()
     body = it.body.encode()[:LONGEST_ARGUMENT].decode(errors="ignore")
     try:
+        if not (program := cml.installed()):
+            return  # no file of it is on record yet: gh does the same
         cml.write(
             "the pull request",
-            cml.installed(),
+            program,
             *("pr", "create", *paths),
             *(f"--branch={it.branch}", f"--target-branch={it.base}"),
             *(f"--title={it.title}", f"--body={body}"),

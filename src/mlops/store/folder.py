@@ -12,7 +12,8 @@ from mlops.registry.audit import AUDIT
 from mlops.registry.database import Version
 
 FOLDERS = ("artifacts", "dvc")
-RECORDS = (AUDIT, HISTORY)
+CML = "cml.sha256"  # which file of CML may run; the workflows write and read it
+RECORDS = (AUDIT, HISTORY, CML)
 # MLflow's unfinished files, and what Python leaves where a version was loaded.
 NOT_COPIED = shutil.ignore_patterns(".artifact.uploading.*", "__pycache__")
 

@@ -1,10 +1,12 @@
 """GitHub's routes to people, repositories, and what git has in them."""
 
+import base64
 from pathlib import Path
 from typing import Any
 
 import github_answers as answers
 import github_pulls
+from commit_files import files_at
 from github_git import git, merge_base, resolve
 from github_rest import API, Call, GitHubError, Reply, Routes
 
@@ -83,6 +85,34 @@ def branch(call: Call) -> Reply:
         "protection_url": f"{url}/protection",
     }
     return Reply(200, content)
+
+
+@routes.serve("GET", "/repos/{owner}/{repo}/contents/{path}")
+def content(call: Call) -> Reply:
+    path, ref = call.parameters["path"], call.query("ref", call.known["default_branch"])
+    commit = resolve(call.git, ref)
+    found = files_at(call.git, commit, path) if commit else {}
+    if path not in found:
+        raise GitHubError(404, "Not Found" if commit else f"No commit found for the ref {ref}")
+    url = f"{API}/repos/{call.name}/contents/{path}?ref={ref}"
+    sha = git(call.git, "rev-parse", f"{commit}:{path}")
+    page = f"{answers.SITE}/{call.name}/blob/{ref}/{path}"
+    git_url = f"{API}/repos/{call.name}/git/blobs/{sha}"
+    answer = {
+        "type": "file",
+        "encoding": "base64",
+        "size": len(found[path]),
+        "name": Path(path).name,
+        "path": path,
+        "content": base64.encodebytes(found[path]).decode(),
+        "sha": sha,
+        "url": url,
+        "git_url": git_url,
+        "html_url": page,
+        "download_url": f"https://raw.githubusercontent.com/{call.name}/{ref}/{path}",
+        "_links": {"self": url, "git": git_url, "html": page},
+    }
+    return Reply(200, answer)
 
 
 @routes.serve("GET", "/repos/{owner}/{repo}/commits/{commit_sha}/pulls")
