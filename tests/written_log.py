@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mlops.serving.prediction_log import PredictionLog
+from mlops.serving.prediction_log import Keep, PredictionLog
 
 
 def open_log(uri: Path | str, **settings: Any) -> PredictionLog:
@@ -16,6 +16,7 @@ def open_log(uri: Path | str, **settings: Any) -> PredictionLog:
         "flush_seconds": 0.08,
         "rotate_mb": 64,
         "rotate_seconds": 3600,
+        "keep": Keep(),
         "spool": Path("never-used"),
     }
     return PredictionLog(str(uri), **(defaults | settings))

@@ -11,7 +11,7 @@ from workbench import Workbench
 
 from mlops.artifact import model_folder
 from mlops.artifact.table import to_columns
-from mlops.serving.prediction_log import PredictionLog
+from mlops.serving.prediction_log import Keep, PredictionLog
 from mlops.serving.predictor import Record
 
 ROWS = 8000  # of each window: the noise of 100 destinations then stays below their threshold
@@ -49,7 +49,7 @@ class Watched(Workbench):
         times = table["time_hour"].dt.to_pydatetime()
         ids = [f"{version}-{number}" for number in range(len(table))]
         lines = map(Record, ids, times, [str(version)] * len(table), scores.tolist(), inputs)
-        settings = {"flush_seconds": 0.1, "rotate_mb": 64, "rotate_seconds": 3600}
+        settings = {"flush_seconds": 0.1, "rotate_mb": 64, "rotate_seconds": 3600, "keep": Keep()}
         before = set(folder.glob("predictions-*"))
         log = PredictionLog(str(folder), fsync=False, spool=folder / "spool", **settings)
         assert log.append(msgspec.json.Encoder().encode_lines(list(lines)), len(table))

@@ -27,7 +27,7 @@ from mlops.serving import json_log, measures, openapi, served_model, settings
 from mlops.serving.json_log import RequestLog, logger
 from mlops.serving.measures import Measures
 from mlops.serving.openapi import Ready
-from mlops.serving.prediction_log import LogState, PredictionLog
+from mlops.serving.prediction_log import Keep, LogState, PredictionLog
 from mlops.serving.predictor import Batching, Predictor
 from mlops.serving.request import BUSY, ClientGone, Exchange, Kind, Reader, Refusal, encode
 from mlops.serving.settings import Settings
@@ -253,6 +253,9 @@ def _open_log(settings: Settings) -> PredictionLog | None:
         flush_seconds=settings.prediction_log_flush_seconds,
         rotate_mb=settings.prediction_log_rotate_mb,
         rotate_seconds=settings.prediction_log_rotate_seconds,
+        keep=Keep(
+            settings.prediction_log_keep_mb, settings.prediction_log_keep_days, settings.workers
+        ),
         spool=Path(settings.prediction_log_spool),
     )
 

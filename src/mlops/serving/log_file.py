@@ -22,6 +22,7 @@ CLOUDS = {"s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss"}  # what obst
 # The smallest page of a page cache. A writer's bytes become visible page by page, so a line within
 # one page is seen whole or not at all: by a reader meanwhile, and after kill -9.
 PAGE = 4096
+COUNTED = 256 * 1024  # bytes at a time: a count of lines lets no request wait
 
 
 def folder_of(uri: str) -> Path | None:
@@ -182,6 +183,35 @@ def cut_torn_line(handle: int) -> None:
         end = start
     if end != size:
         os.ftruncate(handle, end)
+
+
+def remove_oldest(folder: Path, keep_bytes: float, since: datetime | None) -> tuple[int, int]:
+    """Remove the oldest files while all have more than ``keep_bytes``, and those before ``since``.
+
+    A file that a writer has open stays, and so does one that is no file of a log. Returns how many
+    records were removed, and how many bytes are left.
+    """
+    found = []
+    for path in folder.glob(PATTERN):
+        if match := NAME.fullmatch(path.name):
+            with suppress(FileNotFoundError):  # uploaded meanwhile, or removed by another worker
+                began, process, number = match.groups()
+                found.append((began, process, int(number), path, path.stat().st_size))
+    removed, left = 0, sum(size for *_, size in found)
+    for began, *_, path, size in sorted(found):
+        if left <= keep_bytes and (since is None or began >= since.strftime(TIME)):
+            break
+        with claim(path) as handle:
+            if handle is not None:
+                removed += _count_lines(handle)
+                path.unlink()
+                left -= size
+    return removed, left
+
+
+def _count_lines(handle: int) -> int:
+    with open(handle, "rb", closefd=False) as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(COUNTED), b""))
 
 
 def repair(folder: Path) -> None:

@@ -115,14 +115,24 @@ class _LogMeasures:
         counter = partial(Counter, registry=registry)
         self._written = counter("serving_prediction_log_written", "Records written.")
         self._dropped = counter("serving_prediction_log_dropped", "Records lost.")
-        self._last = (0, 0)
+        self._removed = counter(
+            "serving_prediction_log_removed", "Oldest records removed, by size or age."
+        )
+        gauge = partial(Gauge, registry=registry, multiprocess_mode="livemax")
+        self._bytes = gauge("serving_prediction_log_bytes", "Size of the folder of the log.")
+        self._limit = gauge(
+            "serving_prediction_log_limit_bytes", "Size from which the oldest go; 0: none do."
+        )
+        self._last = LogState()
 
     def note(self, log: LogState) -> None:
+        last, self._last = self._last, log
         self._up.set(log.state == "ok")
-        written, dropped = self._last
-        self._last = (log.written, log.dropped)
-        self._written.inc(max(0, log.written - written))
-        self._dropped.inc(max(0, log.dropped - dropped))
+        self._written.inc(max(0, log.written - last.written))
+        self._dropped.inc(max(0, log.dropped - last.dropped))
+        self._removed.inc(max(0, log.removed - last.removed))
+        self._bytes.set(log.bytes)
+        self._limit.set(log.limit)
 
 
 def _forget_dead_workers(folder: Path) -> None:

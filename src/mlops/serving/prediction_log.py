@@ -9,6 +9,7 @@ dropped and counted, and the log says why until it works again.
 """
 
 import asyncio
+import math
 import os
 import secrets
 import threading
@@ -16,7 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -32,15 +33,49 @@ LEAST_PATIENCE = 0.5  # a busy machine is not a failing disk
 RETRY_SECONDS = 1.0
 SCAN_SECONDS = 60.0  # also without a rotation: another worker may have died and left files
 LONGEST_PAUSE = 60.0
+OPEN_SHARE = 1 / 8  # of what is kept, for the files that are being written
 
 
 class LogState(msgspec.Struct, frozen=True):
-    """How the prediction log is; ``reason`` says why it is failing, counts are of records."""
+    """How the prediction log is; ``reason`` says why it is failing.
+
+    ``written``, ``dropped`` and, as the oldest, ``removed`` are counts of records. The folder had
+    ``bytes`` a minute ago at most; from ``limit`` bytes on files are removed, 0: none is.
+    """
 
     state: Literal["off", "ok", "failing"] = "off"
     reason: str = ""
     written: int = 0
     dropped: int = 0
+    removed: int = 0
+    bytes: int = 0
+    limit: int = 0
+
+
+class Keep(msgspec.Struct, frozen=True):
+    """How much the folder may hold, in MB, and records of how many days; 0 is no limit.
+
+    That many ``workers`` share it, and each has a file open.
+    """
+
+    mb: float = 0.0
+    days: float = 0.0
+    workers: int = 1
+
+    def rotate_bytes(self, mb: float) -> int:
+        """Return the size of a file: ``mb``, or less, so that a limit is kept by closed files."""
+        return int(1024**2 * min(mb, self.mb * OPEN_SHARE / self.workers if self.mb else mb))
+
+    def rotate_seconds(self, seconds: float) -> float:
+        """Return the age at which a file is closed: its first record says when it is removed."""
+        return min(seconds, self.days * 3600 if self.days else seconds)
+
+    def limit_bytes(self, rotate_bytes: int) -> int:
+        """Return from which size on the oldest go: what all workers have open may yet grow."""
+        return int(self.mb * 1024**2) - self.workers * rotate_bytes if self.mb else 0
+
+    def since(self) -> datetime | None:
+        return datetime.now(UTC) - timedelta(days=self.days) if self.days else None
 
 
 class PredictionLog:
@@ -61,6 +96,9 @@ class PredictionLog:
         Without ``fsync``: the longest time that a record is in memory only.
     rotate_mb, rotate_seconds : float
         A file that is this large or old is closed, and the next one begun.
+    keep : Keep
+        How much, and for how long. In an address that is no folder, its own rules say that; here,
+        they are those of the spool folder.
     spool : pathlib.Path
         Where files lie until they are uploaded; not used when ``uri`` is a folder.
 
@@ -78,6 +116,7 @@ class PredictionLog:
         flush_seconds: float,
         rotate_mb: float,
         rotate_seconds: float,
+        keep: Keep,
         spool: Path,
     ) -> None:
         folder = log_file.folder_of(uri)
@@ -98,8 +137,9 @@ class PredictionLog:
             folder=folder or spool,
             fsync=fsync,
             tick=tick,
-            rotate_bytes=int(rotate_mb * 1024**2),
-            rotate_seconds=rotate_seconds,
+            rotate_bytes=keep.rotate_bytes(rotate_mb),
+            rotate_seconds=keep.rotate_seconds(rotate_seconds),
+            keep=keep,
             after_round=self._wake_waiters,
             after_rotation=uploader.poke if uploader else lambda: None,
         )
@@ -141,7 +181,9 @@ class PredictionLog:
         """Say how the log is; from any thread."""
         reason = self._why_failing() or (self._uploader.reason if self._uploader else "")
         state: Literal["ok", "failing"] = "failing" if reason else "ok"
-        return LogState(state, reason, self._writer.written, self._dropped)
+        writer = self._writer
+        counts = writer.written, self._dropped, writer.removed
+        return LogState(state, reason, *counts, bytes=writer.bytes, limit=writer.limit)
 
     def close(self, timeout: float) -> None:
         """Write and upload what is left, as far as ``timeout`` seconds allow.
@@ -199,6 +241,8 @@ class Writer:
         What is in a file; with ``fsync``, on the disk.
     ``reason``
         Why the last write failed; empty when it did not.
+    ``removed``, ``bytes``, ``limit``
+        As in :class:`LogState`.
     ``busy_since``
         When the write that is under way began (``time.monotonic``); 0 when none is.
     """
@@ -208,6 +252,7 @@ class Writer:
     tick: float
     rotate_bytes: int
     rotate_seconds: float
+    keep: Keep
     after_round: Callable[[], object]
     after_rotation: Callable[[], object]
 
@@ -217,7 +262,10 @@ class Writer:
         self.written = 0
         self.written_bytes = 0
         self.reason = ""
+        self.removed = self.bytes = 0
+        self.limit = self.keep.limit_bytes(self.rotate_bytes)
         self.busy_since = 0.0
+        self._tidy_at = 0.0
         self._process = secrets.token_hex(6)
         self._files = 0
         self._file: LogFile | None = None
@@ -266,6 +314,8 @@ class Writer:
                 self._file.size >= self.rotate_bytes or self._file.age >= self.rotate_seconds
             ):
                 self._rotate()
+            if time.monotonic() >= self._tidy_at:
+                self._tidy()
             self.reason = ""
         except Exception as error:  # whatever it is, predictions go on and this is tried again
             self._fail(error)
@@ -303,7 +353,14 @@ class Writer:
         if self._file:
             self._file.close()
             self._file = None
+            self._tidy_at = 0.0
             self.after_rotation()
+
+    def _tidy(self) -> None:
+        limit = self.limit or math.inf
+        removed, self.bytes = log_file.remove_oldest(self.folder, limit, self.keep.since())
+        self.removed += removed
+        self._tidy_at = time.monotonic() + SCAN_SECONDS
 
     def _fail(self, error: BaseException, what: str = "") -> None:
         """Give up the file, without what a failed write left in it; what was to go in is kept."""

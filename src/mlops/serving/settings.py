@@ -14,6 +14,7 @@ Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0, le=86400)]
 NotNegative = Annotated[float, Meta(ge=0, le=86400)]
 Visible = Annotated[str, Meta(pattern="^[!-~]*$")]  # what a header can carry
+Limit = Annotated[float, Meta(ge=0)]  # 0 is none
 UnknownFields = Literal["refuse", "ignore"]
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -37,6 +38,8 @@ MEANING = {
     "PREDICTION_LOG_FLUSH_SECONDS": "longest time that a record is in memory only, above 0",
     "PREDICTION_LOG_ROTATE_MB": "size at which a file of the log is closed, above 0",
     "PREDICTION_LOG_ROTATE_SECONDS": "age at which a file of the log is closed, above 0",
+    "PREDICTION_LOG_KEEP_MB": "size of the folder; the oldest closed files go first, 0: none does",
+    "PREDICTION_LOG_KEEP_DAYS": "age at which records are removed from the folder, 0: they are not",
     "PREDICTION_LOG_SPOOL": "folder where files wait until they are uploaded",
 }
 
@@ -63,6 +66,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     prediction_log_flush_seconds: Seconds = 1.0
     prediction_log_rotate_mb: Annotated[float, Meta(gt=0)] = 64.0
     prediction_log_rotate_seconds: Annotated[float, Meta(gt=0)] = 3600.0
+    prediction_log_keep_mb: Limit = 800.0  # fits where deploy/kubernetes has the folder
+    prediction_log_keep_days: Limit = 0.0
     prediction_log_spool: str = "prediction-log"
 
 
