@@ -323,6 +323,39 @@ def test_the_log_is_judged_with_its_labels_and_only_what_the_champion_said(
     )
 
 
+def test_columns_that_the_log_withholds_are_not_judged_and_all_else_is(
+    watched: Watched, flights: Flights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, log = flights.windows(), tmp_path / "log"
+    watched.load(table)
+    may = month(table, "2013-05")
+    half = len(may) // 2
+    watched.log(log, may[:half], exclude="dest, carrier:hash, seats:hash")
+    monkeypatch.setenv("PREDICTION_LOG_URI", str(log))
+    watched.log(log, may[half:], version=2)  # whose log withholds nothing
+    drift = watched.check(MAY)
+    asked = drift["questions"]["data"]
+    assert asked["state"] == "ok"
+    assert asked["sentence"] == (
+        "0 of 3 inputs have drifted; not judged, as the prediction log withholds them: "
+        "carrier, dest, seats"
+    )
+    assert {"carrier", "dest", "seats"}.isdisjoint(it["name"] for it in asked["columns"])
+    assert drift["questions"]["concept"]["state"] == "ok"
+    assert (
+        "(`PREDICTION_LOG_EXCLUDE`): carrier, dest, seats."
+        in (watched / "reports/drift.md").read_text()
+    )
+    watched.set(gate__blocks="carrier")  # equal values have equal hashes
+    blocks = watched.check(MAY)["questions"]["concept"]["blocks"]
+    assert blocks == f"{may[:half]['carrier'].nunique()} carrier values"
+    watched.set(gate__blocks="dest")
+    assert watched.refused("drift", MAY) == (
+        "params.yaml: gate.blocks: the prediction log has no 'dest', which PREDICTION_LOG_EXCLUDE "
+        "leaves out; log it as a hash (dest:hash)"
+    )
+
+
 def test_a_log_is_not_replayed(
     watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

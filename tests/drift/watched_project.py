@@ -13,6 +13,7 @@ from mlops.artifact import model_folder
 from mlops.artifact.table import to_columns
 from mlops.serving.prediction_log import Keep, PredictionLog
 from mlops.serving.predictor import Record
+from mlops.serving.withheld import Withheld
 
 ROWS = 8000  # of each window: the noise of 100 destinations then stays below their threshold
 MONTHS = {"2013-03": -4, "2013-04": 0, "2013-05": 5, "2013-06": 9, "2013-07": 13}  # weeks on
@@ -41,18 +42,29 @@ class Watched(Workbench):
         """Replace what the data source gave."""
         table.to_parquet(self / "data/checked.parquet", index=False)
 
-    def log(self, folder: Path, table: pd.DataFrame, version: int = 1, factor: float = 1) -> None:
+    def log(
+        self,
+        folder: Path,
+        table: pd.DataFrame,
+        version: int = 1,
+        factor: float = 1,
+        exclude: str = "",
+    ) -> None:
         """Write the log of a service that was asked for ``table``, hour by hour, with labels."""
         scores = model_folder.load(self / "models").predict(to_columns(table)) * factor
         hours = table["time_hour"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
         inputs = table.drop(columns="late").assign(time_hour=hours).to_dict("records")
         times = table["time_hour"].dt.to_pydatetime()
         ids = [f"{version}-{number}" for number in range(len(table))]
-        lines = map(Record, ids, times, [str(version)] * len(table), scores.tolist(), inputs)
+        withheld = Withheld(exclude, "key", table.columns)
+        given = withheld.without(inputs)
+        told = zip(ids, times, scores.tolist(), given, strict=True)
+        names = (withheld.left_out, withheld.hashed)
+        lines = [Record(one, at, str(version), score, row, *names) for one, at, score, row in told]
         settings = {"flush_seconds": 0.1, "rotate_mb": 64, "rotate_seconds": 3600, "keep": Keep()}
         before = set(folder.glob("predictions-*"))
         log = PredictionLog(str(folder), fsync=False, spool=folder / "spool", **settings)
-        assert log.append(msgspec.json.Encoder().encode_lines(list(lines)), len(table))
+        assert log.append(msgspec.json.Encoder().encode_lines(lines), len(table))
         log.close(30)
         # The service names a file by its own clock; these are records of back then.
         (file,) = set(folder.glob("predictions-*")) - before

@@ -35,6 +35,7 @@ from mlops.project import actions, files
 from mlops.project.errors import MlopsError
 from mlops.project.params import Data, Params, Thresholds, Window
 from mlops.project.progress import counting, working
+from mlops.serving.withheld import SETTING as EXCLUDE
 
 Read = Callable[[Window], AbstractContextManager[Newest]]
 
@@ -169,9 +170,10 @@ def _judged(
     """Ask the four questions about a window, and decide."""
     champion, settings = known.champion, params.drift
     facts, compared = champion.model.facts, None
+    inputs = [it for it in known.inputs if it.name not in new.withheld]
     if new.count >= settings.min_rows:
         with working("Comparing the inputs"):
-            compared = _judge(params, known.window, new.rows, known.inputs, page)
+            compared = _judge(params, known.window, new.rows, inputs, page)
     current = new.described(fingerprint(params, compared, new))
     dated = read is not None
     if checked := decision.checked(current, champion.version, recorded, dated=dated):
@@ -200,7 +202,7 @@ def _judged(
     with working("Comparing the predictions"):
         moved = predictions(params, known, new)
     asked = {
-        "data": questions.data(compared.columns, known.left_out, settings),
+        "data": questions.data(compared.columns, known.left_out, settings, new.withheld),
         "predictions": moved,
         "concept": _concept(params, known, new, read, recorded),
         "staleness": questions.staleness(*_ended(champion), end, settings),
@@ -431,9 +433,12 @@ def _labelled(
     names, chosen = newest.score_names(facts), params.gate.blocks
     grouped = str(params.data.time) if chosen in (blocks.DAY, blocks.WEEK) else chosen
     if chosen not in (*KNOWN_TO_LOGS, *pyarrow.parquet.read_schema(rows.path).names):
+        why, instead = "is no input of the model", f"set {', '.join(KNOWN_TO_LOGS)} or an input"
+        if chosen in facts.inputs:
+            why, instead = f"{EXCLUDE} leaves out", f"log it as a hash ({chosen}:hash)"
         raise MlopsError(
-            f"{files.PARAMS}: gate.blocks: the prediction log has no {chosen!r}, which is no input "
-            f"of the model; set {', '.join(KNOWN_TO_LOGS)} or an input"
+            f"{files.PARAMS}: gate.blocks: the prediction log has no {chosen!r}, which {why}; "
+            f"{instead}"
         )
     raw = [
         name

@@ -38,6 +38,7 @@ class Newest:
     """``rows`` have the champion's inputs and the target; ``scored`` are the same with its scores.
 
     ``labelled`` of them have a target. ``labels`` identifies the targets, missing ones too.
+    ``withheld`` are inputs that the prediction log leaves out or has only as hashes.
     """
 
     window: Window
@@ -47,6 +48,7 @@ class Newest:
     labelled: int
     labels: str
     of_data: str = ""  # in words, where they are not those of the window
+    withheld: frozenset[str] = frozenset()
 
     @property
     def named(self) -> str:
@@ -157,18 +159,24 @@ def from_log(champion: Champion, uri: str, column: str, window: Window) -> Itera
         rows = Rows(path)
         scored = replace(rows, computed=logged(facts))
         whose = f"the prediction log of champion v{champion.version}"
-        yield _counted(window, rows, scored, facts.target, whose)
+        counted = _counted(window, rows, scored, facts.target, whose)
+        yield replace(counted, withheld=(read.left_out | read.hashed).intersection(facts.inputs))
 
 
 def _table(read: log.Predictions, facts: Facts, time: str, version: int) -> pa.Table:
-    """Return inputs, time, target and logged scores of the predictions that ``version`` made."""
+    """Return inputs, time, target and logged scores of the predictions that ``version`` made.
+
+    Inputs that the log leaves out are no columns of it, and hashes are texts.
+    """
     ours = (read.records["model_version"] == str(version)).to_numpy()
     types = pyarrow.parquet.read_schema(files.CHECKED)
+    kinds = {it: pa.string() if it in read.hashed else types.field(it).type for it in facts.inputs}
     columns = {
-        name: _typed(read.features[name], types.field(name).type)
+        name: _typed(read.features[name], kind)
         if name in read.features  # what may be missing need not be sent
-        else pa.nulls(len(ours), types.field(name).type)
-        for name in facts.inputs
+        else pa.nulls(len(ours), kind)
+        for name, kind in kinds.items()
+        if name not in read.left_out
     }
     columns.setdefault(time, pa.Array.from_pandas(read.records["time"]))
     columns[facts.target] = pa.Array.from_pandas(read.records["label"])

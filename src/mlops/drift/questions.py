@@ -5,7 +5,7 @@ Data in, data out; :mod:`mlops.drift.check` reads the rows and asks the model. `
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Any
 
@@ -30,7 +30,12 @@ TUNED = {
 }
 
 
-def data(columns: Sequence[Column], left_out: Sequence[str], settings: Drift) -> Question:
+def data(
+    columns: Sequence[Column],
+    left_out: Sequence[str],
+    settings: Drift,
+    withheld: Collection[str] = (),
+) -> Question:
     """Have the inputs moved away from those that the champion trained on?
 
     Parameters
@@ -39,6 +44,8 @@ def data(columns: Sequence[Column], left_out: Sequence[str], settings: Drift) ->
         As :func:`mlops.drift.columns.judge` finds them.
     left_out : sequence of str
         Inputs that are no numbers and no categories, such as times.
+    withheld : collection of str
+        Inputs that the prediction log leaves out or hashes: nobody can say whether they drifted.
     """
     drifted = sorted((it for it in columns if it["drifted"]), key=_beyond, reverse=True)
     threshold = settings.columns.at_least
@@ -52,12 +59,17 @@ def data(columns: Sequence[Column], left_out: Sequence[str], settings: Drift) ->
         keys = [key for why, key in TUNED.items() if any(why in it["why"] for it in drifted)]
         limits = ", ".join(keys) if violated else f"drift.columns.at_least is {threshold}"
         sentence = f"{sentence}: {', '.join(named)} ({limits})"
+    if withheld:
+        sentence += (
+            f"; not judged, as the prediction log withholds them: {', '.join(sorted(withheld))}"
+        )
     return {
         **_question("violated" if violated else "ok", len(drifted), threshold),
         "sentence": sentence,
         "share": len(drifted) / len(columns) if columns else 0.0,
         "columns": list(columns),
         "not_judged": list(left_out),
+        "withheld": sorted(withheld),
     }
 
 

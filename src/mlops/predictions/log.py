@@ -40,12 +40,16 @@ class Predictions:
         The raw inputs, as they were received.
     ``skipped``
         How many lines were no whole record: torn by a crash, or damaged.
+    ``left_out``, ``hashed``
+        Features that are in no record of some files, and those that are hashes there.
     """
 
     records: pd.DataFrame
     scores: pd.DataFrame
     features: pd.DataFrame
     skipped: int
+    left_out: frozenset[str] = frozenset()
+    hashed: frozenset[str] = frozenset()
 
 
 def read(
@@ -82,8 +86,13 @@ def read(
     expected = _expected(types)
     first, after = (pa.scalar(time, RECORD["time"]) for time in (start, end))
     tables, skipped = [pa.schema(list(expected.items())).empty_table()], 0
+    withheld: dict[str, set[str]] = {"left_out": set(), "hashed": set()}
     for path, content in _contents(uri, start, end):
-        table, torn = _parse(path, content, expected)
+        # A process has the same settings for all of a file; a hash is a text, whatever it is of.
+        for how, names in withheld.items():
+            names.update(_first_record(content).get(how, ()))
+        plain = {name: kind for name, kind in types.items() if name not in withheld["hashed"]}
+        table, torn = _parse(path, content, _expected(plain))
         skipped += torn
         times = table["time"]
         tables.append(table.filter(pc.and_(pc.greater_equal(times, first), pc.less(times, after))))
@@ -97,7 +106,9 @@ def read(
     )
     if labelled:
         records["label"] = _latest_labels(uri, records["id"])
-    return Predictions(records, scores, _with_types(features, types), skipped)
+    left_out, hashed = (frozenset(names) for names in withheld.values())
+    types |= dict.fromkeys(hashed.intersection(types), "string")  # also where a file has the value
+    return Predictions(records, scores, _with_types(features, types), skipped, left_out, hashed)
 
 
 def unknown(uri: str, ids: set[str]) -> set[str]:
@@ -211,6 +222,10 @@ def _parse(
             ) from None
         again, _ = _parse(path, b"\n".join([*good, b""]), types, others)
         return again, skipped + len(lines) - len(good)
+
+
+def _first_record(data: bytes) -> dict[str, Any]:
+    return next((dict(json.loads(line)) for line in io.BytesIO(data) if _is_record(line)), {})
 
 
 def _is_record(line: bytes) -> bool:

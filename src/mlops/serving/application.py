@@ -31,11 +31,16 @@ from mlops.serving.prediction_log import Keep, LogState, PredictionLog
 from mlops.serving.predictor import Batching, Predictor
 from mlops.serving.request import BUSY, ClientGone, Exchange, Kind, Reader, Refusal, encode
 from mlops.serving.settings import Settings
+from mlops.serving.withheld import KEY
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 PROBES = frozenset(["/live", "/ready", "/metrics"])  # asked every few seconds, for ever
 WATCH_SECONDS = 1.0  # between two looks at the prediction log
 OPEN = "API_KEY is not set: whoever reaches this service may ask for predictions"
+GUESSED = (
+    f"{KEY} is not set: whoever reads the prediction log and guesses a value that is hashed can "
+    "check the guess"
+)
 KINDS: dict[int, Kind] = {404: "not_found", 405: "method_not_allowed"}
 FAILURE = Refusal("internal", "the service failed; its log says why, under this id")
 
@@ -62,7 +67,13 @@ class Service:
         self.settings = settings
         self.request_log = RequestLog(json_log.configure(settings.log_level))
         self.model = served_model.load(Path(settings.model_dir))
-        self.predictor = Predictor(self.model, settings.max_rows, settings.unknown_fields)
+        self.predictor = Predictor(
+            self.model,
+            settings.max_rows,
+            settings.unknown_fields,
+            settings.prediction_log_exclude,
+            settings.prediction_log_hash_key,
+        )
         self.measures = Measures(self.model, bool(settings.prediction_log_uri))
         self._batching = Batching(self.predictor, self.measures.note_predicted)
         self.prediction_log = _open_log(settings)
@@ -161,6 +172,8 @@ class Service:
                 logged = self.prediction_log.append(lines, len(predicted.rows))
                 logged = logged and await self.prediction_log.sync()
             exchange.rows, exchange.predictions = predicted.rows, predicted.predictions
+            if self.settings.log_features:
+                exchange.rows = self.predictor.withheld.without(predicted.rows)
             await exchange.answer(send, 200, self.predictor.answer(predicted, logged))
         except Refusal as refusal:
             problem = exchange.problem(refusal)
@@ -198,6 +211,8 @@ class Service:
         logger.info("serving %s version %s", self.model.name, self.model.version)
         if not self.settings.api_key:
             logger.warning(OPEN)
+        if self.predictor.withheld.hashed and not self.settings.prediction_log_hash_key:
+            logger.warning(GUESSED)
         yield
         watcher.cancel()
         with suppress(asyncio.CancelledError):

@@ -16,6 +16,7 @@ from mlops.serving.request import Refusal
 from mlops.serving.rows import RowType, Table
 from mlops.serving.served_model import ServedModel
 from mlops.serving.settings import UnknownFields
+from mlops.serving.withheld import Withheld
 
 SMALL = 10  # rows; a larger request gains nothing by company
 
@@ -64,24 +65,28 @@ class ClassAnswer(msgspec.Struct, gc=False):
     predictions: list[ClassPrediction]
 
 
-class Record(msgspec.Struct, gc=False):
-    """A line of the prediction log."""
+class Record(msgspec.Struct, gc=False, omit_defaults=True):
+    """A line of the prediction log; ``left_out`` and ``hashed`` name columns, if there are any."""
 
     id: str
     time: datetime
     model_version: str
     score: float
     features: Any
+    left_out: list[str] = []
+    hashed: list[str] = []
 
 
-class ClassRecord(msgspec.Struct, gc=False):
-    """A line of the prediction log."""
+class ClassRecord(msgspec.Struct, gc=False, omit_defaults=True):
+    """The same, of a model of several classes."""
 
     id: str
     time: datetime
     model_version: str
     scores: dict[str, float]
     features: Any
+    left_out: list[str] = []
+    hashed: list[str] = []
 
 
 @dataclass
@@ -103,9 +108,16 @@ class Predictor:
     """Predicts with one model and gives every prediction an id that no other ever gets."""
 
     def __init__(
-        self, model: ServedModel, max_rows: int, unknown_fields: UnknownFields = "refuse"
+        self,
+        model: ServedModel,
+        max_rows: int,
+        unknown_fields: UnknownFields = "refuse",
+        exclude: str = "",
+        hash_key: str = "",
     ) -> None:
         facts = model.facts
+        known = dict.fromkeys([*(column.name for column in facts.columns), *facts.schema_columns])
+        self.withheld = Withheld(exclude, hash_key, known)
         self.row_type = RowType(facts.columns, max_rows, facts.schema_columns, unknown_fields)
         self._model = model.artifact
         self._version = model.version
@@ -152,11 +164,17 @@ class Predictor:
     def records(self, predicted: Predicted) -> bytes:
         """Return the lines of the prediction log."""
         now, version = datetime.now(UTC), self._version
-        pairs = zip(predicted.predictions, predicted.rows, strict=True)
+        left_out, hashed = self.withheld.left_out, self.withheld.hashed
+        pairs = zip(predicted.predictions, self.withheld.without(predicted.rows), strict=True)
         if self._classes is None:
-            lines: list[Any] = [Record(one.id, now, version, one.score, row) for one, row in pairs]
+            lines: list[Any] = [
+                Record(one.id, now, version, one.score, row, left_out, hashed) for one, row in pairs
+            ]
         else:
-            lines = [ClassRecord(one.id, now, version, one.scores, row) for one, row in pairs]
+            lines = [
+                ClassRecord(one.id, now, version, one.scores, row, left_out, hashed)
+                for one, row in pairs
+            ]
         return self._encoder.encode_lines(lines)
 
     def answer(self, predicted: Predicted, logged: bool) -> bytes:

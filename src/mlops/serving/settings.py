@@ -40,6 +40,8 @@ MEANING = {
     "PREDICTION_LOG_ROTATE_SECONDS": "age at which a file of the log is closed, above 0",
     "PREDICTION_LOG_KEEP_MB": "size of the folder; the oldest closed files go first, 0: none does",
     "PREDICTION_LOG_KEEP_DAYS": "age at which records are removed from the folder, 0: they are not",
+    "PREDICTION_LOG_EXCLUDE": "columns that no log gets, with commas; NAME:hash: only a hash of it",
+    "PREDICTION_LOG_HASH_KEY": "secret key of these hashes; visible ASCII characters",
     "PREDICTION_LOG_SPOOL": "folder where files wait until they are uploaded",
 }
 
@@ -68,6 +70,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     prediction_log_rotate_seconds: Annotated[float, Meta(gt=0)] = 3600.0
     prediction_log_keep_mb: Limit = 800.0  # fits where deploy/kubernetes has the folder
     prediction_log_keep_days: Limit = 0.0
+    prediction_log_exclude: str = ""
+    prediction_log_hash_key: Visible = ""
     prediction_log_spool: str = "prediction-log"
 
 
@@ -87,7 +91,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         try:
             values[field.name] = msgspec.convert(text, field.type, strict=False)
         except msgspec.ValidationError:
-            shown = "***" if name == "API_KEY" else text
+            shown = "***" if name.endswith("_KEY") else text
             wrong.append(f"{name}: got {shown!r}; {MEANING[name]}")
     if wrong:
         raise MlopsError("\n".join(wrong))
