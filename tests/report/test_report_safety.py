@@ -59,6 +59,7 @@ def test_hostile_values_stay_text(comparison: dict[str, Any], value: str) -> Non
     ]
     comparison["changes"] |= {"params": [change], "schema": [change], "code": [value]}
     comparison["changes"]["features"] = {"added": [value], "removed": [value]}
+    comparison["changes"]["window"] = {"champion": value, "candidate": value}
     text = rendered(comparison)
     assert_harmless(text)
     safe = plain(value)

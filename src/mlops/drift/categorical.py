@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from mlops.artifact.table import Array
 from mlops.drift.rows import Rows
-from mlops.drift.survey import Survey, present
+from mlops.drift.survey import Survey, named, present
 
 METHOD = "jensenshannon"  # as Evidently calls it
 TOP = 5  # categories of a summary
@@ -52,7 +52,10 @@ def judge(before: Survey, after: Survey, name: str) -> dict[str, Any]:
     else:
         found = compare(was.counts, now.counts)
     reference, current = (
-        {"distinct": distinct, "top": [[it, count / side.present] for it, count in top.items()]}
+        {
+            "distinct": distinct,
+            "top": [[named(it), count / side.present] for it, count in top.items()],
+        }
         for side, distinct, top in zip((was, now), found.distinct, found.top, strict=True)
     )
     return {
@@ -61,7 +64,7 @@ def judge(before: Survey, after: Survey, name: str) -> dict[str, Any]:
         "judged": "all rows",
         "sampling_error": None,
         "missing": {"reference": was.missing, "current": now.missing},
-        "new_categories": found.named,
+        "new_categories": [named(it) for it in found.named],
         "new_share": found.new / now.rows,
         "reference": reference,
         "current": current,

@@ -11,7 +11,7 @@ import io
 import json
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +22,11 @@ import pandas as pd
 
 from mlops.drift import categorical, numeric, texts
 from mlops.drift.rows import Rows
-from mlops.drift.survey import Survey, survey
+from mlops.drift.survey import Survey, named, survey
 from mlops.project import files
 
 DRAWN = 500  # categories, or bins, of a column that Evidently is asked to draw
+NO_MARKUP = str.maketrans({"<": "‹", ">": "›", "&": "＆"})  # noqa: RUF001 - look alike
 
 Kind = Literal["numeric", "categorical", "score"]
 Column = dict[str, Any]
@@ -138,21 +139,53 @@ def draw(
         from evidently import DataDefinition, Dataset, Report  # seconds
         from evidently.presets import DataDriftPreset
 
-        names = [it.name for it in columns]
-        categories = [it.name for it in columns if it.kind == "categorical"]
+        shown = _harmless([it.name for it in columns])
+        names = list(shown.values())
+        categories = [shown[it.name] for it in columns if it.kind == "categorical"]
         numbers = [name for name in names if name not in categories]
+        sides = _drawable([current, reference], shown, categories)
         definition = DataDefinition(numerical_columns=numbers, categorical_columns=categories)
         preset = DataDriftPreset(
             columns=names,
             num_method=numeric.METHOD,
             cat_method=categorical.METHOD,
-            per_column_threshold={it.name: it.threshold for it in columns},
+            per_column_threshold={shown[it.name]: it.threshold for it in columns},
         )
-        sides = [Dataset.from_pandas(it[names], definition) for it in (current, reference)]
-        result = Report([preset], include_tests=True).run(*sides)
+        datasets = [Dataset.from_pandas(it, definition) for it in sides]
+        result = Report([preset], include_tests=True).run(*datasets)
         files.write_atomic(page, lambda path: result.save_html(str(path)))
     found = [metric for metric in result.dict()["metrics"] if "ValueDrift" in metric["metric_name"]]
-    return {metric["config"]["column"]: float(metric["value"]) for metric in found}
+    distances = {metric["config"]["column"]: float(metric["value"]) for metric in found}
+    return {it.name: distances[shown[it.name]] for it in columns if shown[it.name] in distances}
+
+
+def _drawable(
+    sides: Sequence[pd.DataFrame], shown: dict[Any, str], categories: Sequence[str]
+) -> list[pd.DataFrame]:
+    """Return both tables with names of columns and categories that a page can hold."""
+    tables = [side[list(shown)].rename(columns=shown) for side in sides]
+    for name in categories:
+        values = pd.concat([table[name] for table in tables]).dropna().unique()
+        names = _harmless(values)
+        tables = [table.assign(**{name: table[name].map(names)}) for table in tables]
+    return tables
+
+
+def _harmless(values: Iterable[Any]) -> dict[Any, str]:
+    """Name values for a page that takes texts for HTML: short, without markup, no two alike.
+
+    Evidently writes them into a script. What closes it there would run in the browser of whoever
+    opens the page, and anybody who may ask the service can send a category.
+    """
+    names = dict[Any, str]()
+    taken = set[str]()
+    for value in values:
+        text = str(named(value)).translate(NO_MARKUP)
+        if text in taken:
+            text = f"{text} #{len(names)}"
+        names[value] = text
+        taken.add(text)
+    return names
 
 
 def _can_be_drawn(it: Wanted, side: Survey) -> bool:

@@ -17,6 +17,7 @@ from mlops.project.errors import MlopsError
 # So many are counted one by one, at some 100 bytes each; with more, by hash: categorical.py.
 MOST_CATEGORIES = 50_000
 TOO_LARGE = 1e150
+LONGEST_NAME = 100  # characters; whoever may ask the service may send any text
 
 
 class Tally:
@@ -159,6 +160,12 @@ def finite(column: pa.Array) -> Array:
     values = _floats(plain(column))
     kept = np.isfinite(values)
     return values if kept.all() else values[kept]
+
+
+def named(value: Any) -> Any:
+    """Return a category as a report names it: cut, if it is a long text."""
+    long = isinstance(value, str) and len(value) > LONGEST_NAME
+    return f"{value[: LONGEST_NAME - 1]}…" if long else value
 
 
 def present(column: pa.Array) -> pa.Array:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mlops.drift import numeric
-from mlops.drift.survey import Survey
+from mlops.drift.survey import Survey, named
 
 METHOD = "wasserstein of lengths"
 BY_CHANCE = 0.05  # distance; where chance alone gives more, shares say little
@@ -74,7 +74,7 @@ def _new_words(reference: "pd.Series[str]", current: "pd.Series[str]") -> tuple[
     rise = _share(now, known) - _share(usual, known)
     new = [(n, word) for word, n in now.items() if word not in known and word not in usual]
     commonest = sorted(new, key=lambda it: (-it[0], it[1]))[:NAMED]
-    return max(rise, 0.0), [word for _, word in commonest] if rise > 0 else []
+    return max(rise, 0.0), [named(word) for _, word in commonest] if rise > 0 else []
 
 
 def _count(texts: Iterable[str]) -> Counter[str]:
