@@ -49,10 +49,10 @@ jobs:
         if: github.event.pull_request.head.repo.full_name == github.repository
         uses: {CHECKOUT}
         with:
-          ref: >-
+          path: .base # train
+          ref: >- # train
             ${{{{ github.event.pull_request.base.sha || github.event.merge_group.base_sha
             || github.sha }}}}
-          path: .base
           persist-credentials: false
       - name: Get credentials
         uses: ./.base/.github/actions/credentials
@@ -68,6 +68,33 @@ jobs:
         run: make train
         # Because.
         continue-on-error: true
+  judge:
+    name: judge
+    runs-on: ubuntu-24.04
+    timeout-minutes: 5
+    permissions:
+      contents: read
+    steps:
+      - name: Check out what judges
+        uses: {CHECKOUT}
+        with:
+          ref: >- # judge
+            ${{{{ github.event.pull_request.base.sha || github.event.merge_group.base_sha
+            || github.sha }}}}
+          persist-credentials: false
+      - name: Check out what is judged
+        uses: {CHECKOUT}
+        with:
+          path: build/proposal
+          persist-credentials: false
+      - name: Set up what judges
+        uses: ./.github/actions/setup
+      - name: Get credentials
+        if: github.event.pull_request.head.repo.full_name == github.repository # judge
+        uses: ./.github/actions/credentials # judge
+        with: {{role: read, secret: "${{{{ secrets.DATA_READ }}}}"}}
+      - name: Judge
+        run: mlops judge build/proposal build/made
   comment:
     name: comment
     runs-on: ubuntu-24.04
@@ -83,7 +110,7 @@ jobs:
           persist-credentials: false
   pass:
     name: pass
-    needs: train
+    needs: [train, judge]
     if: always()
     runs-on: ubuntu-24.04
     timeout-minutes: 5

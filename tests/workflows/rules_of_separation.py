@@ -9,6 +9,11 @@ PROPOSE = "./.github/actions/propose"
 SAVE = "./.github/actions/save"
 RUN_CODE = {f"./.github/actions/{name}" for name in ("setup", "store", "deploy")}
 TRAINS = re.compile(r"\bdvc repro\b|\bmake (pull-repro|repro|report)\b|\bmlops train\b")
+JUDGES = re.compile(r"\bmlops judge\b")
+# Said in the job that judges as well as in the one that may be required.
+BASE = (
+    "${{ github.event.pull_request.base.sha || github.event.merge_group.base_sha || github.sha }}"
+)
 RUNS_CODE = re.compile(r"\b(make|dvc|mlops|pytest)\b")
 
 
@@ -54,7 +59,24 @@ def who_proposes_runs_no_code(repository: Repository) -> Iterator[str]:
                 yield f"{step.where}: a job that proposes runs no code of the project"
 
 
+def who_judges_is_of_the_base(repository: Repository) -> Iterator[str]:
+    """What a pull request could edit has no part in its judgement, but as data."""
+    for job in repository.jobs:
+        if not any(JUDGES.search(step.data.get("run", "")) for step in job.steps):
+            continue
+        for step in job.steps:
+            if step.uses.startswith(CHECKOUT):
+                beside = step.inputs.get("path", "").startswith("build/")
+                if not beside and step.inputs.get("ref") != BASE:
+                    yield f"{step.where}: who judges works in a checkout of the base branch"
+            elif step.uses.startswith("./build/"):
+                yield f"{step.where}: an action of what is judged must not run here"
+            elif step.inputs.get("cache") or "/cache@" in step.uses:
+                yield f"{step.where}: who judges takes nothing from a cache"
+
+
 RULES = [
+    who_judges_is_of_the_base,
     who_trains_may_only_read,
     who_makes_a_store_may_only_read,
     who_saves_does_nothing_else,

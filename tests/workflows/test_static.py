@@ -25,6 +25,7 @@ CALL = "uses: ./.github/workflows/train.yml\n"
 STORE = "      run: make push\n"
 TRAINS = "        run: make train\n"
 IN_PRODUCTION = "          environment: production\n"
+OURS = "        if: github.event.pull_request.head.repo.full_name == github.repository"
 SAVES = "        uses: ./.github/actions/save\n"
 
 # What stands in the good repository, what comes in its place, and what has to be said of it.
@@ -80,22 +81,32 @@ BITES: dict[Rule, list[tuple[str, str, str]]] = {
             "Pull: the job needs ./.base/.g",
         ),
         ("./.base/.github/actions/cred", "./.github/actions/cred", "Get credentials: use ./.base/"),
-        ("uses: ./.github/actions/credentials", "uses: ./x", "release: Push: the job needs ./.git"),
+        (
+            "uses: ./.github/actions/credentials # judge",
+            "uses: ./x",
+            "Judge: the job needs ./.github/actions/credentials",
+        ),
+        (
+            "uses: ./.github/actions/credentials\n",
+            "uses: ./x\n",
+            "release: Push: the job needs ./.git",
+        ),
         (
             "role: write",
             "role: read",
             "release: Get credentials: use ./.github/actions/credentials",
         ),
-        ("secrets.DATA_READ }}", "secrets.DATA_WRITE }}", "'secret': '${{ secrets.DATA_READ }}'}"),
-        ("secrets.DATA_READ }}", "toJSON(secrets) }}", "'secret': '${{ secrets.DATA_READ }}'}"),
+        (
+            "secrets.DATA_READ }}\n",
+            "secrets.DATA_WRITE }}\n",
+            "'secret': '${{ secrets.DATA_READ }}'}",
+        ),
+        ("secrets.DATA_READ }}\n", "toJSON(secrets) }}\n", "'secret': '${{ secrets.DATA_READ }}'}"),
     ],
     rights.forks_get_no_credentials: [
-        ("head.repo.full_name == ", "head.repo.full_name != ", "`if` must hold github.event.pull"),
-        (
-            "pull_request.base.sha || ",
-            "pull_request.head.sha || ",
-            "Check out the base: its ref mu",
-        ),
+        (f"{OURS}\n", "        if: true\n", "Check out the base: `if` must hold github.event.pull"),
+        (f"{OURS} # judge\n", "        if: true\n", "Get credentials: `if` must hold github.event"),
+        ("ref: >- # train\n", "x: >-\n", "Check out the base: its ref must be"),
     ],
     rights.scripts_hold_no_expressions: [
         (TRAINS, "        run: echo ${{ github.actor }}\n", "Train: `${{ }}` becomes code"),
@@ -156,6 +167,25 @@ BITES: dict[Rule, list[tuple[str, str, str]]] = {
         ("outputs.image", "outputs.tag", "outputs.tag }} must be an output `image`, a digest"),
         ("${{ needs.release.outputs.image }}", "name:v1", "name:v1 must be an output `image`, a"),
         (TRAINS, "        run: mlops deploy staging\n", "Train: use ./.github/actions/deploy"),
+    ],
+    separation.who_judges_is_of_the_base: [
+        ("path: build/proposal", "path: proposal", "works in a checkout of the base branch"),
+        (
+            "          ref: >- # judge\n",
+            "          repository: >-\n",
+            "a checkout of the base branch",
+        ),
+        (
+            "      - name: Set up what judges\n        uses: ./.github/actions/setup\n",
+            "      - name: Set up\n        uses: ./build/proposal/.github/actions/setup\n",
+            "an action of what is judged",
+        ),
+        (
+            "      - name: Set up what judges\n        uses: ./.github/actions/setup\n",
+            "      - name: Set up what judges\n        uses: ./.github/actions/setup\n"
+            "        with: {cache: true}\n",
+            "takes nothing from a cache",
+        ),
     ],
     separation.who_trains_may_only_read: [
         (
@@ -242,11 +272,11 @@ BITES: dict[Rule, list[tuple[str, str, str]]] = {
         ("types: [opened, synchronize, reopened]", "paths: [src]", "no paths under pull_request"),
         ("types: [opened, synchronize, reopened]", "types: [opened]", "no types under"),
         ("    if: always()\n", "", "train.yml: pass is required: with `needs`, add"),
-        ("    needs: train\n", "", "else no `if`"),
+        ("    needs: [train, judge]\n", "", "else no `if`"),
     ],
     told.required_checks_wait_for_every_job: [
-        ("needs: train", "needs: comment", "train.yml: train: no required check has it"),
-        ("needs: train", "needs: [comment]", "train.yml: train: no required"),
+        ("needs: [train, judge]", "needs: comment", "train.yml: train: no required check has it"),
+        ("needs: [train, judge]", "needs: [comment]", "train.yml: train: no required"),
     ],
     told.rulesets_can_be_installed_by_name: [('"main"', '"x"', "main.json must be named like")],
     told.dependabot_sees_everything: [

@@ -12,7 +12,7 @@ THIS = Repository.at(ROOT)
 TEXT = (ROOT / ".github/SECURITY.md").read_text(encoding="utf-8")
 HEAD = "| jobs | code | secrets | may write | lock | cache |\n"
 # Secrets that are set in an environment, by the name of the target that needs them.
-OF_ENVIRONMENT = {"API_KEY", "DEPLOY_SSH_KEY", "KUBE_CONFIG"}
+OF_ENVIRONMENT = {"API_KEY", "DEPLOY_SSH_KEY", "KUBE_CONFIG", "PREDICTION_LOG_HASH_KEY"}
 
 
 def told(text: str) -> dict[str, list[str]]:
