@@ -193,6 +193,30 @@ def test_pickled_state_is_never_loaded(both: Both) -> None:
     assert not (both.base / "exploded").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("dvc.yaml", "stages: {x: {cmd: touch ran, outs: [x.csv]}}", "says what DVC runs"),
+        ("x.csv.dvc", "cmd: touch ran\nouts: [{path: x.csv}]", "x.csv.dvc says cmd; only"),
+        ("x.csv.dvc", "wdir: ../..\nouts: [{path: x.csv}]", "x.csv.dvc says wdir; only"),
+        (
+            "x.csv.dvc",
+            "outs: [{path: ../../src/mlops/cli.py, md5: 00}]",
+            "is about ['../../src/mlops/cli.py']; it may be about 'x.csv' only",
+        ),
+        ("x.csv.dvc", "[", "x.csv.dvc is not what `dvc add` writes"),
+    ],
+)
+def test_data_is_no_pipeline(both: Both, name: str, text: str, said: str) -> None:
+    """Else `dvc repro` would run its commands, and `dvc pull` write what judges."""
+    both.propose()
+    (both.pull / "data/source" / name).write_text(text)
+    done = both.base.mlops("judge", str(both.pull.folder), str(both.made))
+    assert done.code == 1
+    assert said in done.err
+    assert not list(both.base.folder.rglob("ran"))
+
+
 def test_what_the_artifact_links_to_is_not_taken(both: Both, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("{}")

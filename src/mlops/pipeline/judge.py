@@ -157,6 +157,7 @@ def rows(proposal: Proposal, base: Params, proposed: Params, facts: Facts) -> di
         problem = _load()
         before = None if problem else _judging(base)
     if data:
+        check_data(proposal.checkout / DATA)
         _take(proposal.checkout / DATA, DATA)
     written = proposed.model_dump(mode="json")
     files.write_text(files.PARAMS, yaml.safe_dump(written, allow_unicode=True))
@@ -167,12 +168,40 @@ def rows(proposal: Proposal, base: Params, proposed: Params, facts: Facts) -> di
             raise MlopsError(f"the pull request's workflow left no {missing[0]}")
         for path in MADE:
             _take(proposal.made / path, path)
-    elif files.read_json(files.DATA_REPORT, files.REPRO)["md5"] != facts.data_md5:
+    elif (
+        files.read_json(files.DATA_REPORT, files.REPRO)["md5"] != facts.data_md5
+        and not proposal.differs(files.LOCK)  # other libraries may write the same rows otherwise
+    ):
         why.append("the model was trained on other rows than these sources give now")
     if changed and not (code or data):
         before = _judging(base)
     features.run(proposed, files.MODEL / model_folder.FEATURES)
     return {"why": why, "common": _common(read(files.HOLDOUT), before)} if why else None
+
+
+def check_data(folder: Path) -> None:
+    """Refuse what DVC would not take for data: commands to run, files to write elsewhere.
+
+    Raises
+    ------
+    MlopsError
+        Naming the file.
+    """
+    for path in sorted(folder.rglob("*")):
+        where = DATA / path.relative_to(folder)
+        if path.name in ("dvc.yaml", "dvc.lock", ".dvc"):
+            raise MlopsError(f"{where} says what DVC runs, and not here: only dvc.yaml may")
+        if path.suffix != ".dvc" or not path.is_file():
+            continue
+        try:
+            said = yaml.safe_load(path.read_text(encoding="utf-8"))
+            names = [out["path"] for out in said["outs"]]
+        except (ValueError, KeyError, TypeError, yaml.YAMLError):
+            raise MlopsError(f"{where} is not what `dvc add` writes; write it anew") from None
+        if odd := {"cmd", "wdir"} & said.keys():
+            raise MlopsError(f"{where} says {odd.pop()}; only what `dvc add` writes is data")
+        if names != [path.stem]:
+            raise MlopsError(f"{where} is about {names!r}; it may be about {path.stem!r} only")
 
 
 def libraries(proposal: Proposal) -> Path | None:
