@@ -2,11 +2,13 @@
 
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from mlops.artifact import sandbox
@@ -120,6 +122,22 @@ def test_it_gets_so_much_memory_and_time(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(sandbox, "TIMEOUT_SECONDS", 0.5)
     with pytest.raises(MlopsError, match=r"ended with -9; it has 8 GB, 0.5 s for an answer"):
         tried(tmp_path, "while True: pass")
+
+
+@LINUX
+def test_it_ends_with_whoever_asked(tmp_path: Path) -> None:
+    """Also in the middle of a loop, which reads no end of its input."""
+    (tmp_path / "features.py").write_text("def build_features(columns):\n    while True: pass\n")
+    asks = "import pathlib, numpy as np; from mlops.artifact.sandbox import FeatureCode; "
+    asks += f"c = FeatureCode(pathlib.Path({str(tmp_path / 'features.py')!r}), 'y'); "
+    asks += "print(c._sandbox._process.pid, flush=True); c.build({'a': np.ones(1)})"
+    with subprocess.Popen([sys.executable, "-c", asks], stdout=subprocess.PIPE) as asking:
+        assert asking.stdout
+        pid = int(asking.stdout.readline())
+        assert psutil.pid_exists(pid)
+        asking.kill()
+    psutil.wait_procs([it for it in psutil.process_iter() if it.pid == pid], timeout=30)
+    assert not psutil.pid_exists(pid)
 
 
 def test_what_it_does_to_its_process_stays_there(tmp_path: Path) -> None:
