@@ -227,6 +227,7 @@ def test_who_is_overtaken_while_pushing_begins_again(handed: Path, tmp_path: Pat
     hook.chmod(0o755)
     code, said = save()
     assert (code, Path(bare, "overtaken").exists()) == (0, True), said
+    assert git("-C", bare, "log", "-1", "--format=%s", "mlops-store").startswith("Store of main at")
 
 
 def test_a_damaged_store_is_not_handed_over(handed: Path) -> None:

@@ -118,7 +118,7 @@ def test_data_and_models_are_in_the_bucket_and_not_on_the_branch_of_the_store(on
     assert raw in keys
     assert len(keys) > 5
     on_branch = {name.split("/")[0] for name in on_s3.hosted.github.files("mlops-store")}
-    assert on_branch == {"mlflow.db", "artifacts", "audit.jsonl"}
+    assert on_branch == {"mlflow.db", "artifacts", "audit.jsonl", "cml.sha256"}
 
 
 def test_no_secret_is_in_a_log(on_s3: OnS3) -> None:

@@ -110,7 +110,8 @@ class Log:
         needed = [needs] if isinstance(needs, str) else needs
         condition = str(known.data.get("if", ""))
         if re.search(r"(always|failure|cancelled)\(", condition):
-            needed = re.findall(r"needs\.([\w-]+)\.result != 'skipped'", condition)
+            wanted = r"needs\.([\w-]+)\.result (?:!= 'skipped'|== 'success')"
+            needed = re.findall(wanted, condition)
         siblings = [it for it in self.known if it.callers == known.callers and it.job_id in needed]
         called = {(*it.callers, it.name) for it in siblings}
         return any(
