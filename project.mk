@@ -148,7 +148,7 @@ clean: ## Delete the environment and caches; keep data, models and the registry
 	find src tests -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/setup: $(LOCKS) pyproject.toml .venv/bin/uv
-	@echo "Installing what requirements.txt locks (a minute the first time, seconds later)"
+	@echo "Installing what $(firstword $(LOCKS)) locks (a minute the first time, seconds later)"
 	@uv pip sync --quiet --require-hashes $(LOCKS)
 	@uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from projects import ROOT
 from running_service import RunningService
 from tiny_export import write_export
@@ -49,7 +50,7 @@ def settled(project: ToyProject) -> ToyProject:
     return project
 
 
-def run(python: Path, code: str, *arguments: str) -> str:
+def run(python: Path, code: str, *arguments: str, fails: bool = False) -> str:
     done = subprocess.run(
         [python, "-c", code, *arguments],
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "src"), "GITHUB_ACTOR": "ada"},
@@ -57,8 +58,8 @@ def run(python: Path, code: str, *arguments: str) -> str:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    assert (done.returncode != 0) == fails, f"{arguments}\n{done.stdout}\n{done.stderr}"
+    return done.stderr if fails else done.stdout
 
 
 def test_it_is_small() -> None:
@@ -93,3 +94,34 @@ def test_a_service_is_tried(python: Path, tmp_path: Path) -> None:
     finally:
         for service in services:
             service.kill()
+
+
+@pytest.mark.parametrize(
+    ("server", "lock"),
+    [
+        ('""', "LOCKS=requirements-deliver.txt"),
+        ('"" # of an MLflow server', "LOCKS=requirements-deliver.txt"),
+        ('"https://mlflow.example.org"', ""),
+        ("https://mlflow.example.org # ours", ""),
+    ],
+)
+def test_a_registry_on_a_server_needs_mlflow(tmp_path: Path, server: str, lock: str) -> None:
+    (tmp_path / "params.yaml").write_text(f"name: x\ntracking_uri: {server}\n")
+    (tmp_path / "make").write_text('#!/bin/sh\necho "$@" > asked\n')
+    (tmp_path / "make").chmod(0o755)
+    action = yaml.safe_load((ROOT / ".github/actions/setup/action.yml").read_text("utf-8"))
+    subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", action["runs"]["steps"][-1]["run"]],
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "LOCK": "deliveries", "GITHUB_PATH": "path"},
+        check=True,
+    )
+    assert (tmp_path / "asked").read_text() == f"setup {lock}".rstrip() + "\n"
+
+
+def test_a_server_that_only_a_variable_names_is_said_to_need_mlflow(
+    python: Path, settled: ToyProject
+) -> None:
+    code = f"import os; os.environ['MLFLOW_TRACKING_URI'] = 'http://127.0.0.1:9'; {COMMAND}"
+    said = run(python, code, "lineage", "champion", fails=True)
+    assert "is asked through MLflow, which is not installed here; in workflows, name the" in said

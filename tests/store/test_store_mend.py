@@ -183,3 +183,13 @@ def test_a_name_that_leads_elsewhere_is_not_taken_over(made: Project) -> None:
     lock.write_text(lock.read_text().replace(oid, "../../../../../n"))
     with pytest.raises(MlopsError, match="no MD5; nothing is taken over"):
         cache.take(folder)
+
+
+def test_a_stage_that_did_not_run_elsewhere_is_left_out(made: Project) -> None:
+    folder = _hand_over(made, Path("handed"))
+    lock = yaml.safe_load((folder / "dvc.lock").read_text())
+    del lock["stages"]["folder"]
+    (folder / "dvc.lock").write_text(yaml.safe_dump(lock))
+    assert cache.take(folder) == "dvc.lock and 1 objects are taken over from handed"
+    assert Path("table").read_text() == TABLE
+    assert len([it for it in Path(".dvc/cache/runs").rglob("*") if it.is_file()]) == 1

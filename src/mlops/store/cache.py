@@ -48,7 +48,8 @@ def take(directory: Path) -> str:
     with Repo() as repo:
         repo.checkout(force=True, allow_missing=True)
         for stage in repo.index.stages:
-            if all(dep.exists for dep in stage.deps):
+            # One that did not run there is not in the lock; without its data, one has no hash.
+            if stage.addressing in lock.get("stages", {}) and all(it.exists for it in stage.deps):
                 repo.stage_cache.save(stage)
     return f"{LOCK} and {len(objects):,} objects are taken over from {directory}"
 
