@@ -8,6 +8,7 @@ import csv
 import io
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ FILE = Path("deploy/host/compose.yaml")
 COLOURS = ("blue", "green")
 NONE = "none"
 UP_SECONDS = 15.0
+USERS, OPERATORS = 8080, 8081  # ports of the proxy; only the second has /metrics, /model and /docs
+TLS = "TLS_FOLDER"  # on the host, with certificates: only with TLS may other machines ask
 
 # HAProxy's runtime interface (management guide, 9.3): a command a line, over a socket.
 ASK = 'exec 3<>"/dev/tcp/${ADMIN/://}" && printf "%s\\n" "$0" >&3 && cat <&3'
@@ -96,7 +99,7 @@ class ComposeTarget:
         self.proxy.wait_until_up(self.idle)
         self.switched = True
         self.proxy.send_to(self.idle)
-        self.url = self.reach("proxy", 8080)
+        self.url = self.reach_proxy()
         return f"requests go to {self.idle}"
 
     def confirm(self) -> str:
@@ -131,7 +134,7 @@ class ComposeTarget:
             self._tunnel.close()
 
     def compose(self, *arguments: str, timeout: float = 120.0, **images: str) -> str:
-        docker = Docker({**self.docker.environment, **images})
+        docker = Docker({**self.docker.environment, **exposed(os.environ), **images})
         file = ("--file", str(FILE), "--project-name", self.project)
         return docker("compose", *file, *arguments, timeout=timeout)
 
@@ -145,6 +148,20 @@ class ComposeTarget:
         assert self._tunnel is not None
         published = self.docker("port", self.container(service), f"{port}/tcp")
         return self._tunnel.forward(published.splitlines()[0])
+
+    def reach_proxy(self) -> str:
+        try:
+            return self.reach("proxy", OPERATORS)
+        except MlopsError:  # one that was built before it had this port
+            return self.reach("proxy", USERS)
+
+
+def exposed(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return where users ask, as far as ``environment`` does not say: everywhere only with TLS."""
+    default = {"HTTP_ADDRESS": "127.0.0.1", "HTTP_PORT": "80"}
+    if environment.get(TLS):
+        default = {"HTTP_ADDRESS": "0.0.0.0", "HTTP_PORT": "443"}
+    return {name: environment.get(name) or value for name, value in default.items()}
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,9 @@ def environment_of(image: Path, given: dict[str, str], record: dict) -> dict[str
     env = {name: inside(value, mounts) for name, value in env.items()}
     env["OMP_NUM_THREADS"] = "1"
     if (image / "haproxy.cfg").is_file():
-        env["PORT"] = next(iter(record["ports"].values())).split(":")[1]
+        env["PORT"], env["OPERATORS_PORT"] = (
+            address.split(":")[1] for address in record["ports"].values()
+        )
         return env
     env |= {"MODEL_DIR": str(image / "model"), "PYTHONPATH": str(image / "src")}
     env.setdefault("PREDICTION_LOG_SPOOL", f"{record['folder']}/spool")
