@@ -1,5 +1,6 @@
 """The built-in store: saved, restored, and never lost."""
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import pytest
 from toy_project import NAME, ToyProject, refused, truncate
 
 from mlops.project import files
+from mlops.project.errors import MlopsError
 from mlops.registry import audit, database, model_version, promotion, tracking, versions
 from mlops.store import folder
 
@@ -201,3 +203,23 @@ def _kill_at_second_move(
         monkeypatch.setattr("pathlib.Path.replace", move)
 
     killed_at(function, arm)
+
+
+@pytest.mark.parametrize("kind", ["link", "hard link", "link to a folder", "pipe"])
+def test_links_in_a_copy_are_not_followed(project: ToyProject, tmp_path: Path, kind: str) -> None:
+    saved, secret = tmp_path / "saved", tmp_path / "secrets" / "key"
+    folder.save(saved)
+    secret.parent.mkdir()
+    secret.write_text("secret")
+    path = saved / "artifacts" / "evil"
+    make = {
+        "link": lambda: path.symlink_to(secret),
+        "hard link": lambda: path.hardlink_to(secret),
+        "link to a folder": lambda: path.symlink_to(secret.parent),
+        "pipe": lambda: os.mkfifo(path),
+    }
+    make[kind]()
+    before = content(files.STORE)
+    with pytest.raises(MlopsError, match=f"^{path} is a link or no plain file, and a store has "):
+        folder.restore(saved, force=True)
+    assert content(files.STORE) == before

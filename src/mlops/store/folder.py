@@ -51,6 +51,7 @@ def restore(directory: Path, force: bool = False) -> None:
         it lacks. Nothing has been changed then.
     """
     folders.finish_replacing(directory)
+    _refuse_links(directory)
     check(directory, "restore from another folder")
     if not force:
         _refuse_loss(directory, files.STORE, "use --force if they may go")
@@ -104,6 +105,18 @@ def _refuse_loss(source: Path, target: Path, advice: str) -> None:
             f"{target} has {', '.join(map(str, lost))}, which {source} lacks and would be lost; "
             f"nothing is changed; {advice}"
         )
+
+
+def _refuse_links(directory: Path) -> None:
+    """Refuse what is no plain file of this folder alone: its copy would hold others' bytes."""
+    for path in sorted(directory.rglob("*")):
+        found = path.lstat()
+        if path.is_symlink() or not (path.is_dir() or (path.is_file() and found.st_nlink == 1)):
+            raise MlopsError(
+                f"{path} is a link or no plain file, and a store has none; nothing is changed; "
+                "restore a folder that `mlops store save` made. If you trust it: "
+                f"`cp -rL {directory} COPY`, and restore COPY"
+            )
 
 
 def _check_target(directory: Path) -> None:
