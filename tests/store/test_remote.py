@@ -1,6 +1,8 @@
 """A DVC remote that cannot be reached is said in a sentence, and what to do; on a real S3."""
 
 import json
+import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,3 +93,29 @@ def test_a_fork_is_told_who_can_go_on(
         assert (
             "; this pull request comes from a fork, and forks get no credentials: a maint" in said
         )
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The address of a server that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("command", ["store mend", "push-data", "pull-data"])
+def test_a_remote_that_never_answers(
+    command: str, silent: str, project: Parcels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`dvc push` of the workflows comes after `mlops store mend`; the process ends at once."""
+    be(WRITER, monkeypatch)
+    project.run("dvc", "remote", "modify", "--quiet", "store", "endpointurl", silent)
+    program = (
+        "from mlops.store import remote; remote.ANSWER_SECONDS = 1.0; "
+        "from mlops.cli import main; main()"
+    )
+    ran = project.run(sys.executable, "-c", program, *command.split(), fails=True)
+    done = "written" if command == "push-data" else "read"
+    assert ran.stderr.splitlines()[-1].startswith(
+        f"mlops: the DVC remote s3://parcels/dvc cannot be {done} (TimeoutError: no answer in 1 s)"
+        "; check its address (.dvc/config)"
+    )
