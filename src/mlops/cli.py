@@ -1,11 +1,12 @@
 """The ``mlops`` command: one subcommand for each thing that a person or a workflow does."""
 
 import contextlib
+import errno
 import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
@@ -28,6 +29,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Train, judge, register, promote and roll back the model of this project.",
 )
+
+REFUSED_BY_DISK = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EACCES)
 
 PIPELINE = "Pipeline stages (`dvc repro` runs them in order, and only those with something new)"
 
@@ -537,13 +540,25 @@ def main() -> None:
     try:
         app()
     except MlopsError as error:
-        for line in [*str(error).splitlines(), *mended(error)]:
-            print(f"mlops: {line}", file=sys.stderr)
-        leave_note(str(error))
-        sys.exit(1)
+        stop(error)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in REFUSED_BY_DISK:
+            stop(
+                MlopsError(
+                    f"{error.strerror}: {error.filename or 'a file of the project'}; mlops writes "
+                    "into the project's folder: give it one that may be written to and has room"
+                )
+            )
         leave_note(f"{type(error).__name__}: {error}")
         raise
+
+
+def stop(error: MlopsError) -> NoReturn:
+    """Say what is wrong, and exit with 1."""
+    for line in [*str(error).splitlines(), *mended(error)]:
+        print(f"mlops: {line}", file=sys.stderr)
+    leave_note(str(error))
+    sys.exit(1)
 
 
 def mended(error: MlopsError) -> list[str]:
@@ -563,7 +578,8 @@ def leave_note(error: str) -> None:
     """Tell the report why this command stopped."""
     from mlops.report import verdict
 
-    verdict.record_failure(" ".join(sys.argv[1:]), error)
+    with contextlib.suppress(OSError):  # the disk may be what it is about
+        verdict.record_failure(" ".join(sys.argv[1:]), error)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -259,3 +260,23 @@ def test_the_service_says_once_that_its_log_fails_and_that_it_works_again(
     eventually(lambda: asked("the prediction log works again; lost so far: "))
     service.kill()
     assert service.log.count("the prediction log ") == 2
+
+
+def test_the_service_goes_on_where_nothing_can_be_written(trained: Project, tmp_path: Path) -> None:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(folder)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("this user may not mount")
+    try:
+        service = RunningService(trained / "models", tmp_path, prediction_log_uri=folder).wait()
+        answer = service.predict(service.example())
+        assert (answer.status, answer.json()["logged"]) == (200, False)
+        state = service.request("GET", "/ready").json()["prediction_log"]
+        assert (state["state"], state["dropped"]) == ("failing", 1)
+        assert state["reason"].endswith(": Read-only file system")
+        eventually(lambda: f"the prediction log fails: {folder}" in service.log)
+        assert "Traceback" not in service.log
+        service.kill()
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)

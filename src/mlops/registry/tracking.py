@@ -1,5 +1,6 @@
 """The way to MLflow: the built-in store under ``.store``, or the server that the user named."""
 
+import errno
 import logging
 import os
 import sqlite3
@@ -62,6 +63,8 @@ def connect(*, reading: bool = False) -> "MlflowClient":
             return cast("MlflowClient", database.Reader(uri))
         if not path.exists():
             _make(path)
+        if not os.access(path, os.W_OK):  # SQLite would say so with a whole statement
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
     _quiet()
     try:
         import mlflow
