@@ -306,7 +306,7 @@ def lineage(
 
     read, client = connected(reading=True)
     told = versions.lineage(client, read, version)
-    print(json.dumps(told, indent=2) if field is None else versions.field(told, field))
+    print(json.dumps(told, indent=2) if field is None else versions.field(told, read, field))
 
 
 @app.command(rich_help_panel=REGISTRY)

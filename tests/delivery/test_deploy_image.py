@@ -107,8 +107,15 @@ def test_a_process_that_is_killed_says_nothing_of_what_serves(place: Place) -> N
 
 
 def test_an_image_by_tag_is_refused(place: Place) -> None:
-    with pytest.raises(MlopsError, match="expected a reference by digest"):
+    with pytest.raises(MlopsError, match="does not name an image for ever"):
         deploy.run(params.load(place.folder / "params.yaml"), "staging", TAG, Path())
+
+
+def test_a_workflow_deploys_no_image_of_others(place: Place) -> None:
+    said = place.refused(CANDIDATE, GITHUB_REPOSITORY="ada/elsewhere")
+    assert "is not one of this repository, ghcr.io/ada/elsewhere@sha256:..." in said
+    assert tagged(place) == place.images.references[CHAMPION]
+    assert place.running() == []
 
 
 def test_an_undo_that_fails_calls_for_a_person(place: Place) -> None:

@@ -13,9 +13,9 @@ from sklearn.preprocessing import FunctionTransformer
 from toy_project import NAME, ToyProject, refused
 
 from mlops.artifact import skops_model
-from mlops.project import files
+from mlops.project import files, images
 from mlops.project.params import Thresholds
-from mlops.registry import model_version, promotion, tracking, versions
+from mlops.registry import export, model_version, promotion, tracking, versions
 
 IMAGE = f"ghcr.io/amelia/flight-delays@sha256:{'0123456789abcdef' * 4}"
 
@@ -202,11 +202,14 @@ def test_an_image_goes_on_record(project: ToyProject) -> None:
     assert versions.record_image(client, params, "challenger", IMAGE) == 2
     told = versions.lineage(client, params, 2)
     assert told["image"] == IMAGE
-    assert versions.field(told, "image") == IMAGE
-    assert versions.field(versions.lineage(client, params, 1), "image") == ""
-    assert (versions.field(told, "version"), versions.field(told, "passed")) == ("2", "true")
-    assert json.loads(versions.field(told, "aliases")) == ["challenger"]
-    sentence = refused(lambda: versions.field(told, "digest"))
+    assert versions.field(told, params, "image") == IMAGE
+    assert versions.field(versions.lineage(client, params, 1), params, "image") == ""
+    assert (versions.field(told, params, "version"), versions.field(told, params, "passed")) == (
+        "2",
+        "true",
+    )
+    assert json.loads(versions.field(told, params, "aliases")) == ["challenger"]
+    sentence = refused(lambda: versions.field(told, params, "digest"))
     assert re.match(r"a version has no field 'digest'; it has name, version, .*, image, ", sentence)
 
 
@@ -238,4 +241,44 @@ def test_what_could_mean_another_image_tomorrow_is_refused(
 
 @pytest.mark.parametrize("host", ["ghcr.io", "localhost", "localhost:5000", "127.0.0.1:5000"])
 def test_images_of_any_registry_are_known(host: str) -> None:
-    assert versions.IMAGE.fullmatch(IMAGE.replace("ghcr.io", host))
+    assert images.IMAGE.fullmatch(IMAGE.replace("ghcr.io", host))
+
+
+FOREIGN = IMAGE.replace("ghcr.io/amelia/flight-delays", "evil.example/backdoor")
+
+
+def test_a_workflow_takes_no_image_of_others_out_of_the_registry(
+    project: ToyProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after an edit of the branch that the registry lies on."""
+    client, params = tracking.connect(), project.params
+    for version, image in ((1, IMAGE), (2, FOREIGN)):
+        versions.record_image(client, params, version, image)
+    monkeypatch.setenv("GITHUB_REPOSITORY", "Amelia/Flight-Delays")
+    own = versions.field(versions.lineage(client, params, 1), params, "image")
+    assert own == IMAGE
+    export.run(client, params, Path("build/one"), 1)
+    told = versions.lineage(client, params, 2)
+    takes: dict[str, Callable[[], object]] = {
+        "lineage": lambda: versions.field(told, params, "image"),
+        "export": lambda: export.run(client, params, Path("build/two"), 2),
+        "promote": lambda: promotion.promote(client, params, 2),
+        "rollback": lambda: promotion.check_rollback(client, params, 2),
+        "image": lambda: versions.record_image(client, params, 1, FOREIGN),
+    }
+    for name, take in takes.items():
+        sentence = refused(take)
+        expected = f"image '{FOREIGN}' is not one of this repository, ghcr.io/amelia/flight-delays@"
+        assert sentence.startswith(expected), name
+    assert not Path("build/two").exists()
+    assert project.aliases() == {"champion": 1, "challenger": 2}
+    for near in ("ghcr.io/amelia/flight-delays-2", "evil.example/amelia/flight-delays"):
+        assert "not one of this" in refused(lambda it=near: images.check(f"{it}@sha256:{'0' * 64}"))
+
+
+def test_an_image_from_before_the_repository_was_renamed_is_taken(
+    project: ToyProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_REPOSITORY", "amelia/arrivals")
+    assert "serving.former_images in params.yaml" in refused(lambda: images.check(IMAGE))
+    images.check(IMAGE, ["ghcr.io/amelia/flight-delays"])

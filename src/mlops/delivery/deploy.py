@@ -1,7 +1,6 @@
 """Deploys one image to one environment: what serves changes only after every check has passed."""
 
 import os
-import re
 import signal
 import threading
 import time
@@ -12,14 +11,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mlops.delivery import checks
-from mlops.project import actions, files
+from mlops.project import actions, files, images
 from mlops.project.errors import MlopsError
 from mlops.project.params import Environment, Params
 from mlops.project.progress import console
 from mlops.report.comment import sentence
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
-DIGEST = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
 
 
 class Target(Protocol):
@@ -125,7 +123,8 @@ def run(
     Parameters
     ----------
     image : str
-        Reference by digest, ``host/repository@sha256:...``.
+        Reference by digest, ``host/repository@sha256:...``; in a workflow, to an image of this
+        repository.
     export : Path
         What ``mlops export`` wrote for the version in the image.
     champion : str, optional
@@ -139,11 +138,7 @@ def run(
         Naming the step that failed and why; what served before serves again by then.
     """
     for reference in filter(None, (image, champion)):
-        if not DIGEST.fullmatch(reference):
-            raise MlopsError(
-                f"image {reference!r}: expected a reference by digest, such as "
-                "ghcr.io/owner/name@sha256:..., as `docker push` prints it"
-            )
+        images.check(reference, params.serving.former_images)
     version = files.read_json(export / "model" / "version.json", f"mlops export {export}")
     steps = Steps()
     target = open_target(params, environment, image, champion, str(version["version"]))

@@ -311,6 +311,7 @@ class Serving(Section):
     target: Target = "image"
     latency_ms: Positive = 50.0
     canary: Canary = Canary()
+    former_images: list[str] = []  # such as ghcr.io/owner/name, before the repository was renamed
 
 
 class Thresholds(Section):

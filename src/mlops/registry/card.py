@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops.artifact import model_folder, sample
-from mlops.project import actions, files
+from mlops.project import actions, files, images
 from mlops.project.params import Params
 from mlops.registry import model_version, tracking, versions
 from mlops.registry.model_version import CHAMPION
@@ -63,7 +63,7 @@ def collect(client: "MlflowClient", params: Params, version: int | str) -> dict[
         "datasheet": _address(commit) if COMMIT.fullmatch(commit) else None,
         # In a block of commands nothing can be escaped: only what has the right form goes there.
         "commit": commit if COMMIT.fullmatch(commit) else None,
-        "image": image if versions.IMAGE.fullmatch(image) else None,
+        "image": image if images.IMAGE.fullmatch(image) else None,
         "repository": _repository(),
         "is_champion": CHAMPION in told["aliases"],
         "approval": approvals[-1] if approvals else None,

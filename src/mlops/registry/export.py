@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops.artifact import model_folder, sample
 from mlops.artifact.model_folder import Facts
-from mlops.project import actions, files, folders
+from mlops.project import actions, files, folders, images
 from mlops.project.errors import MlopsError
 from mlops.project.params import Params
 from mlops.registry import card, model_version, tracking
@@ -39,14 +39,16 @@ def run(client: "MlflowClient", params: Params, directory: Path, version: int | 
     Raises
     ------
     MlopsError
-        When the version does not exist, its model is not what was registered, or ``directory``
-        holds something that no export wrote.
+        When the version does not exist, its model is not what was registered, its image is, in a
+        workflow, not one of this repository, or ``directory`` holds something that no export wrote.
     """
     folders.finish_replacing(directory)
     _check_target(directory)
     with tracking.answers(client.tracking_uri):
         record = model_version.resolve(client, params.name, version)
         model = model_version.load(client, record)
+    if image := record.tags.get("image"):
+        images.check(image, params.serving.former_images)
     on_card = card.collect(client, params, int(record.version))
     told = {name: value for name, value in on_card["told"].items() if name != "audit"}
 

@@ -10,6 +10,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from mlops.project import images
 from mlops.project.errors import MlopsError
 from mlops.project.params import Params
 from mlops.registry import audit, model_version, tracking
@@ -92,7 +93,7 @@ def _transition(
         if finished and _is_asked(finished, action, version):
             return f"finished: {_sentence(finished)}"
         now = _standing(client, name, override)
-        record = _target(client, name, now, action, version, override)
+        record = _target(client, params, now, action, version, override)
         if int(record.version) == now.get(CHAMPION):
             return f"{name} version {record.version} is champion already; nothing changed"
         moved = _move(client, action, record, now.get(CHAMPION), override)
@@ -119,7 +120,7 @@ def _checked(
                 now[PREVIOUS] = pending["from"]
             if now.get(CHALLENGER) == pending["to"]:
                 del now[CHALLENGER]
-        return _target(client, name, now, action, version, override), now.get(CHAMPION)
+        return _target(client, params, now, action, version, override), now.get(CHAMPION)
 
 
 def _standing(client: "MlflowClient", name: str, override: str | None) -> dict[str, int]:
@@ -139,13 +140,14 @@ def _is_asked(written: Transition, action: Action, version: int | None) -> bool:
 
 def _target(
     client: "MlflowClient",
-    name: str,
+    params: Params,
     now: dict[str, int],
     action: Action,
     version: int | None,
     override: str | None,
 ) -> "ModelVersion":
     """Return the version to make champion, refusing one that may not or cannot be."""
+    name = params.name
     if override is not None and not 0 < len(override.strip()) <= REASON_LENGTH:
         raise MlopsError(f"the override needs a reason of 1 to {REASON_LENGTH} characters")
     champion = now.get(CHAMPION)
@@ -166,6 +168,8 @@ def _target(
     record = model_version.find(client, name, target)
     if target != champion:
         model_version.load(client, record)
+        if image := record.tags.get("image"):
+            images.check(image, params.serving.former_images)
         if action == "promote" and override is None:
             _check_judgement(record, champion)
     return record

@@ -1,7 +1,6 @@
 """The model registry: versions go in here, and are told about; ``promotion`` picks the champion."""
 
 import json
-import re
 import tempfile
 import uuid
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops.artifact import model_folder
 from mlops.artifact.model_folder import Facts, ModelArtifact
-from mlops.project import files
+from mlops.project import files, images
 from mlops.project.errors import DamagedError, MlopsError
 from mlops.project.params import Params
 from mlops.registry import audit, model_version, tracking, training_run
@@ -22,12 +21,6 @@ __all__ = ["fetch", "field", "lineage", "record_image", "register"]
 
 NOT_COMPARED: dict[str, Any] = {"finding": "not compared", "passed": False, "champion": None}
 TRAIN = "dvc repro"
-
-# The references that name the same image for ever, as `docker push` takes and prints them:
-# https://github.com/distribution/reference/blob/main/reference.go
-_HOST = r"(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=:))(?::\d+)?"
-_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-IMAGE = re.compile(rf"{_HOST}(?:/{_PART})+@sha256:[0-9a-f]{{64}}")
 
 
 def register(params: Params, client: "MlflowClient") -> int:
@@ -116,11 +109,16 @@ def lineage(client: "MlflowClient", params: Params, version: int | str) -> dict[
     }
 
 
-def field(told: dict[str, Any], name: str) -> str:
-    """Return one field of :func:`lineage` as text, empty when its value is unknown."""
+def field(told: dict[str, Any], params: Params, name: str) -> str:
+    """Return one field of :func:`lineage` as text, empty when its value is unknown.
+
+    In a workflow, an image is refused that is not one of this repository: it would be deployed.
+    """
     if name not in told:
         raise MlopsError(f"a version has no field {name!r}; it has {', '.join(told)}")
     value = told[name]
+    if name == "image" and value:
+        images.check(value, params.serving.former_images)
     return value if isinstance(value, str) else "" if value is None else json.dumps(value)
 
 
@@ -129,11 +127,7 @@ def record_image(client: "MlflowClient", params: Params, version: int | str, ima
 
     ``image`` is ``host/path@sha256:...``: a tag would mean another image tomorrow.
     """
-    if not IMAGE.fullmatch(image):
-        raise MlopsError(
-            f"{image!r} does not name an image for ever; expected HOST[:PORT]/PATH@sha256:DIGEST "
-            "with 64 hex digits, such as ghcr.io/owner/name@sha256:0123..., as `docker push` prints"
-        )
+    images.check(image, params.serving.former_images)
     with tracking.answers(client.tracking_uri), tracking.store_lock():
         record = model_version.resolve(client, params.name, version)
         client.set_model_version_tag(record.name, record.version, "image", image)
