@@ -295,15 +295,27 @@ def rollback(
 
 @app.command(rich_help_panel=REGISTRY)
 def lineage(
-    version: Annotated[str, typer.Argument(metavar="VERSION", help=VERSION_HELP)],
+    version: Annotated[str, typer.Argument(metavar="VERSION", help=VERSION_HELP)] = "champion",
     field: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Print only this field, raw; empty when it is unknown."),
     ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Instead, check the record of all promotions.")
+    ] = False,
+    known: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHA256", help="Check, too, that the record has the line with this hash."
+        ),
+    ] = None,
 ) -> None:
     """Print as JSON where a version came from, how it was judged and who promoted it."""
-    from mlops.registry import versions
+    from mlops.registry import audit, versions
 
+    if verify or known:
+        print(audit.verify(known))
+        return
     read, client = connected(reading=True)
     told = versions.lineage(client, read, version)
     print(json.dumps(told, indent=2) if field is None else versions.field(told, read, field))

@@ -1,9 +1,12 @@
 """The record of promotions: who, and nothing lost to a torn line."""
 
+import hashlib
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from toy_project import NAME, ToyProject
+from toy_project import NAME, ToyProject, refused
 
 from mlops.project import files
 from mlops.registry import audit
@@ -30,3 +33,92 @@ def test_who_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("LOGNAME", "ada")
     assert audit.who() == "ada"
+
+
+RECORD = Path(".store/audit.jsonl")
+
+
+@pytest.fixture
+def summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Four promotions on record; returns the summary of the workflow that wrote them."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    for number in range(4):
+        audit.append({"id": str(number), "model": NAME, "to": number})
+    return tmp_path / "summary.md"
+
+
+def alter(change: Callable[[list[bytes]], list[bytes]]) -> None:
+    RECORD.write_bytes(b"".join(change(RECORD.read_bytes().splitlines(keepends=True))))
+
+
+def newest() -> str:
+    return hashlib.sha256(RECORD.read_bytes().splitlines()[-1]).hexdigest()
+
+
+def test_each_line_of_the_record_holds_the_hash_of_the_one_before(summary: Path) -> None:
+    first, *_, third, fourth = RECORD.read_bytes().splitlines()
+    assert json.loads(first)["sha256_before"] is None
+    assert json.loads(fourth)["sha256_before"] == hashlib.sha256(third).hexdigest()
+    said = (
+        f".store/audit.jsonl: 4 lines, each follows from the one before; the newest has {newest()}"
+    )
+    assert audit.verify().replace("the SHA-256 ", "") == said
+    told = "Line 4 of the audit record is its newest. To check the record up to it: "
+    last = summary.read_text().splitlines()[-2]
+    assert last == f"{told}`mlops lineage --verify --known {newest()}`"
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda it: [it[0], it[1].replace(b'"to": 1', b'"to": 7'), *it[2:]], 3),
+        (lambda it: [it[0], *it[2:]], 2),
+        (lambda it: [it[0], it[2], it[1], it[3]], 2),
+        (lambda it: it[1:], 1),
+        (lambda it: [*it, b'{"id": "slipped in"}\n'], 5),
+    ],
+    ids=["changed", "removed", "swapped", "cut at the start", "slipped in"],
+)
+def test_a_record_that_was_changed_is_found(
+    summary: Path, change: Callable[[list[bytes]], list[bytes]], line: int
+) -> None:
+    alter(change)
+    sentence = refused(audit.verify)
+    assert f"audit.jsonl: line {line} does not follow from the one before it" in sentence
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["cut at the end", "written anew"])
+def test_a_record_that_lacks_a_line_known_elsewhere_is_found(summary: Path, anew: bool) -> None:
+    """What the lines say of each other cannot tell: only a hash from outside can."""
+    known = newest()
+    assert audit.verify(known)
+    if anew:
+        RECORD.unlink()
+        for number in range(4):
+            audit.append({"id": str(number), "model": NAME, "to": 9})
+    else:
+        alter(lambda it: it[:-1])
+    audit.verify()
+    assert f"lines has the SHA-256 {known}: lines were cut off" in refused(
+        lambda: audit.verify(known)
+    )
+    audit.append({"id": "later", "model": NAME})
+    assert "were cut off or written anew" in refused(lambda: audit.verify(known))
+
+
+def test_the_hashes_of_an_older_record_begin_with_its_next_line(summary: Path) -> None:
+    RECORD.write_bytes(b'{"id": "a"}\n{"id": "b"}\n')
+    assert "from line 3 on; lines 1 to 2 are older than the hashes" in audit.verify()
+    audit.append({"id": "c"})
+    audit.append({"id": "d"})
+    assert "from line 3 on; lines 1 to 2 are older than the hashes" in audit.verify()
+    alter(lambda it: [it[0], it[1].replace(b"b", b"B"), *it[2:]])
+    assert "line 3 does not follow" in refused(audit.verify)
+
+
+def test_a_line_that_was_cut_short_is_no_change(summary: Path) -> None:
+    with RECORD.open("ab") as file:
+        file.write(b'{"id": "torn", "tim')
+    audit.append({"id": "next"})
+    assert "5 lines, each follows" in audit.verify()
