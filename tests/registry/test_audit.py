@@ -2,14 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import recorded
+from github_server import FakeGitHub
 from toy_project import NAME, ToyProject, refused
 
 from mlops.project import files
-from mlops.registry import audit
+from mlops.registry import audit, card, promotion, tracking, versions
 
 
 def test_an_audit_line_that_was_cut_short_swallows_nothing(project: ToyProject) -> None:
@@ -33,6 +35,59 @@ def test_who_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("LOGNAME", "ada")
     assert audit.who() == "ada"
+
+
+@pytest.fixture
+def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGitHub]:
+    """GitHub, as a job sees it that the merge of octocat has started."""
+    with FakeGitHub(tmp_path / "github") as github:
+        github.add_repository("octo/flights")
+        github.add_token(
+            "ghs_of_the_run", "github-actions[bot]", write=False, repository="octo/flights"
+        )
+        run = {"ACTIONS": "true", "ACTOR": "octocat", "REPOSITORY": "octo/flights", "RUN_ID": "7"}
+        workflow = {f"GITHUB_{name}": value for name, value in run.items()}
+        for name, value in {**workflow, "GH_TOKEN": "ghs_of_the_run", **github.environment}.items():
+            monkeypatch.setenv(name, value)
+        yield github
+        recorded.check(github.requests)
+
+
+def test_who_approved_the_environment_is_on_record_and_not_who_merged(
+    project: ToyProject, github: FakeGitHub
+) -> None:
+    client, known = tracking.connect(), github.state["repositories"]["octo/flights"]
+    for login in ("ada", "mallory"):
+        github.add_user(login)
+    known["approvals"] = {"staging": "mallory", "production": "ada"}
+    promotion.promote(client, project.params, 2)
+    line = project.audit()[-1]
+    assert (line["who"], line["approved_by"]) == ("octocat", "ada")
+    assert versions.lineage(client, project.params, 2)["approved_by"] == "ada"
+    assert "; ada approved it on 20" in card.render(card.collect(client, project.params, 2))
+    (request,) = [it for it in github.requests if it.path.endswith("/approvals")]
+    assert request.path == "/repos/octo/flights/actions/runs/7/approvals"
+
+
+def test_where_nobody_had_to_approve_it_nobody_did(project: ToyProject, github: FakeGitHub) -> None:
+    client = tracking.connect()
+    promotion.promote(client, project.params, 2)
+    line = project.audit()[-1]
+    assert (line["who"], line["approved_by"]) == ("octocat", None)
+    assert versions.lineage(client, project.params, 2)["approved_by"] is None
+    told = card.render(card.collect(client, project.params, 2))
+    assert "; octocat merged it, nobody had to approve it, on 20" in told
+    promotion.rollback(client, project.params)
+
+
+def test_nothing_is_promoted_where_github_does_not_say_who_approved(
+    project: ToyProject, github: FakeGitHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GH_TOKEN", "wrong")
+    sentence = refused(lambda: promotion.promote(tracking.connect(), project.params, 2))
+    assert sentence.startswith("GitHub does not say who approved this run (gh: ")
+    assert "the job needs `actions: read`" in sentence
+    assert project.aliases() == {"champion": 1, "challenger": 2}
 
 
 RECORD = Path(".store/audit.jsonl")

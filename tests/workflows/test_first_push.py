@@ -118,7 +118,7 @@ def test_the_model_card_is_attached(deployed: Hosted) -> None:
     run = of(deployed.github.runs, "deploy.yml")
     card = (run.artifacts["model-card"] / "model_card.md").read_text()
     assert card.startswith("# Model card: flight-delays, version 1\n")
-    assert "ada approved it" in card
+    assert "ada merged it, nobody had to approve it, on 20" in card
     assert card.strip() in run.summary
 
 

@@ -461,6 +461,11 @@ def test_the_answers_are_those_of_github(
         (github.folder / "runs" / kept).mkdir(parents=True)
     found = read(rest.actions.list_artifacts_for_repo(*of, name="holdout-1", per_page=1))
     assert (found.total_count, [it.name for it in found.artifacts]) == (2, ["holdout-1"])
+    github.state["repositories"][NAME]["approvals"] = {"production": "ada"}
+    (review,) = read(rest.actions.get_reviews_for_run(*of, 1))
+    assert (review.environments[0].name, review.state, review.user.login) == (
+        *("production", "approved", "ada"),
+    )
     workflow = rest.actions.create_workflow_dispatch(*of, "train.yml", ref="main")
     assert workflow.status_code == 204
     (run,) = read(rest.actions.list_workflow_runs(*of, "train.yml", head_sha=main)).workflow_runs

@@ -2,8 +2,11 @@
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
+
+from mlops.project.errors import MlopsError
 
 
 def repository() -> str | None:
@@ -20,6 +23,31 @@ def from_fork() -> bool:
         return False
     head = event["pull_request"]["head"]["repo"] or {}  # null: the fork is deleted
     return bool(head.get("full_name") != os.environ.get("GITHUB_REPOSITORY"))
+
+
+def approvers(environment: str) -> list[str]:
+    """Return who approved what this run deployed to an environment; empty where nobody had to.
+
+    Raises
+    ------
+    MlopsError
+        When GitHub does not say.
+    """
+    repository, run = os.environ["GITHUB_REPOSITORY"], os.environ["GITHUB_RUN_ID"]
+    command = ["gh", "api", f"repos/{repository}/actions/runs/{run}/approvals"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode != 0:
+        raise MlopsError(
+            f"GitHub does not say who approved this run ({' '.join(done.stderr.split())}); the job "
+            "needs `actions: read` and its token as GH_TOKEN; run it again"
+        )
+    names = [
+        review["user"]["login"]
+        for review in json.loads(done.stdout)
+        if review["state"] == "approved"
+        and any(it["name"] == environment for it in review["environments"])
+    ]
+    return list(dict.fromkeys(names))
 
 
 def outputs(**values: str) -> None:

@@ -27,6 +27,16 @@ def who() -> str:
     return f"{name} <{email}>" if name and email else name or email or _system_user()
 
 
+def approved_by() -> str | None:
+    """Return who approved the deployment to production; None where nobody had to.
+
+    Outside a workflow, that is whoever promotes.
+    """
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return who()
+    return ", ".join(actions.approvers("production")) or None
+
+
 def append(entry: Mapping[str, Any]) -> None:
     """Append a line that carries its own ``id``; an id that is there already is not added again.
 

@@ -203,6 +203,7 @@ def _move(
         "id": uuid.uuid4().hex,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "who": audit.who(),
+        "approved_by": audit.approved_by(),
         "action": action,
         "model": record.name,
         "from": champion,
@@ -228,7 +229,9 @@ def _finish(client: "MlflowClient", name: str) -> Transition | None:
         return None
     target = str(transition["to"])
     # Before the alias: whoever sees a champion sees that it was promoted.
-    client.set_model_version_tag(name, target, APPROVED_BY, transition["who"])
+    # Empty where nobody had to approve it. What an older version began does not say.
+    approved = transition.get("approved_by", transition["who"]) or ""
+    client.set_model_version_tag(name, target, APPROVED_BY, approved)
     client.set_registered_model_alias(name, CHAMPION, target)
     if transition["from"] is not None:
         client.set_registered_model_alias(name, PREVIOUS, str(transition["from"]))

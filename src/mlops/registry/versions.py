@@ -99,7 +99,7 @@ def lineage(client: "MlflowClient", params: Params, version: int | str) -> dict[
         "seconds": training["seconds"],
         "peak_memory_mb": training["peak_memory_mb"],
         "registered_by": record.tags["registered_by"],
-        "approved_by": record.tags.get(APPROVED_BY),
+        "approved_by": record.tags.get(APPROVED_BY) or None,
         "image": record.tags.get("image"),
         "audit": [
             line

@@ -89,6 +89,32 @@ def runs(call: Call) -> Reply:
     return Reply(page.status, content, page.headers)
 
 
+@routes.serve("GET", "/repos/{owner}/{repo}/actions/runs/{run_id}/approvals")
+def approvals(call: Call) -> Reply:
+    """List the reviews of a run's deployments; ``approvals`` maps environments to who approved."""
+    url = f"{API}/repos/{call.name}/environments"
+    reviews = [
+        {
+            "environments": [
+                {
+                    "id": 1,
+                    "node_id": "EN_1",
+                    "name": name,
+                    "url": f"{url}/{name}",
+                    "html_url": f"{answers.SITE}/{call.name}/deployments/activity_log",
+                    "created_at": call.known["created_at"],
+                    "updated_at": call.known["created_at"],
+                }
+            ],
+            "state": "approved",
+            "user": answers.user(call.github, login),
+            "comment": "",
+        }
+        for name, login in call.known.get("approvals", {}).items()
+    ]
+    return Reply(200, reviews)
+
+
 @routes.serve("GET", "/repos/{owner}/{repo}/actions/artifacts")
 def artifacts(call: Call) -> Reply:
     """List the artifacts of all runs, the newest run first; ``name`` asks for those of one name.
