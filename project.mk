@@ -16,6 +16,9 @@ TESTS :=
 # Which version of the model `make image` puts in an image, and with what: behind a proxy, or with
 # Podman, BUILD='docker build --network host' or BUILD='podman build --format docker'.
 VERSION := challenger
+
+# With --no-run-cache, only results that dvc.lock names are taken from the DVC remote.
+RUN_CACHE ?=
 BUILD := docker build
 
 # What a model is made of, as git's pathspecs; prose does not decide it.
@@ -114,8 +117,8 @@ pull-repro: .venv/setup ## The same, but take results from the DVC remote where 
 	@mlops check
 	mlops pull-data
 	mlops store mend
-	dvc repro --pull --allow-missing
-	dvc pull --quiet validate features train evaluate || dvc repro --pull
+	dvc repro --pull --allow-missing $(RUN_CACHE)
+	dvc pull --quiet validate features train evaluate || dvc repro --pull $(RUN_CACHE)
 
 push-data: .venv/setup ## Give the workflows the files in data/source that DVC keeps, and nothing else
 	mlops push-data

@@ -158,7 +158,7 @@ def test_onnx_names_the_way_out(project: Workbench) -> None:
 
 def test_the_model_is_the_skops_file(champion: Workbench) -> None:
     folder = champion / "models"
-    written = {"model.skops", "features.py", "model.json", "rows.npy"}
+    written = {"model.skops", "features.py", "model.json", "rows.npy", "sample.json"}
     assert {path.name for path in folder.iterdir()} == written
     model = model_folder.load(folder)
     assert (model.facts.runtime, model.model_path) == ("skops", folder / "model.skops")

@@ -1,13 +1,15 @@
 """Objects that DVC holds damaged and takes for whole: dropped, and pulled or made anew."""
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 from parcels import parcels
-from projects import Project
+from projects import ROOT, Project
 
+from mlops.project import files
 from mlops.project.errors import MlopsError
 from mlops.store import cache
 
@@ -193,3 +195,31 @@ def test_a_stage_that_did_not_run_elsewhere_is_left_out(made: Project) -> None:
     assert cache.take(folder) == "dvc.lock and 1 objects are taken over from handed"
     assert Path("table").read_text() == TABLE
     assert len([it for it in Path(".dvc/cache/runs").rglob("*") if it.is_file()]) == 1
+
+
+@pytest.mark.parametrize("on_main", [False, True])
+def test_what_main_deploys_is_not_what_the_run_cache_says(made: Project, on_main: bool) -> None:
+    """As after an edit of the branch that the remote lies on: another result of the same code."""
+    made.run("dvc", "push", "--run-cache", "--quiet")
+    (entry,) = [it for it in Path(".store/dvc/runs").rglob("*") if _tells_of(it, "path: table")]
+    Path("evil").write_text("evil")
+    oid = files.md5(Path("evil"))
+    poisoned = Path(".store/dvc/files/md5", oid[:2], oid[2:])
+    poisoned.parent.mkdir(parents=True, exist_ok=True)
+    Path("evil").rename(poisoned)
+    text = entry.read_text().replace(_oid("table"), oid).replace("size: 6", "size: 4")
+    entry.write_text(text)
+    for gone in (Path(".dvc/cache"), Path("out")):
+        shutil.rmtree(gone)
+    for lost in ("dvc.lock", "table"):
+        Path(lost).unlink()
+    recipe = (ROOT / "{{cookiecutter.project_slug}}" / "Makefile").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^\t(dvc repro --pull --allow-missing .*)$", recipe, re.MULTILINE)
+    workflow = (ROOT / ".github/workflows/train.yml").read_text(encoding="utf-8")
+    (flag,) = re.findall(r"RUN_CACHE: .* == 'push' && '(.+)' \|\| ''", workflow)
+    made.run(*command.replace("$(RUN_CACHE)", flag if on_main else "").split())
+    assert Path("table").read_text() == (TABLE if on_main else "evil")
+
+
+def _tells_of(path: Path, words: str) -> bool:
+    return path.is_file() and f"- {words}" in path.read_text().partition("outs:")[2]
