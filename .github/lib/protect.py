@@ -34,7 +34,7 @@ def main() -> None:
         install(who)
         branch = api("GET", REPOSITORY)["default_branch"]
         for name in ENVIRONMENTS:
-            print(f"environment {name}: {let_deploy(name, branch)}")
+            print(f"environment {name}: {let_deploy(name, branch, who)}")
     except CommandError as error:
         sys.exit(
             f"make protect: {error}; it wants gh (https://cli.github.com), signed in as an "
@@ -58,13 +58,15 @@ def install(who: str) -> None:
         print(f"ruleset {rules['name']}: {'replaced' if known else 'installed'}")
 
 
-def let_deploy(name: str, branch: str) -> str:
+def let_deploy(name: str, branch: str, who: str) -> str:
     """Let an environment be used from one branch only; returns what became of it."""
     listed = api("GET", f"{REPOSITORY}/environments?per_page=100")["environments"]
     if any(it["name"] == name and it["protection_rules"] for it in listed):
         return f"has rules, which stay; look whether they let only {branch} deploy"
     place = f"{REPOSITORY}/environments/{name}"
-    api("PUT", place, deployment_branch_policy=BRANCH_ONLY)
+    # Counts from the first reviewer on: nobody approves a deployment of their own.
+    apart = who == "team"
+    api("PUT", place, deployment_branch_policy=BRANCH_ONLY, prevent_self_review=apart)
     api("POST", f"{place}/deployment-branch-policies", name=branch)
     return f"may be used from {branch} only"
 

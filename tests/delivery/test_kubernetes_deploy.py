@@ -15,7 +15,7 @@ from places import BROKEN, CANDIDATE, CHAMPION, DOUBLES, SHIFTED, Images, Place,
 from projects import ROOT
 
 from mlops.delivery import kubernetes
-from mlops.delivery.kubernetes import PortForward
+from mlops.delivery.kubernetes import KubernetesTarget, PortForward
 
 NAMESPACE = "flight-delays-production"
 SERVICE, CANARY = f"k8s_{NAMESPACE}_service_", f"k8s_{NAMESPACE}_service-canary_"
@@ -43,6 +43,19 @@ def place(images: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield place
     finally:
         place.close()
+
+
+def test_a_kubeconfig_of_several_lines_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """GitHub masks each of them: an output that holds "kind: Config" would be dropped."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    for config, warned in (('{"kind": "Config"}\n', 0), ("kind: Config\nusers: []\n", 1)):
+        monkeypatch.setenv("KUBE_CONFIG", config)
+        KubernetesTarget("flights", "staging", "image", "1")
+        said = capsys.readouterr().err
+        assert said.count("::warning title=mlops::KUBE_CONFIG has several lines: ") == warned
+        assert "users" not in said
 
 
 def version_for_users(place: Place) -> str | None:

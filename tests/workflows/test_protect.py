@@ -84,6 +84,8 @@ def test_a_team_and_then_somebody_alone(owner: Owner) -> None:
     assert owner.reviews()["require_code_owner_review"]  # the bot's approval is no owner's
     assert owner.reviews()["require_last_push_approval"]
     assert owner.known["branches"]["production"] == ["trunk"]
+    asked = [it.body for it in owner.github.requests if it.method == "PUT"]
+    assert [it["prevent_self_review"] for it in asked if "prevent_self_review" in it] == [True] * 2
 
     code, said = owner.protect("alone")
     assert said.splitlines()[0] == "ruleset main: replaced"

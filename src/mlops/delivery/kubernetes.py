@@ -20,6 +20,7 @@ import yaml
 
 from mlops.delivery.checks import keeps_ready, watch_seconds
 from mlops.delivery.command import Command
+from mlops.project import actions
 from mlops.project.errors import MlopsError
 
 CONFIG, NAMESPACE = "KUBE_CONFIG", "KUBE_NAMESPACE"
@@ -56,6 +57,12 @@ class KubernetesTarget:
         """Return how to reach the cluster; without ``KUBE_CONFIG`` it is as for kubectl itself."""
         if not (config := os.environ.get(CONFIG)):
             return {}
+        if "\n" in config.strip():
+            actions.warning(
+                f"{CONFIG} has several lines: GitHub hides each of them, such as 'kind: Config', "
+                "wherever it occurs, and drops outputs that hold one; make it one line of JSON: "
+                "kubectl config view --raw --minify --flatten -o json | jq -c ."
+            )
         path = self._folder / "config"
         path.touch(mode=0o600)
         path.write_text(config, encoding="utf-8")

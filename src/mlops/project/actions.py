@@ -67,10 +67,19 @@ def summary(markdown: str) -> None:
 
 def error(sentence: str) -> None:
     """Show an error beside the run."""
+    _annotate("error", sentence)
+
+
+def warning(sentence: str) -> None:
+    """Show a warning beside the run."""
+    _annotate("warning", sentence)
+
+
+def _annotate(level: str, sentence: str) -> None:
     if os.environ.get("GITHUB_ACTIONS") == "true":
         escaped = sentence.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
         # There, also where a script keeps what a command prints.
-        print(f"::error title=mlops::{escaped}", file=sys.stderr)
+        print(f"::{level} title=mlops::{escaped}", file=sys.stderr)
 
 
 def _append(variable: str, text: str) -> None:
