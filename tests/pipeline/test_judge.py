@@ -353,6 +353,10 @@ def test_other_libraries_answer_in_an_environment_of_their_own(both: Both) -> No
     ("change", "said"),
     [
         ({"name": "boxes"}, "params.yaml: name changes from parcels to boxes"),
+        (
+            {"name": "**@ada** <b>"},
+            "params.yaml: name changes from parcels to &#42;&#42;@\u200bada",
+        ),
         ({"gate__metric": "accuracy"}, "params.yaml: gate.metric changes from roc_auc to accuracy"),
         ({"data__key": 1}, "production's code cannot read it (ValidationError: "),
     ],

@@ -24,6 +24,7 @@ from mlops.project import actions, files, params
 from mlops.project.errors import MlopsError, first_line
 from mlops.project.params import Gate, Params
 from mlops.project.progress import working
+from mlops.report.comment import sentence
 
 # Settings that say what is learned, from the pull request; others, such as the gate, from the base.
 PROPOSED = ("task", "seed", "data", "estimator", "serving")
@@ -78,7 +79,7 @@ def run(checkout: Path, made: Path) -> None:
     try:
         base, proposed, facts = together(proposal)
     except OwnRulesError as error:
-        actions.outputs(own=str(error))
+        actions.outputs(own=sentence(error))  # for the comment, and it quotes the pull request
         print(f"judged by its own rules: {error}")
         return
     actions.outputs(own="")
