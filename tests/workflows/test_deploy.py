@@ -30,6 +30,7 @@ def expected(fails: str) -> dict[str, str]:
     before, after = JOBS[:place], JOBS[place + 1 : -1]
     return {
         **dict.fromkeys(before, "success"),
+        "judge": "skipped",
         "comment": "skipped",
         fails: "failure",
         **dict.fromkeys(after, "skipped"),
@@ -199,7 +200,7 @@ def test_same_predictions_are_not_deployed_again(second_version: SecondVersion) 
     later = (*JOBS[JOBS.index("image") :], "build")
     assert conclusions(run) == {
         **dict.fromkeys(("train", "model gate", "register", "save"), "success"),
-        **dict.fromkeys(("comment", "put back", *later), "skipped"),
+        **dict.fromkeys(("judge", "comment", "put back", *later), "skipped"),
     }
     assert "Same predictions as the champion - nothing to deploy." in run.summary
     assert scene.store == [f"Store of main at {run.sha}"]
@@ -211,6 +212,6 @@ def test_prose_is_not_trained(second_version: SecondVersion) -> None:
     assert "dvc repro" not in run.log
     assert conclusions(run) == {
         **dict.fromkeys(("train", "model gate"), "success"),
-        **dict.fromkeys(("comment", "put back", *JOBS[2:]), "skipped"),
+        **dict.fromkeys(("judge", "comment", "put back", *JOBS[2:]), "skipped"),
     }
     assert second_version.scenes["prose"].store == second_version.scenes["same"].store

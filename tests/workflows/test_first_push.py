@@ -1,6 +1,7 @@
 """The first push of a fresh project, with no secret, no variable and no store: all green."""
 
 import json
+from hashlib import sha256
 
 from act_run import Run
 from hosted import Hosted
@@ -54,6 +55,9 @@ def test_the_first_model_is_registered_and_champion(deployed: Hosted) -> None:
     assert registry["aliases"] == {"champion": 1}
     assert registry["versions"][1]["git_commit"] == run.sha
     (line,) = registry["audit"]
+    assert (line["approved_by"], line["sha256_before"]) == (None, None)
+    text = deployed.github.files("mlops-store")["audit.jsonl"].splitlines()[0]
+    assert f"`mlops lineage --verify --known {sha256(text).hexdigest()}`" in run.summary
     assert (line["who"], line["action"], line["to"], line["commit"]) == (
         "ada",
         "promote",

@@ -122,6 +122,7 @@ def test_its_checks_land_on_it_although_a_bot_opened_it(loop: Loop) -> None:
     assert (run.ref, run.sha) == (f"refs/heads/{BRANCH}", loop.head)
     assert checks(loop.hosted, loop.head) == {
         **all_of("success", "train", "model gate"),
+        "judge": "skipped",
         "comment": "skipped",
     }, run.log
 

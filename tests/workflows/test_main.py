@@ -37,6 +37,7 @@ def test_the_gate_binds_on_main_also_for_a_push_that_was_superseded(hosted: Host
     run = push(hosted, "Say more")
     assert conclusions(run) == {
         "train": "success",
+        "judge": "skipped",
         "comment": "skipped",
         "model gate": "failure",
         **dict.fromkeys(DEPLOYMENT, "skipped"),

@@ -4,7 +4,9 @@ import re
 
 import pytest
 from act_run import Run
+from github_git import git
 from hosted import Hosted
+from overtaking import with_registry
 from second_version import SecondVersion
 
 
@@ -80,3 +82,20 @@ def test_a_version_that_does_not_exist(hosted: Hosted) -> None:
     steps = {it.name: it.conclusion for it in run.jobs["rollback"].steps}
     assert steps["Deploy that image"] == "skipped"
     assert hosted.registry()["aliases"] == {"champion": 1}
+
+
+def test_an_image_of_somebody_else(hosted: Hosted) -> None:
+    """Whoever may push can edit the tag in the registry that names the image."""
+    foreign = f"evil.example/backdoor@sha256:{'0' * 64}"
+    edit = f"UPDATE model_version_tags SET value = '{foreign}' WHERE key = 'image'"
+    tree = with_registry(hosted, lambda registry: registry.execute(edit))
+    bare, served = hosted.github.actions.git, hosted.tags()
+    commit = git(bare, "commit-tree", "-m", hosted.github.log("mlops-store")[0], tree)
+    git(bare, "update-ref", "refs/heads/mlops-store", commit)
+    run = hosted.github.dispatch("rollback.yml", version="1")
+    assert run.conclusion == "failure"
+    assert f"image '{foreign}' is not one of this repository" in run.annotations[0].message
+    steps = {it.name: it.conclusion for it in run.jobs["rollback"].steps}
+    assert steps["Deploy that image"] == "skipped"
+    assert hosted.tags() == served
+    assert not any("backdoor" in word for it in hosted.docker_commands() for word in it)

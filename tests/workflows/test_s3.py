@@ -137,6 +137,7 @@ def test_a_pull_request_from_a_fork_is_told_who_can_go_on(on_s3: OnS3) -> None:
     found = propose(on_s3, "forked", "train.yml", fork=True)
     assert {name: job.conclusion for name, job in found.jobs.items()} == {
         "train": "failure",
+        "judge": "success",
         "comment": "skipped",
         "model gate": "failure",
     }
