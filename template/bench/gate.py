@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mlops.artifact.model_folder import to_matrix
 from mlops.artifact.feature_code import Inputs
+from mlops.artifact.model_folder import to_matrix
 from mlops.artifact.table import in_window, to_columns
 from mlops.judgement import blocks, bootstrap, finding
 from mlops.judgement.metric import resolve

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mlops.artifact.model_folder import to_matrix
 from mlops.artifact.feature_code import Inputs
+from mlops.artifact.model_folder import to_matrix
 from mlops.artifact.table import to_columns
 from mlops.drift import columns, decision, questions
 from mlops.drift.columns import Wanted

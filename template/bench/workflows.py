@@ -16,6 +16,7 @@ from hosted import Hosted, make_hosted
 
 ROUNDS = 3
 # The steps that do what a person would do by hand; all others are what the workflow costs.
+JOBS = {"pipeline": "train", "judgement": "judge", "report": "judge"}
 WORK = {
     "pipeline": "Run the stages that have something new to do",
     "judgement": "Judge the model against the champion",
@@ -96,7 +97,7 @@ def timed(happens: Callable[[], list[Run]]) -> tuple[float, Run]:
 
 def line(name: str, seconds: float, done: Run, goals: str = "") -> str:
     """Say what of the time went into which work."""
-    spent = {part: in_step(done, "train", step) for part, step in WORK.items()}
+    spent = {part: in_step(done, JOBS[part], step) for part, step in WORK.items()}
     training = json.loads((done.artifacts["report"] / "training.json").read_text())
     parts = ", ".join(f"{part} {spent[part] / seconds:.0%}" for part in spent)
     fit = f" (the fit itself {training['seconds'] / seconds:.0%})" if "cold" in name else ""
