@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import recorded
 from github_server import FakeGitHub
 from toy_project import NAME, ToyProject, refused
 
@@ -35,22 +34,6 @@ def test_who_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("LOGNAME", "ada")
     assert audit.who() == "ada"
-
-
-@pytest.fixture
-def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGitHub]:
-    """GitHub, as a job sees it that the merge of octocat has started."""
-    with FakeGitHub(tmp_path / "github") as github:
-        github.add_repository("octo/flights")
-        github.add_token(
-            "ghs_of_the_run", "github-actions[bot]", write=False, repository="octo/flights"
-        )
-        run = {"ACTIONS": "true", "ACTOR": "octocat", "REPOSITORY": "octo/flights", "RUN_ID": "7"}
-        workflow = {f"GITHUB_{name}": value for name, value in run.items()}
-        for name, value in {**workflow, "GH_TOKEN": "ghs_of_the_run", **github.environment}.items():
-            monkeypatch.setenv(name, value)
-        yield github
-        recorded.check(github.requests)
 
 
 def test_who_approved_the_environment_is_on_record_and_not_who_merged(

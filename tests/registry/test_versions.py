@@ -9,11 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from github_git import git, resolve
+from github_server import FakeGitHub
 from sklearn.preprocessing import FunctionTransformer
 from toy_project import NAME, ToyProject, refused
 
-from mlops.artifact import skops_model
+from mlops.artifact import model_folder, skops_model
 from mlops.project import files, images
+from mlops.project.errors import MlopsError
 from mlops.project.params import Thresholds
 from mlops.registry import export, model_version, promotion, tracking, versions
 
@@ -282,3 +285,49 @@ def test_an_image_from_before_the_repository_was_renamed_is_taken(
     monkeypatch.setenv("GITHUB_REPOSITORY", "amelia/arrivals")
     assert "serving.former_images in params.yaml" in refused(lambda: images.check(IMAGE))
     images.check(IMAGE, ["ghcr.io/amelia/flight-delays"])
+
+
+@pytest.fixture
+def merged(github: FakeGitHub, tmp_path: Path) -> Callable[[str, bytes], None]:
+    """Return what commits a file to a branch of octo/flights."""
+    bare = github.path("octo/flights")
+
+    def commit(branch: str, content: bytes) -> None:
+        file = tmp_path / "content"
+        file.write_bytes(content)
+        blob = git(bare, "hash-object", "-w", str(file))
+        git(bare, "update-index", "--add", "--cacheinfo", f"100644,{blob},src/model/features.py")
+        before = ["-p", tip] if (tip := resolve(bare, f"refs/heads/{branch}")) else []
+        made = git(bare, "commit-tree", "-m", "Features", *before, git(bare, "write-tree"))
+        git(bare, "update-ref", f"refs/heads/{branch}", made)
+
+    return commit
+
+
+def test_the_champions_code_is_code_that_was_merged(
+    project: ToyProject, merged: Callable[[str, bytes], None]
+) -> None:
+    """Also where main went on since, or has it with the line ends of Unix."""
+    code = (files.MODEL / "features.py").read_bytes()
+    merged("main", code)
+    merged("main", code + b"\nMORE = 1\n")
+    model_version.check_code("1", model_folder.load(files.MODEL))
+    (files.MODEL / "features.py").write_bytes(code.replace(b"\n", b"\r\n"))
+    model_version.check_code("1", model_folder.load(files.MODEL))
+
+
+@pytest.mark.parametrize("branch", ["mine", "mlops-store"])
+def test_the_champions_code_is_of_a_branch_that_nobody_merged(
+    project: ToyProject, merged: Callable[[str, bytes], None], branch: str
+) -> None:
+    code = (files.MODEL / "features.py").read_bytes()
+    merged("main", b"MERGED = 1\n")
+    merged(branch, code)
+    with pytest.raises(MlopsError, match=r"champion v1 has feature code that .* never was on"):
+        model_version.check_code("1", model_folder.load(files.MODEL))
+
+
+def test_github_does_not_say_whether_it_was_merged(project: ToyProject, github: FakeGitHub) -> None:
+    github.fail("GET", "/commits", 503)
+    with pytest.raises(MlopsError, match="HTTP 503"):
+        model_version.check_code("1", model_folder.load(files.MODEL))

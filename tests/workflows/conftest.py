@@ -49,6 +49,7 @@ def deployed(workshop: Workshop) -> Hosted:
     def first_push(project: Project) -> None:
         hosted = Hosted(project.folder)
         with hosted.github as github:
+            github.actions.known["private"] = False  # so that images can be signed
             hosted.vulnerabilities.write_text(json.dumps([OLD]))
             github.push(hosted.project.folder)
             recorded.check(github.github.requests)

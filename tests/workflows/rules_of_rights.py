@@ -6,6 +6,7 @@ from typing import Any
 
 from workflow_files import CHECKOUT, Job, Repository, Workflow
 
+DEPLOYS = {"contents": "read", "packages": "write", "attestations": "read"}
 # The jobs whose token may do more than read the code. Each is a decision, made here.
 GRANTED: dict[str, dict[str, str]] = {
     "train.yml: comment": {"contents": "read", "pull-requests": "write", "actions": "read"},
@@ -14,11 +15,11 @@ GRANTED: dict[str, dict[str, str]] = {
     "deploy.yml: build": {"contents": "read", "packages": "read"},
     "deploy.yml: image": {"contents": "read", "packages": "write"},
     "deploy.yml: attest": {"id-token": "write", "attestations": "write"},
-    "deploy.yml: staging": {"contents": "read", "packages": "write"},
-    "deploy.yml: production": {"contents": "read", "packages": "write"},
+    "deploy.yml: staging": DEPLOYS,
+    "deploy.yml: production": DEPLOYS,
     "deploy.yml: promote": {"contents": "read", "actions": "read"},
     "deploy.yml: save-promotion": {"contents": "write"},
-    "deploy.yml: put-back": {"contents": "read", "packages": "write"},
+    "deploy.yml: put-back": DEPLOYS,
     "deploy.yml: outcome": {"contents": "read", "actions": "read"},
     "drift.yml: data": {"contents": "read", "issues": "write"},
     "drift.yml: propose": {
@@ -28,10 +29,10 @@ GRANTED: dict[str, dict[str, str]] = {
         "actions": "write",
     },
     "drift.yml: save": {"contents": "write"},
-    "rollback.yml: rollback": {"contents": "read", "packages": "write"},
+    "rollback.yml: rollback": DEPLOYS,
     "rollback.yml: promote": {"contents": "read", "actions": "read"},
     "rollback.yml: save": {"contents": "write"},
-    "rollback.yml: put-back": {"contents": "read", "packages": "write"},
+    "rollback.yml: put-back": DEPLOYS,
     "update.yml: propose": {"contents": "write", "issues": "write", "pull-requests": "write"},
 }
 # What a job that may write checks out, in workflows that pull requests start.

@@ -44,7 +44,7 @@ def who_saves_does_nothing_else(repository: Repository) -> Iterator[str]:
 def who_attests_runs_no_code(repository: Repository) -> Iterator[str]:
     """What can sign in the name of this workflow gets a digest, and nothing that could be run."""
     for job in repository.jobs:
-        for step in job.steps if "attestations" in job.grants else ():
+        for step in job.steps if job.grants.get("attestations") == "write" else ():
             if step.uses.startswith((CHECKOUT, "./")):
                 yield f"{step.where}: a job that attests runs no code of the project"
 

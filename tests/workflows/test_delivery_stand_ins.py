@@ -1,9 +1,16 @@
 """The stand-ins of what signs in, lists, attests and scans, on images of the double of docker."""
 
+import hashlib
 import json
+import os
+from typing import Any
 
 import pytest
+from signing import Authority
 from tiny_repository import CHECKOUT, COMMIT, TinyRepository
+
+from mlops.delivery import checks
+from mlops.project.errors import MlopsError
 
 LOGIN = f"docker/login-action@{COMMIT} # v4.6.0"
 SBOM = f"anchore/sbom-action@{COMMIT} # v0.24.3"
@@ -120,3 +127,90 @@ def test_what_the_real_one_would_not_do(tiny: TinyRepository, step: str, said: s
     run = tiny.run(f"- {step}")
     assert run.conclusion == "failure"
     assert said in run.annotations[0].message
+
+
+OF_DEPLOY = {
+    "repository": "octo/flight-delays",
+    "workflow": ".github/workflows/deploy.yml",
+    "ref": "refs/heads/main",
+}
+
+
+@pytest.fixture
+def in_registry(tiny: TinyRepository, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return what attests an image in the registry in the name of a run; gh is that of a runner."""
+    github, image = tiny.github, "sha256:" + "0" * 64
+    digest = "sha256:" + hashlib.sha256(f"manifest of {image}".encode()).hexdigest()
+    registry = github.folder / "docker" / "registry" / f"{NAME}.json"
+    registry.parent.mkdir(parents=True)
+    registry.write_text(json.dumps({"tags": {}, "manifests": {digest: image}}))
+    environment = {
+        **github.github.environment,
+        "PATH": f"{github.folder / 'tools'}:{os.environ['PATH']}",
+        "GH_TOKEN": "gho_ofAda",
+        "GITHUB_REPOSITORY": "octo/flight-delays",
+        "DEFAULT_BRANCH": "main",
+        "ATTESTED": "true",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    def attest(kind: str = "https://slsa.dev/provenance/v1", **claims: str) -> str:
+        file = github.folder / "recorded" / "attest.jsonl"
+        file.parent.mkdir(exist_ok=True)
+        noted = {"name": NAME, "digest": digest, "kind": kind, "claims": OF_DEPLOY | claims}
+        with file.open("a") as lines:
+            lines.write(json.dumps(noted) + "\n")
+        return f"{NAME}@{digest}"
+
+    return attest
+
+
+def test_an_image_of_this_branch_is_known_by_its_signature(in_registry: Any) -> None:
+    image = in_registry()
+    in_registry(kind="https://spdx.dev/Document/v2.3")
+    in_registry(ref="refs/heads/mine")  # one more, of somebody else, takes nothing away
+    said = "signed by octo/flight-delays/.github/workflows/deploy.yml at refs/heads/main"
+    assert checks.built_here(image) == said
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"ref": "refs/heads/mine"},
+        {"ref": "refs/pull/3/merge"},
+        {"workflow": ".github/workflows/mine.yml"},
+        {"repository": "octo/other"},
+        {"kind": "https://spdx.dev/Document/v2.3"},
+    ],
+)
+def test_an_image_that_somebody_else_has_signed(in_registry: Any, claims: dict[str, str]) -> None:
+    image = in_registry(**claims)
+    with pytest.raises(MlopsError, match="nothing proves that"):
+        checks.built_here(image)
+
+
+def test_an_image_that_nobody_has_signed(
+    in_registry: Any, tiny: TinyRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = in_registry()
+    (tiny.github.folder / "recorded" / "attest.jsonl").unlink()
+    with pytest.raises(MlopsError, match="set the variable ATTEST to false until"):
+        checks.built_here(image)
+    monkeypatch.setenv("ATTESTED", "false")
+    assert checks.built_here(image).startswith("not proved: ")
+
+
+def test_a_signature_of_an_authority_that_nobody_trusts(
+    in_registry: Any, tiny: TinyRepository
+) -> None:
+    image = in_registry()
+    tiny.github.github.authority = Authority(tiny.folder / "mine")
+    with pytest.raises(MlopsError, match="nothing proves"):
+        checks.built_here(image)
+
+
+def test_an_image_that_is_not_there(in_registry: Any) -> None:
+    image = in_registry().replace("@sha256:", "@sha256:0")[:-1]
+    with pytest.raises(MlopsError, match="nothing proves"):
+        checks.built_here(image)

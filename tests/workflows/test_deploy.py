@@ -98,17 +98,24 @@ def test_another_image_than_the_one_that_was_built_is_not_pushed(
     assert "v2" not in scene.tags
 
 
-def test_a_public_repository_attests_where_the_image_is_from_and_what_is_in_it(
+def test_it_attests_where_the_image_is_from_and_what_is_in_it(
     second_version: SecondVersion,
 ) -> None:
     run = second_version.run_of("deployed")
     image = run.jobs["image"].outputs["image"]
-    assert "Not attested" not in run.summary
-    noted = second_version.hosted.recorded("attest")
+    noted = [it for it in second_version.hosted.recorded("attest") if it["run"] == run.id]
     assert {(it["kind"].split("/")[2], f"{it['name']}@{it['digest']}") for it in noted} == {
         ("slsa.dev", image),
         ("spdx.dev", image),
     }
+
+
+def test_where_nothing_is_signed_the_summary_says_so(second_version: SecondVersion) -> None:
+    """As in a private repository, by a variable."""
+    run = second_version.run_of("killed")
+    assert run.jobs["attest"].conclusion == "success"
+    assert "Not attested, so nothing proves where the image is from" in run.summary
+    assert "not proved: GitHub does not sign here, or the variable ATTEST says" in run.summary
 
 
 def test_an_image_that_predicts_otherwise_is_not_pushed(second_version: SecondVersion) -> None:
@@ -183,6 +190,7 @@ def test_the_record_of_it(second_version: SecondVersion) -> None:
         ("staging", "success"),
         ("production", "failure"),  # the canary
         ("production", "failure"),  # a rollback to a version that never served
+        ("staging", "success"),
         ("production", "failure"),  # killed
         ("production", "success"),
         ("production", "success"),  # put back, as it was not saved

@@ -104,10 +104,11 @@ def test_an_old_base_image_does_not_stop_the_first_deployment(deployed: Hosted) 
     assert "There is no champion yet to compare with: nothing is stopped." in run.summary
 
 
-def test_a_private_repository_is_told_why_nothing_is_attested(deployed: Hosted) -> None:
+def test_who_built_it_is_signed_and_verified(deployed: Hosted) -> None:
     run = of(deployed.github.runs, "deploy.yml")
-    assert "Not attested: GitHub signs for private repositories on Enterprise" in run.summary
-    assert deployed.recorded("attest") == []
+    said = f"signed by {deployed.github.repository}/.github/workflows/deploy.yml at refs/heads/main"
+    assert run.summary.count(said) == 2  # staging and production
+    assert "Not attested" not in run.summary
 
 
 def test_github_has_recorded_both_deployments(deployed: Hosted) -> None:

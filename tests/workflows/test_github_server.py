@@ -429,6 +429,7 @@ def test_the_answers_are_those_of_github(
     assert isinstance(told, models.ContentFile)
     assert base64.b64decode(told.content) == b"a\n"
     assert read(rest.repos.get_commit(*of, "more")).parents[0].sha == main
+    assert [it.sha for it in read(rest.repos.list_commits(*of, path="a.txt", sha="more"))] == [head]
     compared = read(rest.repos.compare_commits(*of, "main...more"))
     assert (compared.status, compared.ahead_by, compared.behind_by) == ("ahead", 1, 0)
 
@@ -477,6 +478,14 @@ def test_the_answers_are_those_of_github(
     assert read(statuses).state == "success"
     assert read(rest.repos.list_deployments(*of))[0].sha == main
     assert len(read(rest.repos.list_deployment_statuses(*of, deployment))) == 1
+    noted = github.folder / "recorded" / "attest.jsonl"
+    noted.parent.mkdir()
+    claims = {"repository": NAME, "workflow": ".github/workflows/deploy.yml", "ref": "r"}
+    line = {"name": NAME, "digest": f"sha256:{head}", "kind": "k", "claims": claims}
+    noted.write_text(json.dumps(line) + "\n")
+    # With the bundle in it, as in the version of the API that gh asks for.
+    (attested,) = rest.repos.list_attestations(*of, f"sha256:{head}").json()["attestations"]
+    assert attested.keys() == {"bundle", "initiator", "repository_id"}
     asset = read(rest.repos.get_release_by_tag(*of, "v1")).assets[0]
     assert read(rest.repos.get_release_asset(*of, asset.id)).name == "state"
     rule: Any = {"name": "main", "enforcement": "active", "target": "branch", "rules": []}

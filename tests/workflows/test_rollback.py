@@ -1,5 +1,7 @@
 """One click back to an earlier version, and one forward again."""
 
+import hashlib
+import json
 import re
 
 import pytest
@@ -84,14 +86,19 @@ def test_a_version_that_does_not_exist(hosted: Hosted) -> None:
     assert hosted.registry()["aliases"] == {"champion": 1}
 
 
-def test_an_image_of_somebody_else(hosted: Hosted) -> None:
-    """Whoever may push can edit the tag in the registry that names the image."""
-    foreign = f"evil.example/backdoor@sha256:{'0' * 64}"
-    edit = f"UPDATE model_version_tags SET value = '{foreign}' WHERE key = 'image'"
+def name_image(hosted: Hosted, image: str) -> None:
+    """Edit the tag in the registry that names the image, as whoever may push can."""
+    edit = f"UPDATE model_version_tags SET value = '{image}' WHERE key = 'image'"
     tree = with_registry(hosted, lambda registry: registry.execute(edit))
-    bare, served = hosted.github.actions.git, hosted.tags()
+    bare = hosted.github.actions.git
     commit = git(bare, "commit-tree", "-m", hosted.github.log("mlops-store")[0], tree)
     git(bare, "update-ref", "refs/heads/mlops-store", commit)
+
+
+def test_an_image_of_somebody_else(hosted: Hosted) -> None:
+    foreign = f"evil.example/backdoor@sha256:{'0' * 64}"
+    served = hosted.tags()
+    name_image(hosted, foreign)
     run = hosted.github.dispatch("rollback.yml", version="1")
     assert run.conclusion == "failure"
     assert f"image '{foreign}' is not one of this repository" in run.annotations[0].message
@@ -99,3 +106,27 @@ def test_an_image_of_somebody_else(hosted: Hosted) -> None:
     assert steps["Deploy that image"] == "skipped"
     assert hosted.tags() == served
     assert not any("backdoor" in word for it in hosted.docker_commands() for word in it)
+
+
+def test_an_image_that_another_branch_has_pushed_and_signed(hosted: Hosted) -> None:
+    """Under the name of this repository: a workflow on any branch may push there, and sign."""
+    name = f"ghcr.io/{hosted.github.repository}"
+    file = hosted.docker / "registry" / f"{name}.json"
+    known = json.loads(file.read_text())
+    image = "sha256:" + "0" * 64
+    digest = "sha256:" + hashlib.sha256(f"manifest of {image}".encode()).hexdigest()
+    known["manifests"][digest] = image
+    file.write_text(json.dumps(known))
+    recorded = hosted.github.folder / "recorded" / "attest.jsonl"
+    (noted, *_) = (json.loads(line) for line in recorded.read_text().splitlines())
+    claims = noted["claims"] | {"ref": "refs/heads/mine"}
+    with recorded.open("a") as lines:
+        lines.write(json.dumps(noted | {"digest": digest, "claims": claims}) + "\n")
+    served = hosted.tags()
+    name_image(hosted, f"{name}@{digest}")
+    run = hosted.github.dispatch("rollback.yml", version="1")
+    assert run.conclusion == "failure"
+    assert "step 'verify' failed: nothing proves that" in run.annotations[0].message
+    assert "expected SourceRepositoryRef to be refs/heads/main" in run.annotations[0].message
+    assert hosted.tags() == served
+    assert not any("pull" in it and digest in " ".join(it) for it in hosted.docker_commands())

@@ -1,19 +1,53 @@
-"""The checks of a deployment: smoke test, canary, and whether a new version keeps serving."""
+"""The checks of a deployment: who built it, smoke test, canary, and whether it keeps serving."""
 
 import os
 import statistics
 import time
 from pathlib import Path
 
+from mlops.delivery.command import Command
 from mlops.project.errors import MlopsError
 from mlops.project.params import Params
 from mlops.trial import canary, smoke
 from mlops.trial.service_client import Service
 
+ATTESTED = "ATTESTED"  # true or false; not set outside a workflow
+SIGNER = ".github/workflows/deploy.yml"
 TIMES = 20
 WATCH_SECONDS = "DEPLOY_WATCH_SECONDS"
 WATCH_DEFAULT = "30"
 PAUSE = 0.5
+
+
+def built_here(image: str) -> str:
+    """Verify the signature under where an image is from: it must be that of deploy.yml.
+
+    The registry names the image, and whoever may push can change what it says, or push an image of
+    their own under the name of this repository. They cannot sign as deploy.yml of this branch does:
+    https://docs.github.com/en/actions/concepts/security/artifact-attestations
+
+    Raises
+    ------
+    MlopsError
+        When no signature says so.
+    """
+    if os.environ[ATTESTED] != "true":
+        return "not proved: GitHub does not sign here, or the variable ATTEST says false"
+    source = image.partition("@")[0].removeprefix("ghcr.io/")
+    repository = os.environ["GITHUB_REPOSITORY"]
+    if source == repository.lower():  # else what it was called (serving.former_images)
+        source = repository
+    workflow, ref = f"{source}/{SIGNER}", f"refs/heads/{os.environ['DEFAULT_BRANCH']}"
+    asked = ["--repo", source, "--signer-workflow", workflow, "--source-ref", ref]
+    try:
+        Command("gh")("attestation", "verify", f"oci://{image}", *asked)
+    except MlopsError as error:
+        raise MlopsError(
+            f"nothing proves that {SIGNER} built {image} from {ref} ({error}); build it by a push "
+            "to that branch, or, if it is older than your signatures and you know where it is "
+            "from, set the variable ATTEST to false until it is deployed"
+        ) from None
+    return f"signed by {workflow} at {ref}"
 
 
 def smoke_test(url: str, export: Path, params: Params) -> str:

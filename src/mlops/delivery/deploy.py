@@ -155,6 +155,8 @@ def run(
     }
     with stoppable(), closing(target):
         try:
+            if os.environ.get(checks.ATTESTED):
+                steps.take("verify", lambda: checks.built_here(image))
             take_all(steps, target, params, export, environment == "production" and canary)
             record["passed"] = True
             return record

@@ -286,8 +286,9 @@ def load_champion(params: Params) -> Champion | None:
         fetched = versions.fetch(client, params.name, model_version.CHAMPION)
         if fetched is None:
             return None
-        model = sandbox.apart(model_version.load(client, fetched[0]))
-        return Champion(int(fetched[0].version), model)
+        loaded = model_version.load(client, fetched[0])
+        model_version.check_code(fetched[0].version, loaded)
+        return Champion(int(fetched[0].version), sandbox.apart(loaded))
 
 
 def load_fair_champion(params: Params, candidate: ModelArtifact) -> Champion | None:

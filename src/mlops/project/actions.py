@@ -1,10 +1,13 @@
 """GitHub Actions: what a command tells the workflow whose step it is; elsewhere, nothing."""
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from mlops.project.errors import MlopsError
 
@@ -25,6 +28,11 @@ def from_fork() -> bool:
     return bool(head.get("full_name") != os.environ.get("GITHUB_REPOSITORY"))
 
 
+def may_ask() -> bool:
+    """Say whether GitHub can be asked: in a workflow whose step has the token."""
+    return bool(os.environ.get("GITHUB_REPOSITORY") and os.environ.get("GH_TOKEN"))
+
+
 def approvers(environment: str) -> list[str]:
     """Return who approved what this run deployed to an environment; empty where nobody had to.
 
@@ -33,21 +41,54 @@ def approvers(environment: str) -> list[str]:
     MlopsError
         When GitHub does not say.
     """
-    repository, run = os.environ["GITHUB_REPOSITORY"], os.environ["GITHUB_RUN_ID"]
-    command = ["gh", "api", f"repos/{repository}/actions/runs/{run}/approvals"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    if done.returncode != 0:
+    try:
+        reviews = _ask(f"actions/runs/{os.environ['GITHUB_RUN_ID']}/approvals")
+    except MlopsError as error:
         raise MlopsError(
-            f"GitHub does not say who approved this run ({' '.join(done.stderr.split())}); the job "
-            "needs `actions: read` and its token as GH_TOKEN; run it again"
-        )
+            f"GitHub does not say who approved this run ({error}); the job needs `actions: read` "
+            "and its token as GH_TOKEN; run it again"
+        ) from None
     names = [
         review["user"]["login"]
-        for review in json.loads(done.stdout)
+        for review in reviews
         if review["state"] == "approved"
         and any(it["name"] == environment for it in review["environments"])
     ]
     return list(dict.fromkeys(names))
+
+
+def was_on_default_branch(path: str, content: bytes) -> bool:
+    """Say whether this is what a file holds on the default branch, or once held.
+
+    Looked for in the last 100 commits that changed the file, from the newest on.
+
+    Raises
+    ------
+    MlopsError
+        When GitHub does not say.
+    """
+    # As git names it, in which line ends of Windows become those of Unix.
+    forms = {content, content.replace(b"\r\n", b"\n")}
+    names = {hashlib.sha1(b"blob %d\0" % len(it) + it).hexdigest() for it in forms}
+    for commit in _ask(f"commits?path={quote(path)}&per_page=100"):
+        try:
+            known = _ask(f"contents/{quote(path)}?ref={commit['sha']}")
+        except MlopsError as error:
+            if "HTTP 404" not in str(error):  # the commit that deleted it
+                raise
+        else:
+            if known["sha"] in names:
+                return True
+    return False
+
+
+def _ask(path: str) -> Any:
+    """Ask GitHub about this repository, by its REST API."""
+    command = ["gh", "api", f"repos/{os.environ['GITHUB_REPOSITORY']}/{path}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode != 0:
+        raise MlopsError(" ".join(done.stderr.split()))
+    return json.loads(done.stdout)
 
 
 def outputs(**values: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from mlops.artifact import boosters, model_folder
 from mlops.artifact.model_folder import Facts
 from mlops.artifact.skops_model import trusted_types
-from mlops.project import files
+from mlops.project import actions, files
 from mlops.project.errors import MlopsError
 from mlops.registry import audit, database
 
@@ -213,6 +213,28 @@ def load(client: "MlflowClient", version: "ModelVersion") -> model_folder.ModelA
             f"{version.version}; restore the store with `mlops store restore DIR`"
         )
     return loaded
+
+
+def check_code(version: str, model: model_folder.ModelArtifact) -> None:
+    """Refuse a champion whose feature code nobody ever merged, where GitHub can be asked.
+
+    The store holds that code beside the model, and whoever may push can change it: a champion that
+    looks worse than it is lets any candidate pass.
+
+    Raises
+    ------
+    MlopsError
+        When the default branch never had it, or GitHub does not answer.
+    """
+    if not actions.may_ask():
+        return
+    file, path = model.folder / model_folder.FEATURES, f"src/model/{model_folder.FEATURES}"
+    if not actions.was_on_default_branch(path, file.read_bytes()):
+        raise MlopsError(
+            f"champion v{version} has feature code that {path} never was on the default branch: "
+            "the store was changed by hand (`mlops store pull` and `mlops store restore DIR` bring "
+            f"an earlier one back), or the branch was rewritten (then commit {file} there once)"
+        )
 
 
 def folder_of(client: "MlflowClient", version: "ModelVersion") -> Path:

@@ -109,7 +109,7 @@ class Route:
 
     def match(self, method: str, path: str) -> dict[str, str] | None:
         """Return the parameters in the path, when it is one of this route."""
-        slashes = ("ref", "branch", "basehead")  # the parameters that may contain them
+        slashes = ("ref", "branch", "basehead", "path")  # the parameters that may contain them
         pattern = re.sub(
             r"\{(\w+)\}",
             lambda it: f"(?P<{it[1]}>{'.+' if it[1] in slashes else '[^/]+'})",

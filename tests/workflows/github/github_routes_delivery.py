@@ -1,10 +1,11 @@
-"""GitHub's routes to checks, deployments and releases."""
+"""GitHub's routes to checks, deployments, attestations and releases, and its container registry."""
 
+import json
 from typing import Any
 
 import github_answers as answers
 from github_rest import API, Call, GitHubError, Reply, Routes
-from github_state import now
+from github_state import GitHubState, now
 
 routes = Routes()
 
@@ -89,6 +90,39 @@ def create_deployment_status(call: Call) -> Reply:
     return Reply(201, _deployment_status(call, deployment, known))
 
 
+@routes.serve("GET", "/repos/{owner}/{repo}/attestations/{subject_digest}")
+def attestations(call: Call) -> Reply:
+    """Return what the stand-in for actions/attest has noted, signed."""
+    digest = call.parameters["subject_digest"]
+    file = call.github.folder / "recorded" / "attest.jsonl"
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    wanted = call.query("predicate_type")
+    found = [
+        call.github.authority.bundle(_statement(noted), noted["claims"])
+        for noted in map(json.loads, lines)
+        if noted["digest"] == digest
+        and noted["claims"]["repository"] == call.name
+        and wanted in ("", noted["kind"])
+    ]
+    if not found:
+        raise GitHubError(404)
+    told = {"repository_id": call.known["id"], "initiator": "user"}  # not GitHub itself
+    return Reply(200, {"attestations": [{"bundle": it, **told} for it in found]})
+
+
+def manifest(github: GitHubState, path: str) -> Reply:
+    """Answer for ghcr.io what an image's name and digest name, as the double of docker has it."""
+    name, _, digest = path.removeprefix("/v2/").partition("/manifests/")
+    if not name:
+        return Reply(200)
+    file = github.folder / "docker" / "registry" / "ghcr.io" / f"{name}.json"
+    known = json.loads(file.read_text(encoding="utf-8"))["manifests"] if file.exists() else {}
+    if digest not in known:
+        raise GitHubError(404)
+    kind = {"Content-Type": "application/vnd.oci.image.manifest.v1+json"}
+    return Reply(200, f"manifest of {known[digest]}".encode(), kind)
+
+
 @routes.serve("GET", "/repos/{owner}/{repo}/releases/tags/{tag}")
 def release(call: Call) -> Reply:
     tag = call.parameters["tag"]
@@ -128,6 +162,17 @@ def asset(call: Call) -> Reply:
     if call.accepts == "application/octet-stream":
         return Reply(200, (call.github.folder / _assets(call)[number][2]).read_bytes())
     return Reply(200, _asset(call, number))
+
+
+def _statement(noted: dict[str, Any]) -> dict[str, Any]:
+    """Say of an image what is attested, in the form of https://in-toto.io/Statement/v1."""
+    digest = {"sha256": noted["digest"].removeprefix("sha256:")}
+    return {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"name": noted["name"], "digest": digest}],
+        "predicateType": noted["kind"],
+        "predicate": {},
+    }
 
 
 def _deployment(call: Call, known: dict[str, Any]) -> dict[str, Any]:

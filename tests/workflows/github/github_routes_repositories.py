@@ -115,6 +115,13 @@ def content(call: Call) -> Reply:
     return Reply(200, answer)
 
 
+@routes.serve("GET", "/repos/{owner}/{repo}/commits")
+def commits(call: Call) -> Reply:
+    start = call.commit(call.query("sha", call.known["default_branch"]))
+    found = git(call.git, "rev-list", start, "--", call.query("path", ".")).split()
+    return call.page([_commit(call.git, call.name, sha) for sha in found])
+
+
 @routes.serve("GET", "/repos/{owner}/{repo}/commits/{commit_sha}/pulls")
 def pulls_of_commit(call: Call) -> Reply:
     sha = call.commit(call.parameters["commit_sha"])

@@ -1,4 +1,4 @@
-"""A GitHub on this machine: github.com and api.github.com under their real addresses.
+"""A GitHub on this machine: github.com, api.github.com, ghcr.io under their real addresses.
 
 Clients reach it through a proxy that lets nothing else pass; git, gh and any program that
 honours the usual environment variables work as they are.
@@ -25,8 +25,13 @@ from github_git import SERVICE, serve
 from github_rest import Call, GitHubError, Reply, Route, run
 from github_state import ANYONE, GitHubState, Token
 from loopback_proxy import Answer, LoopbackProxy, Request
+from signing import TRUSTED, Authority
 
-HOSTS = ("github.com", "api.github.com")
+# Of the last two, gh asks whom to trust; here, neither knows (see runner_machine.py).
+HOSTS = (
+    *("github.com", "api.github.com", "ghcr.io"),
+    *("tuf-repo.github.com", "tuf-repo-cdn.sigstore.dev"),
+)
 ROUTES = [
     *github_routes_repositories.routes,
     *github_routes_issues.routes,
@@ -74,6 +79,7 @@ class FakeGitHub(GitHubState):
         self._failures: list[Failure] = []
 
     def __enter__(self) -> Self:
+        self.authority = Authority((self.folder / TRUSTED).parent)
         self._proxy = LoopbackProxy(self.folder / "tls", HOSTS, self.answer)
         self.refused, self.environment = self._proxy.refused, self._proxy.environment
         self._proxy.start()
@@ -123,6 +129,8 @@ class FakeGitHub(GitHubState):
             self._fail(recorded)
             if is_git:
                 answer = self._git(token, recorded, request)
+            elif recorded.host == "ghcr.io":
+                answer = _json(github_routes_delivery.manifest(self, recorded.path))
             elif recorded.host != "api.github.com":
                 raise GitHubError(404)
             else:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from github_git import git, make_repository
+from signing import Authority
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ def now() -> str:
 
 class GitHubState:
     """A folder with ``state.json`` and bare repositories; it may be copied and opened again."""
+
+    authority: Authority  # who signs attestations: another one each time that this is opened
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

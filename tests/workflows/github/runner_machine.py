@@ -9,11 +9,16 @@ from pathlib import Path
 import yaml
 from act_run import program
 from github_server import FakeGitHub
+from signing import TRUSTED
 
 HERE = Path(__file__).parent
 RUNNER = HERE / "runner"
 STANDINS = HERE / "standins"
 DOCKER = HERE.parents[1] / "doubles" / "docker"
+GH = """#!/bin/sh
+[ "$1 $2" = "attestation verify" ] && set -- "$@" --custom-trusted-root {trusted}
+exec {gh} "$@"
+"""
 # As in `uses: actions/cache/save@<commit> # v6.1.0`. What is not pinned like this has no stand-in.
 USES = re.compile(
     r"""uses:\s*["']?([\w.-]+/[\w.-]+)[\w./-]*@([0-9a-f]{40})["']?[ \t]*(?:\#[ \t]*(v\d+))?"""
@@ -61,7 +66,9 @@ def install(local_github: Path) -> None:
     python = Path(getattr(sys, "_base_executable", sys.executable))
     for name in ("python", "python3"):
         (tools / name).symlink_to(python)
-    (tools / "gh").symlink_to(program("gh"))
+    # Whom gh trusts comes with it. Here, those who sign are others.
+    (tools / "gh").write_text(GH.format(gh=program("gh"), trusted=local_github / TRUSTED))
+    (tools / "gh").chmod(0o755)
     (tools / "docker").symlink_to(DOCKER)
     shutil.copyfile(RUNNER / "bash", tools / "bash")
     (tools / "bash").chmod(0o755)

@@ -1,6 +1,7 @@
 """Note an attestation: of where an image was built, or with a list of what is in it."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -21,6 +22,12 @@ if given("sbom-path"):
     if not content.get("spdxVersion"):
         fail("Unsupported SBOM format")
     kind = "https://spdx.dev/Document/v2.3"
-number = record("attest", name=name, digest=digest, kind=kind)
+# Of the variables, as a step of a reusable workflow has those of its caller.
+claims = {
+    "repository": os.environ["GITHUB_REPOSITORY"],
+    "workflow": os.environ["GITHUB_WORKFLOW_REF"].partition("@")[0].split("/", 2)[2],
+    "ref": os.environ["GITHUB_REF"],
+}
+number = record("attest", name=name, digest=digest, kind=kind, claims=claims)
 set_output("attestation-id", number)
 set_output("attestation-url", f"https://github.com/attestations/{number}")

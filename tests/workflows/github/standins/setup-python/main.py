@@ -62,7 +62,7 @@ if given("python-version-file") and not (WORKSPACE / given("python-version-file"
 read_packages()
 programs.mkdir(exist_ok=True)
 for program in (tested / "bin").iterdir():
-    if program.is_file():
+    if program.is_file() and program.name != "gh":  # which a runner has
         add_program(program)
 (made / "folder").write_text(f"{WORKSPACE}\n")
 (made / "setup").touch()
