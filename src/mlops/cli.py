@@ -294,6 +294,19 @@ def rollback(
 
 
 @app.command(rich_help_panel=REGISTRY)
+def reviewed(
+    reports: Annotated[Path, typer.Argument(help="Folder with the reports about the model.")],
+) -> None:
+    """Say whether a model is the one that was reviewed in the pull request of this commit.
+
+    In a workflow. Exits with 1 when it is made from the same, and says something else.
+    """
+    from mlops.judgement import reviewed
+
+    print(reviewed.check(reports))
+
+
+@app.command(rich_help_panel=REGISTRY)
 def lineage(
     version: Annotated[str, typer.Argument(metavar="VERSION", help=VERSION_HELP)] = "champion",
     field: Annotated[
@@ -429,6 +442,7 @@ def deploy(
     canary: Annotated[
         bool, typer.Option(help="In production, compare with what serves before the switch.")
     ] = True,
+    look: Annotated[bool, typer.Option(help="Only ask what serves there now.")] = False,
 ) -> None:
     """Start an image beside what serves, smoke-test it, compare the two, and switch.
 
@@ -437,7 +451,10 @@ def deploy(
     """
     from mlops.delivery import deploy
 
-    deploy.run(settings(), environment, image, directory, champion or None, canary)
+    if look:
+        print(deploy.ask(settings(), environment, image))
+    else:
+        deploy.run(settings(), environment, image, directory, champion or None, canary)
 
 
 @app.command(rich_help_panel=SERVE)

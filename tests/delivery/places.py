@@ -180,6 +180,18 @@ class Place:
         lines = (self.folder / "output").read_text(encoding="utf-8").splitlines()
         return dict(line.split("=", 1) for line in lines)
 
+    def ask(self) -> str:
+        """Ask what serves in production, for whoever lost sight of the candidate."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.folder)
+            output = {"GITHUB_OUTPUT": str(self.folder / "output")}
+            for name, value in {**self.environment, **output}.items():
+                patch.setenv(name, value)
+            (self.folder / "output").unlink(missing_ok=True)
+            told = deploy.ask(params.load(), "production", self.images.references[CANDIDATE])
+        assert told == f"In production, {self.output()['serves']} serves now."
+        return self.output()["serves"]
+
     @property
     def record(self) -> dict[str, Any]:
         return dict(json.loads((self.folder / "reports/deployment.json").read_text()))

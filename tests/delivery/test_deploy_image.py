@@ -102,6 +102,7 @@ def test_a_process_that_is_killed_says_nothing_of_what_serves(place: Place) -> N
     assert tagged(place) == place.images.references[CANDIDATE]
     assert "serves" not in place.output()  # so the workflow puts the champion back
     assert "url" in place.output()
+    assert place.ask() == place.images.references[CANDIDATE]
     assert place.deploy(CHAMPION, quick=True, canary=False)["passed"]
     assert place.running() == []
 

@@ -129,6 +129,7 @@ def test_a_cancelled_workflow_leaves_the_champion(place: Place, step: str) -> No
     assert serving_colour(place) == "blue"
     assert place.running() == [f"{NAME}-blue-1", f"{NAME}-proxy-1"]
     assert place.output()["serves"] == place.images.references[CHAMPION]
+    assert place.ask() == place.images.references[CHAMPION]
 
 
 def test_the_switch_drops_no_request_and_outlives_a_reboot(place: Place) -> None:

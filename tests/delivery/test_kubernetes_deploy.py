@@ -134,6 +134,7 @@ def test_a_cancelled_workflow_leaves_the_champion(place: Place, step: str) -> No
     (pod,) = place.running()
     assert pod.startswith(SERVICE)
     assert place.output()["serves"] == place.images.references[CHAMPION]
+    assert place.ask() == place.images.references[CHAMPION]
 
 
 def test_one_that_fails_while_it_is_watched_gives_way_to_the_champion(

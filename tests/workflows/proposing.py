@@ -34,6 +34,13 @@ INPUTS = {
 }
 
 
+def after_the_notice(body: str) -> str:
+    """Return the text of a pull request after the notice that its checks wait."""
+    notice, _, text = body.partition("\n\n")
+    assert notice.startswith("> [!IMPORTANT]\n> **Its checks wait for you.** GitHub holds")
+    return text
+
+
 @dataclass
 class Done:
     code: int
@@ -106,8 +113,10 @@ class Desk:
         inputs = {name: it.get("default", "") for name, it in action["inputs"].items()}
         known = {f"inputs.{name}": it for name, it in (inputs | INPUTS | given).items()}
         known["github.server_url"] = "https://github.com"
+        of_the_job = known["inputs.token"] == TOKEN
+        known["inputs.token == github.token"] = str(of_the_job).lower()
         environment = {
-            name: re.sub(r"\$\{\{ (\S+) \}\}", lambda found: known[found[1]], value)
+            name: re.sub(r"\$\{\{ (.+?) \}\}", lambda found: known[found[1]], value)
             for name, value in step["env"].items()
         }
         for name in ("summary", "output"):

@@ -54,6 +54,15 @@ def actions_have_a_stand_in(repository: Repository) -> Iterator[str]:
             yield f"{path}: {action} has no stand-in in tests/workflows/standins/{name}"
 
 
+def artifacts_are_named_by_their_ids(repository: Repository) -> Iterator[str]:
+    """Of several that have a name, GitHub gives the one with the greatest id, not the newest."""
+    for step in repository.steps:
+        if step.uses.startswith("actions/download-artifact@") and not step.inputs.get(
+            "artifact-ids"
+        ):
+            yield f"{step.where}: give `artifact-ids`, an output of the job that kept it"
+
+
 def runners_are_pinned(repository: Repository) -> Iterator[str]:
     for job in repository.jobs:
         if not job.calls and job.data.get("runs-on") != "ubuntu-24.04":
@@ -135,6 +144,7 @@ RULES = [
     actions_are_pinned,
     actions_have_one_version,
     actions_have_a_stand_in,
+    artifacts_are_named_by_their_ids,
     runners_are_pinned,
     jobs_end,
     everything_has_a_name,

@@ -11,6 +11,7 @@ DEPLOYS = {"contents": "read", "packages": "write", "attestations": "read"}
 GRANTED: dict[str, dict[str, str]] = {
     "train.yml: comment": {"contents": "read", "pull-requests": "write", "actions": "read"},
     "deploy.yml: train": {"contents": "read", "pull-requests": "write", "actions": "read"},
+    "deploy.yml: register": {"contents": "read", "actions": "read", "pull-requests": "read"},
     "deploy.yml: save": {"contents": "write"},
     "deploy.yml: build": {"contents": "read", "packages": "read"},
     "deploy.yml: image": {"contents": "read", "packages": "write"},
@@ -22,12 +23,7 @@ GRANTED: dict[str, dict[str, str]] = {
     "deploy.yml: put-back": DEPLOYS,
     "deploy.yml: outcome": {"contents": "read", "actions": "read"},
     "drift.yml: data": {"contents": "read", "issues": "write"},
-    "drift.yml: propose": {
-        "contents": "write",
-        "issues": "write",
-        "pull-requests": "write",
-        "actions": "write",
-    },
+    "drift.yml: propose": {"contents": "write", "issues": "write", "pull-requests": "write"},
     "drift.yml: save": {"contents": "write"},
     "rollback.yml: rollback": DEPLOYS,
     "rollback.yml: promote": {"contents": "read", "actions": "read"},

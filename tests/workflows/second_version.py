@@ -13,11 +13,13 @@ from typing import Any
 
 import recorded
 from act_run import Run
+from cancelling import Cancellation
 from hosted import JUNE, Hosted
 from overtaking import overtaken
 from projects import Project
 
 FOUND = {"id": "CVE-2026-1", "package": "numpy", "severity": "HIGH", "fixed": "9.9", "image": ":v2"}
+DEPLOY = "exec mlops deploy"
 # Appended to the champion's features.py: it no longer predicts as it did.
 ODD = """
 
@@ -100,6 +102,8 @@ def bring_to_production(version: SecondVersion) -> None:
         with changed(champions_features(hosted), lambda text: text + ODD):
             run = note("other predictions", github.rerun(run, failed=True))
         note("without an image", github.dispatch("rollback.yml", version="2"))
+        github.actions.cancellation = Cancellation("production", DEPLOY, "confirm ...", "deploy")
+        run = note("cancelled", github.rerun(run, failed=True))
         (hosted.docker / "kill").write_text("imagetools create .*:production")
         github.variables["ATTEST"] = "false"
         run = note("killed", github.rerun(run, job="attest"))

@@ -164,6 +164,21 @@ def test_a_deployment_that_is_killed_after_the_switch_is_taken_back(
     assert sentence(run).endswith("Version 1 is still champion, and serves.")
 
 
+def test_a_deployment_that_is_cancelled_after_the_switch_undoes_it(
+    second_version: SecondVersion,
+) -> None:
+    """The runner's signals reach `mlops deploy`, which is all that the step runs."""
+    run, scene = second_version.run_of("cancelled"), second_version.scenes["cancelled"]
+    assert run.conclusion == "cancelled"
+    assert run.jobs["production"].conclusion == "cancelled"
+    assert "step 'confirm' failed: stopped by signal SIGINT" in run.jobs["production"].log
+    assert scene.tags["production"] == scene.tags["v1"]
+    assert scene.aliases == {"champion": 1, "challenger": 2}
+    steps = {it.name: it.conclusion for it in run.jobs["production"].steps}
+    assert steps["Put the champion's image back"] == "skipped"  # it serves
+    assert sentence(run).endswith("Version 1 is still champion, and serves.")
+
+
 def test_saving_is_tried_again_before_giving_up(second_version: SecondVersion) -> None:
     run, scene = second_version.run_of("deployed"), second_version.scenes["deployed"]
     assert set(conclusions(run).values()) == {"success", "skipped"}, run.log
@@ -190,6 +205,7 @@ def test_the_record_of_it(second_version: SecondVersion) -> None:
         ("staging", "success"),
         ("production", "failure"),  # the canary
         ("production", "failure"),  # a rollback to a version that never served
+        ("production", "failure"),  # cancelled
         ("staging", "success"),
         ("production", "failure"),  # killed
         ("production", "success"),

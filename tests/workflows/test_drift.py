@@ -11,6 +11,7 @@ from act_run import Run
 from github_git import git
 from hosted import Hosted, make_hosted
 from overtaking import overtaken
+from proposing import after_the_notice
 from watching import all_of, changed, conclusions, found, history, issues, pulls, store
 
 BRANCH = "retraining/2013-08-31"
@@ -40,8 +41,9 @@ class Broken:
     again: Run  # only what had failed; others kept it from recording
     opened: dict[str, Any]
     unrecorded: list[dict[str, Any]]
-    completed: Run
+    completed: Run  # with an app that proposes
     replaced: dict[str, Any]
+    started: list[tuple[str, str, str]]  # by what the app did
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +69,11 @@ def broken(deployed: Hosted, tmp_path_factory: pytest.TempPathFactory) -> Broken
 
         hosted.project.set(gate__floors={"roc_auc": 0.6})
         push(hosted, "Ask for what there is")
+        github.variables["PROPOSE_CLIENT_ID"] = "Iv1.0123"
+        github.secrets["PROPOSE_KEY"] = "-----BEGIN RSA PRIVATE KEY-----"
         completed = github.schedule("drift.yml")
         replaced = deepcopy(pulls(hosted)[-1])
+        started = [(event.name, event.action, event.actor) for event in github.pending]
         recorded.check(github.github.requests)
         assert github.github.refused == []
     with elsewhere.github as github:
@@ -85,6 +90,7 @@ def broken(deployed: Hosted, tmp_path_factory: pytest.TempPathFactory) -> Broken
         unrecorded,
         completed,
         replaced,
+        started,
     )
 
 
@@ -123,7 +129,8 @@ def test_the_next_run_completes_it(broken: Broken) -> None:
 def test_a_challenger_that_is_not_good_enough_is_a_draft_that_says_so_first(broken: Broken) -> None:
     assert broken.opened["draft"] is True
     assert broken.opened["title"].startswith("❌ Not good enough: retrained on ")
-    assert broken.opened["body"].startswith("## ❌ The retrained model is not good enough (ROC AUC")
+    body = after_the_notice(broken.opened["body"])
+    assert body.startswith("## ❌ The retrained model is not good enough (ROC AUC")
 
 
 def test_the_same_pull_request_gets_the_newer_branch(broken: Broken) -> None:
@@ -134,6 +141,15 @@ def test_the_same_pull_request_gets_the_newer_branch(broken: Broken) -> None:
     assert broken.replaced["draft"] is False
     assert "dvc.lock" in changed(broken.hosted, BRANCH)
     assert len(pulls(broken.hosted)) == 2
+
+
+def test_the_checks_of_what_an_app_proposes_start_by_themselves(broken: Broken) -> None:
+    assert broken.started == [("pull_request", "synchronize", "flights[bot]")]
+    (noted,) = broken.hosted.recorded("app")
+    assert noted["may"] == {
+        **dict.fromkeys(("contents", "issues", "pull-requests"), "write"),
+        "workflows": "",
+    }
 
 
 def test_one_for_an_older_window_is_closed_with_a_link(broken: Broken) -> None:

@@ -109,6 +109,7 @@ def test_who_built_it_is_signed_and_verified(deployed: Hosted) -> None:
     said = f"signed by {deployed.github.repository}/.github/workflows/deploy.yml at refs/heads/main"
     assert run.summary.count(said) == 2  # staging and production
     assert "Not attested" not in run.summary
+    assert "No pull request brought this commit: the model was judged here" in run.summary
 
 
 def test_github_has_recorded_both_deployments(deployed: Hosted) -> None:

@@ -462,6 +462,8 @@ def test_the_answers_are_those_of_github(
         (github.folder / "runs" / kept).mkdir(parents=True)
     found = read(rest.actions.list_artifacts_for_repo(*of, name="holdout-1", per_page=1))
     assert (found.total_count, [it.name for it in found.artifacts]) == (2, ["holdout-1"])
+    (github.folder / "runs/1/artifacts/model/a.txt").write_text("a")
+    assert rest.actions.download_artifact(*of, 3, "zip").status_code == 200
     github.state["repositories"][NAME]["approvals"] = {"production": "ada"}
     (review,) = read(rest.actions.get_reviews_for_run(*of, 1))
     assert (review.environments[0].name, review.state, review.user.login) == (

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from act_run import Annotation, IncompleteRunError, Step
+from act_run import Annotation, IncompleteRunError, Run, Step
+from cancelling import Cancellation
 from local_github import LocalGitHub
 from tiny_repository import CHECKOUT, COMMIT, DOWNLOAD, UPLOAD, TinyRepository
 
@@ -333,3 +334,77 @@ def test_failed_jobs_run_again_and_the_others_keep_what_they_gave(tiny: TinyRepo
     assert len(tiny.github.deployments()) == 1
     assert "kept" in run.jobs["fails"].log.splitlines()
     assert "inner ran" not in run.log.splitlines()
+
+
+LISTENS = """
+import signal, sys, time
+def heard(number, _):
+    print("heard", signal.Signals(number).name, flush=True)
+    if len(sys.argv) == 1:
+        sys.exit(1)
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, heard)
+print("begun", flush=True)
+for _ in range(20):
+    time.sleep(0.1)
+print("ran to its end", flush=True)
+"""
+
+
+def cancelled(tiny: TinyRepository, script: str) -> Run:
+    """Cancel a run in the middle of a step, at a tenth of GitHub's pace."""
+    tiny.write("listens.py", LISTENS)
+    tiny.workflow(
+        "push",
+        f"""
+        one:
+          runs-on: ubuntu-24.04
+          outputs: {{how: "${{{{ steps.long.outcome }}}}"}}
+          steps:
+            - uses: {CHECKOUT}
+            - {{id: long, name: Long, run: "{script}"}}
+            - {{name: Next, run: echo}}
+            - {{name: After a failure, if: failure(), run: echo}}
+            - {{name: After any, if: "!success()", run: 'echo "was ${{{{ steps.long.outcome }}}}"'}}
+            - {{name: After a cancellation, if: cancelled(), run: echo}}
+        two:
+          needs: one
+          if: always() && needs.one.result == 'cancelled'
+          runs-on: ubuntu-24.04
+          steps: [{{run: "echo so ${{{{ needs.one.outputs.how }}}}"}}]
+        """,
+    )
+    tiny.github.actions.cancellation = Cancellation("one", "listens.py", "begun", "long", pace=0.01)
+    (run,) = tiny.push()
+    return run
+
+
+def test_a_run_is_cancelled_in_the_middle_of_a_step(tiny: TinyRepository) -> None:
+    run = cancelled(tiny, "exec python3 listens.py")
+    assert run.conclusion == "cancelled"
+    assert {name: job.conclusion for name, job in run.jobs.items()} == {
+        "one": "cancelled",
+        "two": "success",
+    }
+    assert "heard SIGINT" in run.jobs["one"].log
+    assert "heard SIGTERM" not in run.jobs["one"].log
+    assert "ran to its end" not in run.jobs["one"].log
+    assert "was cancelled" in run.jobs["one"].log
+    assert "so cancelled" in run.jobs["two"].log
+    assert {it.name for it in run.jobs["one"].steps if it.conclusion == "skipped"} == {
+        "Next",
+        "After a failure",
+    }
+
+
+def test_who_goes_on_after_sigint_gets_sigterm_and_then_is_killed(tiny: TinyRepository) -> None:
+    log = cancelled(tiny, "exec python3 listens.py stubborn").jobs["one"].log
+    assert "heard SIGINT" in log
+    assert "heard SIGTERM" in log
+    assert "ran to its end" not in log
+
+
+def test_a_child_of_the_shell_hears_nothing_of_it(tiny: TinyRepository) -> None:
+    """So a step that must be told is its one process."""
+    log = cancelled(tiny, "python3 listens.py; true").jobs["one"].log
+    assert "heard" not in log

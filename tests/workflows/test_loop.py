@@ -13,11 +13,26 @@ import pytest
 import recorded
 from act_run import Run
 from github_git import git
+from github_rest import GitHubError
 from hosted import JUNE, Hosted
 from overtaking import overtaken
 from watching import all_of, changed, checks, conclusions, found, history, pulls
 
 BRANCH = "retraining/2013-09-30"
+RULESET = {
+    "name": "main",
+    "target": "branch",
+    "enforcement": "active",
+    "rules": [
+        {
+            "type": "required_status_checks",
+            "parameters": {
+                "strict_required_status_checks_policy": True,
+                "required_status_checks": [{"context": "model gate"}],
+            },
+        }
+    ],
+}
 
 
 @dataclass(frozen=True)
@@ -27,7 +42,8 @@ class Loop:
     hosted: Hosted
     august: Run
     september: Run
-    checked: list[Run]  # what the pull request has of checks
+    unchecked: str  # why it could not be merged at first
+    checked: list[Run]  # what the pull request has of checks, once somebody let them run
     pull: dict[str, Any]
     head: str
     proposed: list[str]
@@ -54,8 +70,12 @@ def loop(deployed: Hosted, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         with overtaken(hosted, 1) as others:
             september = github.schedule("drift.yml")
         saved = github.log("mlops-store")
-        checked = [run for event in list(github.pending) for run in github.run(event)]
         (pull,) = pulls(hosted)
+        assert github.pending == []
+        github.github.ask("POST", f"/repos/{github.repository}/rulesets", RULESET, login="octo")
+        with pytest.raises(GitHubError) as blocked:
+            github.merge(pull["number"])
+        checked = github.approve_workflows(pull["number"])
         head = git(github.actions.git, "rev-parse", BRANCH)
         proposed = changed(hosted, BRANCH)
         github.actions.known["workflow_states"] = {"drift.yml": "disabled_inactivity"}
@@ -65,6 +85,7 @@ def loop(deployed: Hosted, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             hosted,
             august,
             september,
+            str(blocked.value),
             checked,
             pull,
             head,
@@ -116,15 +137,14 @@ def test_its_text_is_the_evidence(loop: Loop) -> None:
     assert [it for it in reasons if it not in loop.pull["body"]] == []
 
 
-def test_its_checks_land_on_it_although_a_bot_opened_it(loop: Loop) -> None:
+def test_its_checks_wait_for_somebody_as_a_bot_opened_it(loop: Loop) -> None:
+    assert loop.pull["body"].startswith("> [!IMPORTANT]\n> **Its checks wait for you.**")
+    assert 'Required status check "model gate" is expected.' in loop.unchecked
     (run,) = loop.checked
-    assert (run.workflow, run.event) == ("train.yml", "workflow_dispatch")
-    assert (run.ref, run.sha) == (f"refs/heads/{BRANCH}", loop.head)
-    assert checks(loop.hosted, loop.head) == {
-        **all_of("success", "train", "model gate"),
-        "judge": "skipped",
-        "comment": "skipped",
-    }, run.log
+    assert (run.workflow, run.event) == ("train.yml", "pull_request")
+    assert checks(loop.hosted, loop.head) == all_of(
+        "success", "train", "judge", "comment", "model gate"
+    ), run.log
 
 
 def test_what_others_save_meanwhile_is_not_lost(loop: Loop) -> None:
@@ -135,7 +155,8 @@ def test_what_others_save_meanwhile_is_not_lost(loop: Loop) -> None:
 
 def test_what_was_reviewed_is_what_is_deployed(loop: Loop) -> None:
     assert loop.deployed.conclusion == "success", loop.deployed.log
-    assert "Running stage" not in loop.checked[0].log + loop.deployed.log
+    assert f"The very model that was reviewed in #{loop.pull['number']}." in loop.deployed.summary
+    assert "Running stage" not in loop.checked[0].jobs["train"].log + loop.deployed.log
     assert loop.hosted.registry()["aliases"] == {"champion": 2, "previous": 1}
     assert "**Version 2 serves in production, and is champion.**" in loop.deployed.summary
 

@@ -103,6 +103,21 @@ def test_a_job_that_failed_is_named_with_its_reason(outcome: ModuleType) -> None
             {"deploy": "success", "serves": "a@2"},
             "and is not champion. Look at it now.**",
         ),
+        (
+            REGISTERED,
+            {"deploy": "cancelled", "serves": "none"},
+            "**Nothing serves in production. Look at it now.**",
+        ),
+        (
+            {**REGISTERED, "champion-image": "a@1"},
+            {"deploy": "cancelled", "serves": "a@0"},
+            "a\\@0 serves: somebody has rolled back meanwhile, or look at it now.",
+        ),
+        (
+            {"version": "1", "champion": "none"},
+            {"deploy": "cancelled", "serves": "none"},
+            "There is no champion yet.",
+        ),
     ],
 )
 def test_what_serves_after_a_failure(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import recorded
 from github_server import FakeGitHub
-from proposing import BOT, BRANCH, NAME, SETTING, TOKEN, Desk
+from proposing import BOT, BRANCH, NAME, SETTING, TOKEN, Desk, after_the_notice
 
 # Stands for a git beside which somebody pushes to the branch in the moment before it does.
 RACE = """\
@@ -34,7 +34,8 @@ def test_it_opens_a_draft_and_keeps_it_up_to_date(desk: Desk) -> None:
     assert done.summary == f"Opened https://github.com/{NAME}/pull/1.\n"
     assert f"::notice title=Propose::opened https://github.com/{NAME}/pull/1\n" in done.said
     (pull,) = desk.known["pulls"].values()
-    assert (pull["title"], pull["body"], pull["draft"]) == ("Update to 1a2b3c4", "First.\n", True)
+    assert after_the_notice(pull["body"]) == "First.\n"
+    assert (pull["title"], pull["draft"]) == ("Update to 1a2b3c4", True)
     assert (pull["head"]["ref"], pull["base"]["ref"]) == (BRANCH, "main")
     assert pull["labels"] == ["template", "machinery"]
     assert desk.show(f"{BRANCH}:new.py") == "two = 2"
@@ -55,10 +56,17 @@ def test_it_opens_a_draft_and_keeps_it_up_to_date(desk: Desk) -> None:
     done = desk.propose({"machinery.py": "one = 3\n"}, body="Second.\n", title="Update to 5d6e7f8")
     assert done.summary == f"Updated https://github.com/{NAME}/pull/1.\n"
     (pull,) = desk.known["pulls"].values()
-    assert (pull["title"], pull["body"]) == ("Update to 5d6e7f8", "Second.\n")
+    assert (pull["title"], after_the_notice(pull["body"])) == ("Update to 5d6e7f8", "Second.\n")
     assert desk.show(f"{BRANCH}:machinery.py") == "one = 3"
     assert desk.git("--git-dir", str(desk.bare), "rev-list", "--count", f"main..{BRANCH}") == "1"
     assert desk.known["issues"] == {}
+
+
+def test_what_an_app_proposes_waits_for_nobody(desk: Desk) -> None:
+    desk.github.add_token("ghs_of_the_app", "flights[bot]", write=True, repository=NAME)
+    desk.propose({"machinery.py": "one = 2\n"}, body="First.\n", token="ghs_of_the_app")
+    (pull,) = desk.known["pulls"].values()
+    assert (pull["user"], pull["body"]) == ("flights[bot]", "First.\n")
 
 
 def test_a_commit_that_is_ready_is_proposed_as_it_is(desk: Desk) -> None:
@@ -214,7 +222,7 @@ def test_hostile_words_stay_words(desk: Desk) -> None:
     assert done.said == f"::notice title=Propose::opened https://github.com/{NAME}/pull/1\n"
     (pull,) = desk.known["pulls"].values()
     assert pull["title"] == " ".join(title.split())
-    assert pull["body"] == body[:60_000]
+    assert after_the_notice(pull["body"]) == body[:60_000]
     assert not list(desk.folder.rglob("x"))
 
 

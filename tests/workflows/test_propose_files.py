@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import recorded
 from github_server import FakeGitHub
-from proposing import BOT, CML, NAME, SETTING, Desk, Done
+from proposing import BOT, CML, NAME, SETTING, Desk, Done, after_the_notice
 
 PULL = f"https://github.com/{NAME}/pull"
 ISSUE = f"https://github.com/{NAME}/issues"
@@ -105,7 +105,6 @@ class Retraining(Desk):
             "draft": "false",
             "labels": "retraining",
             "supersedes": PREFIX,
-            "dispatch": "train.yml",
         }
         return self.run(**inputs | given)
 
@@ -146,7 +145,7 @@ def desk(tmp_path: Path) -> Iterator[Retraining]:
         assert github.refused == []
 
 
-def test_cml_opens_it_with_exactly_the_files_and_its_checks_start(desk: Retraining) -> None:
+def test_cml_opens_it_with_exactly_the_files(desk: Retraining) -> None:
     body = "📈" * 60_000  # four times as many bytes: too long for an argument
     done = desk.retrain(retraining_md=body)
     assert done.said.splitlines()[-1] == f"::notice title=Propose::opened {PULL}/1"
@@ -157,16 +156,14 @@ def test_cml_opens_it_with_exactly_the_files_and_its_checks_start(desk: Retraini
     assert git.count(("receive-pack", 200)) == 2  # of one push: CML made the very same commit
     (pull,) = desk.pulls
     assert (pull["title"], pull["draft"], pull["labels"]) == (TITLE, False, ["retraining"])
-    assert pull["body"] == body
+    assert after_the_notice(pull["body"]) == body
     assert desk.show(BRANCH, "%B%an|%ae|%ce|%P").split("\n\ndiff")[0] == (
         f"{TITLE}\ngithub-actions[bot]|{BOT}|{BOT}|{desk.git('rev-parse', 'FETCH_HEAD')}"
     )
     changed = desk.git("--git-dir", str(desk.bare), "diff", "--name-only", "main", BRANCH)
     assert changed.split() == ["dvc.lock", "params.yaml", f"{EVIDENCE}/drift.json"]
     assert desk.show(f"{BRANCH}:params.yaml") == MOVED.strip()
-    (started,) = desk.known["dispatches"]
-    assert (started["workflow"], started["ref"]) == ("train.yml", BRANCH)
-    assert started["sha"] == desk.tip(BRANCH)
+    assert desk.known["dispatches"] == []  # whose checks would not be the pull request's
 
     done = desk.retrain(retraining_md=body)
     assert done.summary == f"Nothing new: {PULL}/1 proposes it.\n"
@@ -181,15 +178,14 @@ def test_one_that_is_worse_is_a_draft_and_another_training_replaces_it(desk: Ret
     (pull,) = desk.pulls
     assert (pull["title"], pull["draft"]) == ("Do not merge", True)
 
-    first = desk.tip(BRANCH)
     done = desk.retrain(dvc_lock="newest\n", retraining_md="Better.\n")
     assert done.summary == f"Updated {PULL}/1.\n"
     assert desk.by_cml() == []  # it pushes nothing to a branch that is there
     (pull,) = desk.pulls
-    assert (pull["title"], pull["body"], pull["draft"]) == (TITLE, "Better.\n", False)
+    assert (pull["title"], pull["draft"]) == (TITLE, False)
+    assert after_the_notice(pull["body"]) == "Better.\n"
     assert desk.git("--git-dir", str(desk.bare), "rev-list", "--count", f"main..{BRANCH}") == "1"
     assert desk.show(f"{BRANCH}:dvc.lock") == "newest"
-    assert [it["sha"] for it in desk.known["dispatches"]] == [first, desk.tip(BRANCH)]
 
     desk.known["drafts"] = False
     desk.check_out()
@@ -203,21 +199,14 @@ def test_a_run_that_was_cut_off_is_completed_by_the_next(desk: Retraining) -> No
     done = desk.retrain()
     assert done.code == 1
     assert done.said == "::error title=Propose::GitHub: Server Error (HTTP 500)\n"
-    assert (desk.pulls[0]["labels"], desk.known["dispatches"]) == ([], [])
+    assert desk.pulls[0]["labels"] == []
 
-    desk.github.fail("POST", "/dispatches", 403, times=1)
     done = desk.retrain()
-    assert done.said.splitlines() == [
-        "::warning title=Propose::The checks are not started (Resource not accessible by "
-        f"integration (HTTP 403)); run `gh workflow run train.yml --ref {BRANCH}`",
-        f"::notice title=Propose::nothing new: {PULL}/1 proposes it",
-    ]
+    assert done.said == f"::notice title=Propose::nothing new: {PULL}/1 proposes it\n"
     assert (done.code, desk.pulls[0]["labels"]) == (0, ["retraining"])
-    desk.retrain()
-    assert [it["ref"] for it in desk.known["dispatches"]] == [BRANCH]
 
 
-def test_without_the_setting_an_issue_asks_and_the_checks_start(desk: Retraining) -> None:
+def test_without_the_setting_an_issue_asks(desk: Retraining) -> None:
     desk.may_open_pulls(False)
     done = desk.retrain()
     assert done.said == (
@@ -228,7 +217,6 @@ def test_without_the_setting_an_issue_asks_and_the_checks_start(desk: Retraining
     assert desk.by_cml() == [f"POST /repos/{NAME}/pulls"]
     (issue,) = desk.known["issues"].values()
     assert f"compare/main...{BRANCH}?expand=1&labels=retraining)" in issue["body"]
-    assert [it["ref"] for it in desk.known["dispatches"]] == [BRANCH]
 
     desk.may_open_pulls()
     done = desk.retrain()
@@ -237,7 +225,6 @@ def test_without_the_setting_an_issue_asks_and_the_checks_start(desk: Retraining
     assert desk.pulls[0]["labels"] == ["retraining"]
     assert desk.known["issues"]["1"]["state"] == "closed"
     assert desk.comments(1) == [f"{PULL}/2 is open now."]
-    assert len(desk.known["dispatches"]) == 1
 
 
 def test_gh_opens_it_where_no_file_of_cml_is_on_record(desk: Retraining) -> None:
@@ -278,7 +265,6 @@ def test_gh_opens_it_where_cml_does_not(
     ]
     assert (desk.pulls[0]["title"], desk.pulls[0]["labels"]) == (TITLE, ["retraining"])
     assert desk.show(f"{BRANCH}:params.yaml") == MOVED.strip()
-    assert len(desk.known["dispatches"]) == 1
 
 
 def test_a_branch_that_somebody_makes_meanwhile_is_left_alone(desk: Retraining) -> None:
@@ -290,7 +276,6 @@ def test_a_branch_that_somebody_makes_meanwhile_is_left_alone(desk: Retraining) 
     done = desk.retrain()
     assert f"left alone: somebody has committed to the branch {BRANCH}" in done.said
     assert desk.show(BRANCH, "%s").split("\n")[0] == "Mine"
-    assert desk.known["dispatches"] == []
 
 
 def test_what_people_have_closed_is_left_alone_and_said(desk: Retraining) -> None:
@@ -453,9 +438,7 @@ def test_words_that_skip_the_runs_of_a_merge_lose_their_brackets(desk: Retrainin
     desk.check_out(FILES | {"reports/retraining.md": "Why [CI skip] \0[no ci]"})
     desk.step(title="Retrain [skip ci] $(touch x) `id`")
     (pull,) = desk.pulls
-    assert (pull["title"], pull["body"]) == (
-        "Retrain (skip ci) $(touch x) `id`",
-        "Why (CI skip) (no ci)",
-    )
+    assert pull["title"] == "Retrain (skip ci) $(touch x) `id`"
+    assert after_the_notice(pull["body"]) == "Why (CI skip) (no ci)"
     assert desk.show(BRANCH, "%B").startswith("Retrain (skip ci) $(touch x) `id`\n")
     assert not list(desk.folder.parent.rglob("x"))

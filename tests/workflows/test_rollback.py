@@ -3,13 +3,15 @@
 import hashlib
 import json
 import re
+from pathlib import Path
 
 import pytest
 from act_run import Run
+from cancelling import Cancellation
 from github_git import git
 from hosted import Hosted
 from overtaking import with_registry
-from second_version import SecondVersion
+from second_version import DEPLOY, SecondVersion
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +59,21 @@ def test_what_was_deployed_stays_what_was_deployed(
     last = hosted.github.deployments()[-2:]
     assert [(it.environment, it.state) for it in last] == [("production", "success")] * 2
     assert {it.sha for it in last} == {run.sha for run in runs}
+
+
+def test_a_rollback_that_is_cancelled_after_the_switch_is_undone(
+    second_version: SecondVersion, tmp_path: Path
+) -> None:
+    hosted = second_version.hosted.copy(tmp_path / "hosted")
+    before = hosted.tags()
+    with hosted.github as github:
+        github.actions.cancellation = Cancellation("rollback", DEPLOY, "confirm ...", "deploy")
+        run = github.dispatch("rollback.yml")
+    assert run.conclusion == "cancelled"
+    assert "step 'confirm' failed: stopped by signal SIGINT" in run.jobs["rollback"].log
+    assert hosted.tags() == before
+    assert hosted.registry()["aliases"] == {"champion": 2, "previous": 1}
+    assert {run.jobs[name].conclusion for name in ("promote", "save", "put back")} == {"skipped"}
 
 
 def test_a_version_that_never_served(second_version: SecondVersion) -> None:

@@ -145,13 +145,21 @@ def test_artifacts(tiny: TinyRepository) -> None:
               out/*
               f
               !out/a
-        - uses: {UPLOAD}
+        - id: first
+          uses: {UPLOAD}
           with: {{name: single, path: f}}
-        - uses: {UPLOAD}
+        - id: second
+          uses: {UPLOAD}
           with: {{name: single, path: out/a, overwrite: true}}
         - uses: {DOWNLOAD}
           with: {{pattern: s*, path: down}}
         - run: echo "found $(cd down; find . -type f | sort | xargs)"
+        - uses: {DOWNLOAD}
+          with: {{artifact-ids: "${{{{ steps.second.outputs.artifact-id }}}}", path: by-id}}
+        - run: echo "by id $(ls by-id)"
+        - uses: {DOWNLOAD}
+          continue-on-error: true
+          with: {{artifact-ids: "${{{{ steps.first.outputs.artifact-id }}}}"}}
         - uses: {DOWNLOAD}
           continue-on-error: true
           with: {{name: nothing}}
@@ -174,7 +182,9 @@ def test_artifacts(tiny: TinyRepository) -> None:
     assert not os.access(run.artifacts["folder"] / "a", os.X_OK)
     (found,) = said(run.jobs["one"].log, "found")
     assert found == "found ./several/f ./several/out/deep/b ./several/out/link ./single/a"
+    assert said(run.jobs["one"].log, "by id") == ["by id a"]
     assert [it.message for it in run.annotations] == [
+        "Unable to download artifact(s): None of the provided artifact IDs were found",
         "Unable to download artifact(s): Artifact not found for name: nothing",
         "(409) Conflict: an artifact with this name already exists on the workflow run",
         "Process completed with exit code 1.",

@@ -14,6 +14,7 @@ import rules_of_repository as told
 import rules_of_rights as rights
 import rules_of_separation as separation
 from good_repository import CHECKOUT, spoilt
+from tiny_repository import DOWNLOAD
 from workflow_files import Repository
 
 Rule = Callable[[Repository], Iterator[str]]
@@ -233,6 +234,14 @@ BITES: dict[Rule, list[tuple[str, str, str]]] = {
     ],
     form.actions_have_a_stand_in: [
         (STORE, "      uses: actions/stale@v9\n", "no stand-in in tests/workflows/standins/stale"),
+    ],
+    form.artifacts_are_named_by_their_ids: [
+        (
+            "      - name: Build\n",
+            f"      - uses: {DOWNLOAD}\n        with: {{name: model}}\n      - name: Build\n",
+            "deploy.yml: release: step 2: give `artifact-ids`",
+        ),
+        (STORE, f"      uses: {DOWNLOAD}\n", "store: Push the branch: give `artifact-ids`"),
     ],
     form.runners_are_pinned: [
         ("runs-on: ubuntu-24.04\n    timeout-minutes: 60", "runs-on: ubuntu-latest", "latest, not"),

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import github_pulls
 from act_run import Run
 from github_git import git
 from hosted import Hosted
@@ -52,6 +53,5 @@ def changed(hosted: Hosted, branch: str) -> list[str]:
 
 
 def checks(hosted: Hosted, commit: str) -> dict[str, str]:
-    """Return the checks that GitHub shows at a commit."""
-    runs = hosted.github.actions.known["check_runs"]
-    return {it["name"]: it["conclusion"] for it in runs if it["head_sha"] == commit}
+    """Return the checks that GitHub shows on a pull request with this head."""
+    return github_pulls.checks(hosted.github.actions.known, commit)

@@ -63,15 +63,21 @@ def conclusion(needs: dict[str, Job]) -> str:
 
 def serves(champion: str, version: str, needs: dict[str, Job]) -> str:
     """Say what serves after a deployment that failed, as far as the place itself has said it."""
-    back = needs[PUT_BACK]["outputs"]
-    production = back if back.get("deploy") else needs["production"]["outputs"]
-    now, tried = production.get("serves", ""), production.get("deploy", "skipped") != "skipped"
+    ran = [needs[job] for job in (PUT_BACK, "production") if needs[job]["result"] != "skipped"]
+    told = next((job["outputs"] for job in ran if job["outputs"].get("deploy")), {})
+    now, tried = told.get("serves", ""), told.get("deploy", "skipped") != "skipped"
     if tried and not now:
         return (
             "**What serves now is not known: nothing that was asked has answered. Look at it now.**"
         )
     if tried and now == needs["image"]["outputs"].get("image"):
         return f"**Version {version} serves nevertheless, and is not champion. Look at it now.**"
+    if tried and champion != "none":
+        if now == "none":
+            return "**Nothing serves in production. Look at it now.**"
+        before = needs["register"]["outputs"].get("champion-image", "")
+        if before and now != before:
+            return f"{text(now)} serves: somebody has rolled back meanwhile, or look at it now."
     if champion != "none":
         return f"Version {champion} is still champion, and serves."
     return "There is no champion yet." if version else "The champion, if there is one, serves."

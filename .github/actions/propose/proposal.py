@@ -11,6 +11,14 @@ LONGEST = 60_000  # characters; GitHub refuses more than 65,536
 LONGEST_TITLE = 200
 # A merge carries title and text into the message of a commit, whose runs these words would skip.
 SKIPS = re.compile(r"\[(skip ci|ci skip|no ci|skip actions|actions skip)\]", re.IGNORECASE)
+# https://docs.github.com/en/actions/concepts/security/github_token
+HELD = """\
+> [!IMPORTANT]
+> **Its checks wait for you.** GitHub holds the checks of what a workflow proposes until somebody
+> with write access presses **Approve workflows to run**, below. After 30 days it drops them: close
+> and reopen the pull request then.
+
+"""
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,7 @@ class Proposal:
     draft: bool
     labels: list[str]
     supersedes: str
-    dispatch: str
+    held: bool
     by_hand: str
     secret: str
 
@@ -46,10 +54,15 @@ class Proposal:
             draft=given["DRAFT"] == "true",
             labels=[label.strip() for label in given["LABELS"].split(",")],
             supersedes=given["SUPERSEDES"],
-            dispatch=given["DISPATCH"],
+            held=given["HELD"] == "true",
             by_hand=given["BY_HAND"],
             secret=given["SECRET"],
         )
+
+    @property
+    def text(self) -> str:
+        """The text of the pull request."""
+        return HELD + self.body if self.held else self.body
 
     @property
     def address(self) -> str:

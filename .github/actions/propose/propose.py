@@ -103,8 +103,6 @@ def run() -> Outcome:
         sentence, page = propose(it, commit, paths)
     except LeftAloneError as reason:
         return str(reason), reason.page
-    if it.dispatch:
-        review.start_checks(it, commit)
     if it.supersedes and page:
         review.close_older(it, page["html_url"])
     return sentence, page

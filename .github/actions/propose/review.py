@@ -63,7 +63,7 @@ def open_with_cml(it: Proposal, paths: list[str]) -> None:
     """
     settings = Path(git("rev-parse", "--git-path", "config"))
     before = settings.read_bytes()
-    body = it.body.encode()[:LONGEST_ARGUMENT].decode(errors="ignore")
+    body = it.text.encode()[:LONGEST_ARGUMENT].decode(errors="ignore")
     try:
         if not (program := cml.installed()):
             return  # no file of it is on record yet: gh does the same
@@ -93,7 +93,7 @@ def open_with_gh(it: Proposal) -> dict[str, Any]:
     MayNotOpenError
         When the setting is off.
     """
-    wanted = {"head": it.branch, "base": it.base, "title": it.title, "body": it.body}
+    wanted = {"head": it.branch, "base": it.base, "title": it.title, "body": it.text}
     try:
         return dict(api("POST", f"{it.api}/pulls", **wanted, draft=it.draft))
     except GitHubError as error:
@@ -107,7 +107,7 @@ def open_with_gh(it: Proposal) -> dict[str, Any]:
 
 def bring_up_to_date(it: Proposal, pull: dict[str, Any]) -> None:
     """Give the pull request the words and labels of the proposal."""
-    words = {"title": it.title, "body": it.body}
+    words = {"title": it.title, "body": it.text}
     if changed := {name: text for name, text in words.items() if pull[name] != text}:
         api("PATCH", f"{it.api}/pulls/{pull['number']}", **changed)
     label(it, pull)
@@ -129,21 +129,6 @@ def make_draft_or_ready(it: Proposal, pull: dict[str, Any]) -> None:
     except CommandError as error:
         state = "a draft" if it.draft else "ready for review"
         annotate("warning", "Propose", f"{pull['html_url']} cannot be made {state}: {error}")
-
-
-def start_checks(it: Proposal, commit: str) -> None:
-    """Start the workflow on the branch, unless it was started for this commit already.
-
-    Its checks are then those of the pull request, too, as they belong to the commit.
-    """
-    workflow = f"{it.api}/actions/workflows/{quote(it.dispatch)}"
-    asked = {"head_sha": commit, "event": "workflow_dispatch", "per_page": 1}
-    try:
-        if api("GET", f"{workflow}/runs?{urlencode(asked)}")["total_count"] == 0:
-            api("POST", f"{workflow}/dispatches", ref=it.branch)
-    except GitHubError as error:
-        by_hand = f"gh workflow run {it.dispatch} --ref {it.branch}"
-        annotate("warning", "Propose", f"The checks are not started ({error}); run `{by_hand}`")
 
 
 def write_issue(it: Proposal, text: str) -> tuple[str, dict[str, Any] | None]:

@@ -102,6 +102,9 @@ class Steps:
 
 def reason(error: BaseException) -> str:
     """Say an error in one line."""
+    # A signal may come in the middle of what makes another error of it, as codecs do.
+    if isinstance(error.__cause__, KeyboardInterrupt):
+        error = error.__cause__
     text = " ".join(str(error).split())
     if isinstance(error, KeyboardInterrupt):
         return text or "interrupted"
@@ -172,6 +175,21 @@ def run(
             files.write_json(files.DEPLOYMENT, record)
             actions.summary(summary(record))
             say_what_serves(steps, target, image if record["passed"] else None)
+
+
+def ask(params: Params, environment: Environment, image: str) -> str:
+    """Ask the place what serves there, for whoever lost sight of a deployment of ``image``.
+
+    Returns a sentence, which is also in the summary of the run.
+    """
+    images.check(image, params.serving.former_images)
+    target = open_target(params, environment, image, None, "")
+    with closing(target):
+        target.look()
+    actions.outputs(serves=target.current or "none")
+    told = f"In {environment}, {target.current or 'nothing'} serves now."
+    actions.summary(f"{told}\n")
+    return told
 
 
 def open_target(

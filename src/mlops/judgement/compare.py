@@ -15,7 +15,16 @@ from mlops.artifact.features import Asked
 from mlops.artifact.model_folder import Facts, ModelArtifact
 from mlops.artifact.sandbox import SandboxedModel
 from mlops.artifact.table import read, to_columns, to_target
-from mlops.judgement import blocks, comparison, finding, metric, scorecard, shelf_life, too_good
+from mlops.judgement import (
+    blocks,
+    comparison,
+    finding,
+    metric,
+    reviewed,
+    scorecard,
+    shelf_life,
+    too_good,
+)
 from mlops.judgement import gate as policy
 from mlops.judgement.finding import Findings, Pair, Resampling
 from mlops.judgement.metric import Metrics, Predictions
@@ -59,7 +68,7 @@ def run(params: Params, mode: Mode | None, proposed: Proposed | None = None) -> 
     MlopsError
         When the two cannot be compared fairly. No older comparison is left behind then.
     """
-    for path in (files.COMPARISON, files.REPORT, files.FAILURE):
+    for path in (files.COMPARISON, files.SCORES, files.REPORT, files.FAILURE):
         path.unlink(missing_ok=True)
     if proposed:
         check_whole(candidate := proposed.candidate)
@@ -111,6 +120,7 @@ def judge(
     ours = described(candidate, prediction) | training_facts(files.TRAINING)
     refuse_undefined(params, metrics, ours["metrics"], len(y))
     base_rate = scorecard.base_rate(candidate, prediction)
+    reviewed.note(candidate.facts, prediction, files.md5(files.HOLDOUT))
     theirs, champions, changed, units = None, None, None, gate.in_units(0.0, 0.0)
     if champion is not None:
         model = champion.model

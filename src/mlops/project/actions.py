@@ -1,15 +1,19 @@
 """GitHub Actions: what a command tells the workflow whose step it is; elsewhere, nothing."""
 
 import hashlib
+import io
 import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from mlops.project.errors import MlopsError
+
+LARGEST = 1_000_000  # bytes of a file in an artifact
 
 
 def repository() -> str | None:
@@ -42,7 +46,7 @@ def approvers(environment: str) -> list[str]:
         When GitHub does not say.
     """
     try:
-        reviews = _ask(f"actions/runs/{os.environ['GITHUB_RUN_ID']}/approvals")
+        reviews = ask(f"actions/runs/{os.environ['GITHUB_RUN_ID']}/approvals")
     except MlopsError as error:
         raise MlopsError(
             f"GitHub does not say who approved this run ({error}); the job needs `actions: read` "
@@ -70,9 +74,9 @@ def was_on_default_branch(path: str, content: bytes) -> bool:
     # As git names it, in which line ends of Windows become those of Unix.
     forms = {content, content.replace(b"\r\n", b"\n")}
     names = {hashlib.sha1(b"blob %d\0" % len(it) + it).hexdigest() for it in forms}
-    for commit in _ask(f"commits?path={quote(path)}&per_page=100"):
+    for commit in ask(f"commits?path={quote(path)}&per_page=100"):
         try:
-            known = _ask(f"contents/{quote(path)}?ref={commit['sha']}")
+            known = ask(f"contents/{quote(path)}?ref={commit['sha']}")
         except MlopsError as error:
             if "HTTP 404" not in str(error):  # the commit that deleted it
                 raise
@@ -82,13 +86,39 @@ def was_on_default_branch(path: str, content: bytes) -> bool:
     return False
 
 
-def _ask(path: str) -> Any:
-    """Ask GitHub about this repository, by its REST API."""
+def ask(path: str) -> Any:
+    """Ask GitHub about this repository, by its REST API.
+
+    Raises
+    ------
+    MlopsError
+        When GitHub refuses, or does not answer.
+    """
+    return json.loads(_get(path))
+
+
+def file_of_artifact(number: int, name: str) -> bytes | None:
+    """Return a file of an artifact, or None where it has none of that name.
+
+    Raises
+    ------
+    MlopsError
+        When GitHub does not answer, or the file is larger than 1 MB.
+    """
+    archive = zipfile.ZipFile(io.BytesIO(_get(f"actions/artifacts/{number}/zip")))
+    if name not in archive.namelist():
+        return None
+    if (size := archive.getinfo(name).file_size) > LARGEST:
+        raise MlopsError(f"{name} in artifact {number} has {size} bytes; at most {LARGEST}")
+    return archive.read(name)
+
+
+def _get(path: str) -> bytes:
     command = ["gh", "api", f"repos/{os.environ['GITHUB_REPOSITORY']}/{path}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
     if done.returncode != 0:
-        raise MlopsError(" ".join(done.stderr.split()))
-    return json.loads(done.stdout)
+        raise MlopsError(" ".join(done.stderr.decode(errors="replace").split()))
+    return done.stdout
 
 
 def outputs(**values: str) -> None:

@@ -11,6 +11,7 @@ import run_records
 import runner_machine
 import triggers
 from act_run import Order, Run, run_workflow
+from cancelling import Cancellation
 from commit_files import unpack, workflow_files_at
 from github_events import Event, Events
 from github_server import FakeGitHub
@@ -31,6 +32,8 @@ class EventRuns:
         self.pending: list[Event] = []
         self.variables: dict[str, str] = {}
         self.secrets: dict[str, str] = {}
+        self.held: dict[int, list[Event]] = {}  # of pull requests: what waits for somebody
+        self.cancellation: Cancellation | None = None  # of the next run
         self.left_out: set[str] = set()  # workflows of no interest, to save their time
 
     @property
@@ -92,6 +95,7 @@ class EventRuns:
         scratch = self.github.folder / "work" / f"{run_id}-{attempt}"
         dispatches = self.known["dispatches"]
         refused, dispatched = len(self.github.refused), len(dispatches)
+        heads = self._heads()
         actions, without = runner_machine.actions_for(self._texts(event))
         runner_machine.forget_containers(self.github)
         order = Order(
@@ -110,12 +114,19 @@ class EventRuns:
             order.secrets |= self.secrets
             order.variables |= self.variables
         kept: set[str] = set()
+        self.known.setdefault("heads_of_runs", {})[str(run_id)] = event.shown_at
         try:
             unpack(self.git, event.sha, ".github", order.repository)
             if before:
                 kept = rerun_failed.keep_what_went_well(order.repository, before)
+            if self.cancellation:
+                self.cancellation.rewrite(order.repository, workflow)
+                self.cancellation.give(self.github.folder)
             run = run_workflow(order)
+            if self.cancellation:
+                run = self.cancellation.note(run, self.github.folder)
         finally:
+            self.cancellation = None
             shutil.rmtree(scratch, ignore_errors=True)
         if before:
             again = {name: job for name, job in run.jobs.items() if name in before.jobs}
@@ -129,6 +140,7 @@ class EventRuns:
         self._show_checks(event, run)
         run_deployments.record(self.github, self.repository, event, run, BOT, kept)
         self._expect(dispatches[dispatched:])
+        self._hold_or_expect(heads)
         return run
 
     def _texts(self, event: Event) -> list[str]:
@@ -169,9 +181,27 @@ class EventRuns:
                 "details_url": f"https://github.com/{self.repository}/actions/runs/{run.id}",
             }
             self.github.ask("POST", f"/repos/{self.repository}/check-runs", check, login=BOT)
+            self.known["check_runs"][-1]["by_hand"] = event.name == "workflow_dispatch"
+
+    def _heads(self) -> dict[int, str]:
+        pulls = self.known["pulls"].values()
+        return {it["number"]: it["head"]["sha"] for it in pulls if it["state"] == "open"}
+
+    def _hold_or_expect(self, before: dict[int, str]) -> None:
+        """Hold what the job's own token opened or pushed for pull requests; others' goes on."""
+        for number, head in self._heads().items():
+            if head == before.get(number):
+                continue
+            login = self.known["pulls"][str(number)]["pushed_by"]
+            action = "synchronize" if number in before else "opened"
+            events = self.events.pull_request(number, action, login)
+            if login == BOT:
+                self.held[number] = events
+            else:
+                self.pending += events
 
     def _expect(self, dispatches: list[dict[str, Any]]) -> None:
-        """Keep what the run asked GitHub to start: of all that its token does, only this starts."""
+        """Keep what the run asked GitHub to start: nothing else starts by what its token does."""
         for it in dispatches:
             inputs = {name: str(value) for name, value in it["inputs"].items()}
             self.pending.append(self.events.dispatch(it["workflow"], it["ref"], inputs, it["user"]))

@@ -66,12 +66,21 @@ def merge_base(repository: Path, one: str, other: str) -> str | None:
         return None
 
 
+SERVED = """\
+[http]
+	receivepack = true
+[uploadpack]
+	allowAnySHA1InWant = true
+	allowFilter = true
+"""
+
+
 def make_repository(repository: Path, default_branch: str) -> None:
     """Make an empty repository that can be pushed to, and fetched from by the name of a commit."""
     repository.mkdir(parents=True)
     git(repository, "init", "--quiet", "--bare", f"--initial-branch={default_branch}")
     with (repository / "config").open("a", encoding="utf-8") as config:
-        config.write("[http]\n\treceivepack = true\n[uploadpack]\n\tallowAnySHA1InWant = true\n")
+        config.write(SERVED)
     for sample in (repository / "hooks").glob("*.sample"):
         sample.unlink()
     hook = repository / "hooks" / "pre-receive"

@@ -41,6 +41,7 @@ def open_pull(
         "state": "open",
         "draft": wanted.get("draft", False),
         "user": login,
+        "pushed_by": login,
         "labels": [],
         "head": {"repository": head, "ref": ref, "sha": ""},
         "base": {"repository": name, "ref": base, "sha": ""},
@@ -54,13 +55,16 @@ def open_pull(
     known["pulls"][str(number)] = pull
 
 
-def update(github: GitHubState, pushed: str) -> None:
+def update(github: GitHubState, pushed: str, login: str = "") -> None:
     """Let the open pull requests follow a push to a repository, or to the fork of one."""
     for name, known in github.state["repositories"].items():
         for pull in known["pulls"].values():
             involved = pushed in (name, pull["head"]["repository"])
             if involved and pull["state"] == "open":
+                head = pull["head"]["sha"]
                 _follow(github, name, pull)
+                if pull["head"]["sha"] != head:
+                    pull["pushed_by"] = login
 
 
 def merge(github: GitHubState, name: str, number: int, method: str = "squash") -> str:
@@ -69,11 +73,20 @@ def merge(github: GitHubState, name: str, number: int, method: str = "squash") -
     Raises
     ------
     GitHubError
-        405, when it is closed, a draft, or in conflict with its base.
+        405, when it is closed, a draft, in conflict with its base, or lacks a required check.
     """
-    pull = github.state["repositories"][name]["pulls"][str(number)]
+    known = github.state["repositories"][name]
+    pull = known["pulls"][str(number)]
     if pull["state"] == "closed" or pull["draft"] or not pull["mergeable"]:
         raise GitHubError(405, "Pull Request is not mergeable")
+    passed = {
+        name
+        for name, conclusion in checks(known, pull["head"]["sha"]).items()
+        if conclusion in ("success", "neutral", "skipped")
+    }
+    if missing := sorted(_required(known) - passed):
+        words = f'Required status check "{missing[0]}" is expected.'
+        raise GitHubError(405, f"Repository rule violations found\n\n{words}")
     path = github.path(name)
     base, commit = pull["base"]["sha"], pull["merge_commit_sha"]
     if method == "squash":
@@ -83,6 +96,27 @@ def merge(github: GitHubState, name: str, number: int, method: str = "squash") -
     _close(pull, commit, by=name.split("/")[0])
     update(github, name)
     return str(commit)
+
+
+def checks(known: dict[str, Any], commit: str) -> dict[str, str]:
+    """Return the checks that a pull request shows: without those of runs started by hand."""
+    return {
+        it["name"]: it["conclusion"]
+        for it in known["check_runs"]
+        if it["head_sha"] == commit and not it.get("by_hand")
+    }
+
+
+def _required(known: dict[str, Any]) -> set[str]:
+    """Return the names of the checks without which rulesets let nothing be merged."""
+    active = (it for it in known.get("rulesets", {}).values() if it["enforcement"] == "active")
+    rules = (rule for it in active for rule in it["rules"])
+    return {
+        check["context"]
+        for rule in rules
+        if rule["type"] == "required_status_checks"
+        for check in rule["parameters"]["required_status_checks"]
+    }
 
 
 def _follow(github: GitHubState, name: str, pull: dict[str, Any]) -> None:

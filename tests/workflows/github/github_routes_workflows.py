@@ -1,5 +1,7 @@
 """GitHub's routes to workflows: what they are, and the runs that were started by hand."""
 
+import io
+import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -121,18 +123,36 @@ def artifacts(call: Call) -> Reply:
 
     Also what a run that goes on has kept already, as on GitHub.
     """
-    kept = sorted(
-        call.github.folder.glob("runs/*/artifacts/*"),
-        key=lambda path: int(path.parts[-3]),
-        reverse=True,
-    )
     found = [
         _artifact(call, number, path)
-        for number, path in enumerate(kept, 1)
+        for number, path in enumerate(_kept(call), 1)
         if call.query("name", path.name) == path.name
     ]
     page = call.page(found)
     return Reply(page.status, {"total_count": len(found), "artifacts": page.content}, page.headers)
+
+
+@routes.serve("GET", "/repos/{owner}/{repo}/actions/artifacts/{artifact_id}/{archive_format}")
+def archive(call: Call) -> Reply:
+    """Return an artifact; GitHub says with a redirect where that is."""
+    kept = _kept(call)
+    place = int(call.parameters["artifact_id"]) - 1
+    if call.parameters["archive_format"] != "zip" or not 0 <= place < len(kept):
+        raise GitHubError(404)
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as zipped:
+        for file in sorted(it for it in kept[place].rglob("*") if it.is_file()):
+            zipped.write(file, str(file.relative_to(kept[place])))
+    return Reply(200, content.getvalue())
+
+
+def _kept(call: Call) -> list[Path]:
+    """Return the folders of all artifacts, those of the newest run first."""
+    return sorted(
+        call.github.folder.glob("runs/*/artifacts/*"),
+        key=lambda path: int(path.parts[-3]),
+        reverse=True,
+    )
 
 
 def _artifact(call: Call, number: int, path: Path) -> dict[str, Any]:
@@ -147,8 +167,15 @@ def _artifact(call: Call, number: int, path: Path) -> dict[str, Any]:
         "url": url,
         "archive_download_url": f"{url}/zip",
         "expired": False,
+        "workflow_run": {"id": int(path.parts[-3]), "head_sha": _head(call, path.parts[-3])},
         **{name: f"{time:%Y-%m-%dT%H:%M:%SZ}" for name, time in times.items()},
     }
+
+
+def _head(call: Call, run: str) -> str:
+    """Return the commit of a run: of a pull request its head, also as the run goes on."""
+    heads: dict[str, str] = call.known.get("heads_of_runs", {})
+    return heads.get(run, "0" * 40)
 
 
 def _run(call: Call, number: int, known: dict[str, Any]) -> dict[str, Any]:

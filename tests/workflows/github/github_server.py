@@ -164,7 +164,7 @@ class FakeGitHub(GitHubState):
         answer = serve(self.repositories, request, path, may_change_workflows=not token.is_actions)
         if writes and request.method == "POST":
             with self.lock:
-                github_pulls.update(self, name)
+                github_pulls.update(self, name, token.login)
         return answer
 
     def _token(self, headers: Message) -> Token:

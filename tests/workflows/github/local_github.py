@@ -25,6 +25,7 @@ from github_git import git, resolve
 from github_server import FakeGitHub
 
 PEOPLE = {"octo": "Octo", "ada": "Ada Lovelace", "mallory": "Mallory"}
+APP, OF_APP = "flights[bot]", "ghs_ofApp"  # as the stand-in for create-github-app-token has it
 CML = ("iterative/cml", "v0.20.6", "cml-linux-x64")
 DOUBLE = Path(__file__).parent / "doubles" / "cml"
 
@@ -64,6 +65,7 @@ class LocalGitHub:
         for login in PEOPLE:
             home = self.fork if login == "mallory" else self.repository
             self.github.add_token(_token(login), login, write=True, repository=home)
+        self.github.add_token(OF_APP, APP, write=True, repository=self.repository)
         self._release_cml()
         self.actions = EventRuns(self.github, self.repository)
         self.variables, self.secrets = self.actions.variables, self.actions.secrets
@@ -193,6 +195,22 @@ class LocalGitHub:
         make = self.actions.events
         closed = make.pull_request(number, "closed", login)
         return self.actions.happened([*closed, make.push(ref, before, login)], run=run)
+
+    def approve_workflows(self, number: int, *, days: int = 0) -> list[Run]:
+        """Press *Approve workflows to run* on a pull request, some days after it was opened.
+
+        GitHub keeps what waits for that for 30 days.
+        """
+        held = self.actions.held.pop(number, [])
+        return self.actions.happened(held if days <= 30 else [], run=True)
+
+    def reopen(self, number: int, *, login: str = "ada") -> list[Run]:
+        """Close a pull request and open it again, which a person may do to have its checks."""
+        for state in ("closed", "open"):
+            path = f"/repos/{self.repository}/pulls/{number}"
+            self.github.ask("PATCH", path, {"state": state}, login=login)
+        events = self.actions.events.pull_request(number, "reopened", login)
+        return self.actions.happened(events, run=True)
 
     def comments(self, number: int) -> list[dict[str, Any]]:
         """Return the comments of an issue or a pull request, oldest first."""

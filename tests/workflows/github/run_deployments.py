@@ -27,6 +27,7 @@ def record(
         number = github.ask("POST", path, wanted, login=event.actor)["id"]
         about = {"environment": job.environment, "log_url": page}
         begun = {**about, "state": "in_progress"}
-        ended = {**about, "state": job.conclusion, "environment_url": job.url}
+        state = "success" if job.conclusion == "success" else "failure"  # there is no `cancelled`
+        ended = {**about, "state": state, "environment_url": job.url}
         for status in (begun, ended):
             github.ask("POST", f"{path}/{number}/statuses", status, login=bot)

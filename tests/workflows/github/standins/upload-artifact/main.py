@@ -1,6 +1,7 @@
 """Copy files to the artifacts of the run: names and contents; links are followed, modes lost."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -63,6 +64,16 @@ def keep(files: dict[str, Path], folder: Path) -> str:
     return digest.hexdigest()
 
 
+def new_id(name: str, run: str) -> int:
+    """Give the artifact a number: as on GitHub, a later one may be the smaller."""
+    file = LOCAL_GITHUB / "runs" / run / "artifact-ids.json"
+    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    text = f"{run} {name} {known.get(name)}"
+    known[name] = int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) + 1
+    file.write_text(json.dumps(known), encoding="utf-8")
+    return int(known[name])
+
+
 name, run = given("name"), os.environ["GITHUB_RUN_ID"]
 folder = LOCAL_GITHUB / "runs" / run / "artifacts" / name
 if not name or re.search(r'["<>|*?:\r\n/\\]', name):
@@ -74,7 +85,7 @@ if files:
     if folder.exists():
         fail("(409) Conflict: an artifact with this name already exists on the workflow run")
     digest = keep(files, folder)
-    number = len(list(folder.parent.iterdir()))
+    number = new_id(name, run)
     page = f"https://github.com/{os.environ['GITHUB_REPOSITORY']}/actions/runs/{run}"
     set_output("artifact-id", number)
     set_output("artifact-url", f"{page}/artifacts/{number}")
