@@ -105,12 +105,12 @@ def show_deployments(github: LocalGitHub) -> None:
 
 
 def show_what_waits(github: LocalGitHub) -> None:
-    """Run the checks of the pull request that a workflow has opened, and show its title."""
+    """Show the title of the pull request that a workflow has opened."""
     for number, pull in github.actions.known["pulls"].items():
         if pull["state"] == "open":
             say(f"A pull request waits for a person, #{number}: {pull['title']}")
-            while github.pending:
-                show(github.run(github.pending[0]))
+            print("         Its checks wait, too: GitHub runs none on what a workflow opens, until")
+            print("         somebody presses *Approve workflows to run*, or an app opens it.")
 
 
 def say(sentence: str) -> None:

@@ -160,7 +160,7 @@ def exposed(environment: Mapping[str, str]) -> dict[str, str]:
     """Return where users ask, as far as ``environment`` does not say: everywhere only with TLS."""
     default = {"HTTP_ADDRESS": "127.0.0.1", "HTTP_PORT": "80"}
     if environment.get(TLS):
-        default = {"HTTP_ADDRESS": "0.0.0.0", "HTTP_PORT": "443"}
+        default = {"HTTP_ADDRESS": "0.0.0.0", "HTTP_PORT": "443"}  # noqa: S104 - with TLS
     return {name: environment.get(name) or value for name, value in default.items()}
 
 

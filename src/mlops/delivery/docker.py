@@ -16,7 +16,7 @@ PULL_SECONDS = 600.0
 
 # What the service needs of an engine: no right to become root, nothing to write to but /tmp.
 CONFINED = [
-    *("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"),
+    *("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"),  # noqa: S108 - the container's own
     *("--security-opt", "no-new-privileges", "--memory", "1g", "--pids-limit", "256"),
 ]
 # What registries answer when a tag or digest does not exist.

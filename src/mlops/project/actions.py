@@ -73,7 +73,9 @@ def was_on_default_branch(path: str, content: bytes) -> bool:
     """
     # As git names it, in which line ends of Windows become those of Unix.
     forms = {content, content.replace(b"\r\n", b"\n")}
-    names = {hashlib.sha1(b"blob %d\0" % len(it) + it).hexdigest() for it in forms}
+    names = {
+        hashlib.sha1(b"blob %d\0" % len(it) + it, usedforsecurity=False).hexdigest() for it in forms
+    }
     for commit in ask(f"commits?path={quote(path)}&per_page=100"):
         try:
             known = ask(f"contents/{quote(path)}?ref={commit['sha']}")

@@ -507,7 +507,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
-        content = yaml.load(text, _Loader)
+        content = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except FileNotFoundError:
         raise MlopsError(f"{path} is not there") from None
     except UnicodeDecodeError as error:

@@ -114,7 +114,8 @@ def _environment() -> "jinja2.Environment":
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,  # the output is Markdown; `cell` and `code` defuse what is not ours
+        # The output is Markdown; `cell` and `code` defuse what is not ours.
+        autoescape=False,  # noqa: S701
     )
     environment.filters.update(FILTERS)
     return environment

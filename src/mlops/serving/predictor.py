@@ -221,7 +221,7 @@ class Batching:
         if len(waiting) > 1:
             try:
                 together = self._predict([row for rows, _ in waiting for row in rows])
-            except Exception:
+            except Exception:  # noqa: S110
                 pass  # one of them is at fault; each by itself, then
             else:
                 start = 0

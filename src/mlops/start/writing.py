@@ -138,7 +138,7 @@ def _write(folder: Path, path: Path, text: str) -> None:
 def _rendered(template: str, content: dict[str, Any]) -> str:
     import jinja2
 
-    environment = jinja2.Environment(
+    environment = jinja2.Environment(  # noqa: S701 - Python and YAML
         loader=jinja2.FileSystemLoader(HERE),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
