@@ -1,20 +1,23 @@
 """What the commands say: help that helps, and errors of one line."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from projects import Project
+from projects import ROOT, Project
 from workbench import Workbench
+
+from mlops.project import files
 
 STORE_COMMANDS = [
     f"store {name}" for name in ("save", "restore", "pull", "push", "promote", "rollback", "record")
 ]
 COMMANDS = (
     *("ingest", "validate", "features", "train", "evaluate", "compare", "report"),
-    *("verdict", "register", "promote", "rollback", "lineage", "store"),
+    *("verdict", "reviewed", "register", "promote", "rollback", "lineage", "store"),
     *("image", "card", "export", "label"),
     *("drift", "move-window", "evidence"),
 )
@@ -128,3 +131,15 @@ def test_a_server_in_the_settings_is_used(new_project: Project) -> None:
     assert "MLFLOW_TRACKING_URI=http://127.0.0.1:9 does not answer" in done.stderr
     assert not (new_project / ".store").exists()
     assert "MLFLOW_TRACKING_URI" not in os.environ
+
+
+def test_git_ignores_what_commands_write(tmp_path: Path) -> None:
+    """Else a run would say of its own reports that they are uncommitted changes."""
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    shutil.copyfile(ROOT / ".gitignore", tmp_path / ".gitignore")
+    written = [path for path in vars(files).values() if isinstance(path, Path)]
+    reports = [str(it) for it in written if it.parent == files.REPORTS and it.suffix]
+    assert len(reports) > 5
+    asked = ["git", "-C", str(tmp_path), "check-ignore", *reports]
+    ignored = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+    assert sorted(set(reports) - set(ignored.splitlines())) == []

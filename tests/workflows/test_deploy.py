@@ -136,7 +136,7 @@ def test_a_version_that_cannot_be_promoted_is_taken_back(second_version: SecondV
     run, scene = second_version.run_of("not saved"), second_version.scenes["not saved"]
     assert scene.saved_by_others == 1
     assert run.jobs["production"].conclusion == "success"
-    assert run.jobs["put back"].outputs["serves"].endswith(scene.tags["v1"])
+    assert run.jobs["put back"].conclusion == "success"
     assert run.summary.count("### production: version 2 serves") == 1
     assert run.summary.count("### production: version 1 serves") == 1
 
