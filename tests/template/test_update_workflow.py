@@ -159,7 +159,9 @@ def test_the_workflow_opens_a_draft_that_shows_the_conflict(tmp_path: Path, star
         assert f"[`{old[:7]}` to `{new[:7]}`]({address}/compare/{old}...{new})" in pull["body"]
         assert "### 1 conflict to resolve by hand" in pull["body"]
         assert '++<<<<<<< ours\n +"""Mine."""\n++=======\n+ """The template\'s."""' in pull["body"]
-        assert pull["body"] in run.summary
+        notice, _, text = pull["body"].partition("\n\n")
+        assert notice.startswith("> [!IMPORTANT]\n> **Its checks wait for you.**")
+        assert text in run.summary
         theirs = here.files(BRANCH)
         changed = {name for name in mine | theirs if mine.get(name) != theirs.get(name)}
         assert changed == {

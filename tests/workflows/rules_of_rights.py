@@ -86,6 +86,13 @@ def each_job_has_the_grants_decided_on(repository: Repository) -> Iterator[str]:
             yield f"{job.where} is granted {job.grants}: decide on that in GRANTED"
 
 
+def nobody_starts_workflows(repository: Repository) -> Iterator[str]:
+    """What a job starts by hand has checks that GitHub does not count for a pull request."""
+    for job in repository.jobs:
+        if job.grants.get("actions") == "write":
+            yield f"{job.where} is granted `actions: write`: what it starts counts for no merge"
+
+
 def decided_grants_are_in_use(repository: Repository) -> Iterator[str]:
     jobs = {job.where for job in repository.jobs}
     for where in GRANTED:
@@ -285,6 +292,7 @@ def deployments_go_to_their_environment(repository: Repository) -> Iterator[str]
 RULES = [
     nothing_is_granted_on_top,
     each_job_has_the_grants_decided_on,
+    nobody_starts_workflows,
     decided_grants_are_in_use,
     callers_grant_what_the_called_need,
     pull_requests_run_with_read_only,

@@ -45,6 +45,9 @@ BITES: dict[Rule, list[tuple[str, str, str]]] = {
             "release does not say its",
         ),
     ],
+    rights.nobody_starts_workflows: [
+        ("contents: read # train", "actions: write", "granted `actions: write`: what"),
+    ],
     rights.decided_grants_are_in_use: [
         ("  save:\n", "  keep:\n", "deploy.yml: save is in GRANTED, but"),
     ],

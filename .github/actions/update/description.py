@@ -21,10 +21,6 @@ ABOUT_THE_LOCK = """\
 In `requirements.txt`, take either side, and when `pyproject.toml` is resolved make it anew with the
 command in its first lines.
 """
-ABOUT_THE_CHECKS = """\
-Checks that wait start with *Approve workflows to run*: GitHub asks for that when a workflow opened
-the pull request.
-"""
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,7 @@ class Update:
 def describe(update: Update) -> str:
     """Return the text of the pull request as Markdown, with the conflicts cut where it must be."""
     before = "\n".join([_summary(update), *_advice(update)])
-    after = "\n".join(["", "### Files", "", *_files(update.changes), "", ABOUT_THE_CHECKS])
+    after = "\n".join(["", "### Files", "", *_files(update.changes), ""])
     room = LONGEST - len(before) - len(after)
     return before + "".join(_conflicts(update.conflicts, room)) + after
 
