@@ -408,3 +408,46 @@ def test_a_child_of_the_shell_hears_nothing_of_it(tiny: TinyRepository) -> None:
     """So a step that must be told is its one process."""
     log = cancelled(tiny, "python3 listens.py; true").jobs["one"].log
     assert "heard" not in log
+
+
+def opened_by_its_token(tiny: TinyRepository) -> int:
+    """Let a run open a pull request, whose checks GitHub then holds."""
+    tiny.steps("pull_request", "- run: echo checked")
+    tiny.push(run=False)
+    tiny.github.git(tiny.folder, "checkout", "-q", "-b", "proposed")
+    tiny.push(branch="proposed", run=False)
+    tiny.github.git(tiny.folder, "checkout", "-q", "main")
+    tiny.github.pending.clear()
+    url = f"https://api.github.com/repos/{tiny.github.repository}/pulls"
+    wanted = '{"head": "proposed", "base": "main", "title": "Proposed"}'
+    tiny.workflow(
+        "push",
+        f"""
+        one:
+          runs-on: ubuntu-24.04
+          steps:
+            - env: {{TOKEN: "${{{{ github.token }}}}", WANTED: '{wanted}'}}
+              run: |
+                curl -fsS -H "Authorization: Bearer $TOKEN" -d "$WANTED" {url}
+        """,
+        name="proposes.yml",
+    )
+    tiny.github.actions.known["actions_may_open_pull_requests"] = True
+    (run,) = tiny.push()
+    assert run.conclusion == "success", run.log
+    assert tiny.github.pending == []
+    (number,) = tiny.github.actions.held
+    return number
+
+
+def test_checks_of_what_a_workflow_opened_run_when_somebody_lets_them(tiny: TinyRepository) -> None:
+    number = opened_by_its_token(tiny)
+    (run,) = tiny.github.approve_workflows(number, days=30)
+    assert (run.workflow, run.event, run.conclusion) == ("tiny.yml", "pull_request", "success")
+
+
+def test_after_30_days_they_are_gone_and_reopening_starts_them(tiny: TinyRepository) -> None:
+    number = opened_by_its_token(tiny)
+    assert tiny.github.approve_workflows(number, days=31) == []
+    (run,) = tiny.github.reopen(number)
+    assert (run.workflow, run.event, run.conclusion) == ("tiny.yml", "pull_request", "success")
