@@ -44,6 +44,9 @@ ifdef PIP_CERT
 export SSL_CERT_FILE ?= $(PIP_CERT)
 endif
 
+ifneq ($(shell [ ! -L .venv ] || echo link),)
+$(error .venv is a link, and making the environment would delete what it leads to; remove the link)
+endif
 # An environment holds absolute paths: one that was moved here has to be made anew.
 $(shell [ "$$(cat .venv/folder 2>/dev/null)" = "$$(pwd)" ] || rm -f .venv/setup .venv/bin/uv)
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from projects import ROOT, Project
+from projects import MAKEFILE, ROOT, Project
 from workbench import Workbench
 
 from mlops.project import files
@@ -143,3 +143,18 @@ def test_git_ignores_what_commands_write(tmp_path: Path) -> None:
     asked = ["git", "-C", str(tmp_path), "check-ignore", *reports]
     ignored = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
     assert sorted(set(reports) - set(ignored.splitlines())) == []
+
+
+def test_make_leaves_alone_what_a_linked_environment_leads_to(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    (shared / "bin").mkdir(parents=True)
+    (shared / "bin" / "uv").touch()
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / ".venv").symlink_to(shared)
+    command = ["make", "--file", str(MAKEFILE), "setup"]
+    done = subprocess.run(
+        command, cwd=tmp_path / "project", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert ".venv is a link" in done.stderr
+    assert (shared / "bin" / "uv").exists()
