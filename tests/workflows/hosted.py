@@ -1,6 +1,7 @@
 """The example as a repository on the local GitHub: what the workflows are tried on."""
 
 import json
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -114,13 +115,17 @@ class Hosted:
     def keep_jobs(self, workflow: str, *jobs: str) -> None:
         """Leave the other jobs out of a workflow, to save their time."""
         path = self.project / f".github/workflows/{workflow}"
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        versions = dict(re.findall(r"@([0-9a-f]{40}) (# v\S+)", text))  # which name the stand-ins
+        data = yaml.safe_load(text)
         data["on"] = data.pop(True)  # what YAML takes the word `on` for
         data["jobs"] = {name: data["jobs"][name] for name in jobs}
         for job in data["jobs"].values():
             if isinstance(job.get("needs"), list):
                 job["needs"] = [name for name in job["needs"] if name in jobs]
-        path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+        text = yaml.safe_dump(data, sort_keys=False)
+        text = re.sub(r"(?m)@([0-9a-f]{40})$", lambda it: f"{it[0]} {versions[it[1]]}", text)
+        path.write_text(text, encoding="utf-8")
 
     def commit(self, message: str = "A change") -> str:
         """Commit everything; returns the commit."""
