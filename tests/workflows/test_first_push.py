@@ -27,6 +27,7 @@ def test_everything_is_green(deployed: Hosted) -> None:
         CHECKS, "success"
     )
     assert [note for run in runs for note in run.annotations if note.level != "notice"] == []
+    assert [line for run in runs for line in run.log.splitlines() if "fatal:" in line] == []
 
 
 def test_the_first_model_is_registered_and_champion(deployed: Hosted) -> None:
