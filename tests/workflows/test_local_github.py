@@ -340,12 +340,12 @@ LISTENS = """
 import signal, sys, time
 def heard(number, _):
     print("heard", signal.Signals(number).name, flush=True)
-    if len(sys.argv) == 1:
+    if sys.argv[1:] != ["stubborn"]:
         sys.exit(1)
 for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, heard)
 print("begun", flush=True)
-for _ in range(20):
+for _ in range(20 if sys.argv[1:] else 5):
     time.sleep(0.1)
 print("ran to its end", flush=True)
 """
@@ -408,6 +408,7 @@ def test_a_child_of_the_shell_hears_nothing_of_it(tiny: TinyRepository) -> None:
     """So a step that must be told is its one process."""
     log = cancelled(tiny, "python3 listens.py; true").jobs["one"].log
     assert "heard" not in log
+    assert "ran to its end" in log
 
 
 def opened_by_its_token(tiny: TinyRepository) -> int:

@@ -48,7 +48,11 @@ def needs(*results: str, **outputs: dict[str, str]) -> dict[str, Any]:
     }
 
 
-REGISTERED = {"version": "3", "champion": "2"}
+OTHER = (
+    "which this run knows nothing of: somebody has deployed or rolled back meanwhile, or look at "
+    "it now."
+)
+REGISTERED = {"version": "3", "champion": "2", "champion-image": "a@1"}
 
 
 def test_a_deployment_that_went_through(outcome: ModuleType) -> None:
@@ -108,10 +112,13 @@ def test_a_job_that_failed_is_named_with_its_reason(outcome: ModuleType) -> None
             {"deploy": "cancelled", "serves": "none"},
             "**Nothing serves in production. Look at it now.**",
         ),
-        (
-            {**REGISTERED, "champion-image": "a@1"},
-            {"deploy": "cancelled", "serves": "a@0"},
-            "a\\@0 serves: somebody has rolled back meanwhile, or look at it now.",
+        *(
+            (known, {"deploy": "cancelled", "serves": "a@0"}, "a\\@0 serves, " + OTHER)
+            for known in (
+                REGISTERED,
+                {"version": "3", "champion": "2"},  # of which no image is known
+                {"version": "1", "champion": "none"},
+            )
         ),
         (
             {"version": "1", "champion": "none"},

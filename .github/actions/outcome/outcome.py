@@ -72,12 +72,13 @@ def serves(champion: str, version: str, needs: dict[str, Job]) -> str:
         )
     if tried and now == needs["image"]["outputs"].get("image"):
         return f"**Version {version} serves nevertheless, and is not champion. Look at it now.**"
-    if tried and champion != "none":
-        if now == "none":
-            return "**Nothing serves in production. Look at it now.**"
-        before = needs["register"]["outputs"].get("champion-image", "")
-        if before and now != before:
-            return f"{text(now)} serves: somebody has rolled back meanwhile, or look at it now."
+    if tried and now == "none" and champion != "none":
+        return "**Nothing serves in production. Look at it now.**"
+    if tried and now not in ("none", needs["register"]["outputs"].get("champion-image", "")):
+        return (
+            f"{text(now)} serves, which this run knows nothing of: somebody has deployed or rolled "
+            "back meanwhile, or look at it now."
+        )
     if champion != "none":
         return f"Version {champion} is still champion, and serves."
     return "There is no champion yet." if version else "The champion, if there is one, serves."
