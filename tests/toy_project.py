@@ -130,7 +130,8 @@ class ToyProject:
                 "slice_metric": "roc_auc",
                 "slices": [part | {"candidate": 0.71, "champion": 0.70}],
                 "checks": [
-                    {"name": "floor: ROC AUC", "value": "0.7", "limit": "≥ 0.6", "passed": True}
+                    {"name": "floor: ROC AUC", "value": "0.7", "limit": "≥ 0.6", "passed": passed}
+                    | ({} if passed else {"reason": "ROC AUC is 0.7, and its floor 0.8"})
                 ],
             },
         )

@@ -60,9 +60,9 @@ def test_what_cannot_be_promoted_is_refused(project: ToyProject) -> None:
     unknown = refused(lambda: promotion.promote(client, params, 9))
     assert unknown == f"{NAME} has no version 9; registered: 1, 2"
     worse = project.register(3, "worse", passed=False)
-    assert "version 3 did not pass the gate (finding: worse)" in refused(
-        lambda: promotion.promote(client, params, worse)
-    )
+    said = refused(lambda: promotion.promote(client, params, worse))
+    why = "(finding: worse; ROC AUC is 0.7, and its floor 0.8); promote another"
+    assert f"version 3 did not pass the gate {why}" in said
     client.delete_registered_model_alias(NAME, "challenger")
     assert "has no challenger (champion: version 1)" in refused(
         lambda: promotion.promote(client, params)

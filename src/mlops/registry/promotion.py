@@ -10,7 +10,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from mlops.project import images
+from mlops.project import files, images
 from mlops.project.errors import MlopsError
 from mlops.project.params import Params
 from mlops.registry import audit, model_version, tracking
@@ -171,16 +171,20 @@ def _target(
         if image := record.tags.get("image"):
             images.check(image, params.serving.former_images)
         if action == "promote" and override is None:
-            _check_judgement(record, champion)
+            _check_judgement(client, record, champion)
     return record
 
 
-def _check_judgement(record: "ModelVersion", champion: int | None) -> None:
+def _check_judgement(client: "MlflowClient", record: "ModelVersion", champion: int | None) -> None:
     finding, passed = record.tags.get("finding", "unknown"), record.tags.get("passed")
     if passed != "true":
+        report = model_version.folder_of(client, record) / files.COMPARISON.name
+        checks = files.read_json(report, "mlops compare")["checks"] if report.is_file() else []
+        failed = (check for check in checks if not check["passed"])
+        reasons = "".join(f"; {check.get('reason', check['name'])}" for check in failed)
         raise MlopsError(
-            f"{record.name} version {record.version} did not pass the gate (finding: {finding}); "
-            "promote another version, or give a reason with --override"
+            f"{record.name} version {record.version} did not pass the gate (finding: {finding}"
+            f"{reasons}); promote another version, or give a reason with --override"
         )
     judged, current = record.tags.get("compared_with", NONE), str(champion or NONE)
     if judged != current:
