@@ -93,10 +93,11 @@ def test_files_are_uploaded_when_they_are_full_and_at_the_end(
     bucket: Bucket, tmp_path: Path
 ) -> None:
     log = open_log(URI, spool=tmp_path, rotate_mb=0.01, flush_seconds=0.02)
-    for name in range(150):
+    for name in range(149):
         assert log.append(line(name), 1)
         time.sleep(0.001)
     eventually(bucket.names)  # meanwhile
+    assert log.append(line(149), 1)
     log.close(10)
     assert sorted(bucket.ids(), key=int) == [str(name) for name in range(150)]
     assert len(bucket.names()) > 1
