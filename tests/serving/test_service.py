@@ -159,6 +159,17 @@ def test_a_missing_column_is_named(running: RunningService) -> None:
     )
 
 
+def test_rows_in_an_object_as_other_services_want_them(running: RunningService) -> None:
+    refused = running.predict({"rows": [running.example()]})
+    assert (refused.status, refused.error["kind"]) == (422, "invalid")
+    said, _, example = refused.error["message"].partition(", such as ")
+    assert said == (
+        'send the rows themselves, not {"rows": [...]}: an object for one row, an array of objects '
+        "for several"
+    )
+    assert running.predict(json.loads(example)).status == 200
+
+
 @pytest.mark.parametrize(
     ("status", "kind", "body"),
     [
@@ -173,6 +184,8 @@ def test_a_missing_column_is_named(running: RunningService) -> None:
         (422, "invalid", b"[[]]"),
         (422, "invalid", b"[null]"),
         (422, "invalid", b"[" * 100_000),
+        (422, "invalid", b'{"rows": []}'),
+        (400, "malformed", b'{"rows": ' + b"[" * 100_000),
     ],
 )
 def test_what_is_not_rows_is_refused(

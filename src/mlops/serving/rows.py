@@ -16,7 +16,7 @@ import numpy as np
 from msgspec import Meta
 
 from mlops.artifact.model_folder import Array, Column
-from mlops.serving.request import Refusal
+from mlops.serving.request import Refusal, encode
 from mlops.serving.settings import UnknownFields
 
 TYPES: dict[str, type] = {
@@ -31,9 +31,9 @@ NOUNS = {
     "number": "a number",
     "string": "a text",
     "boolean": "true or false",
-    "datetime": "a time in ISO 8601 with its zone, such as 2013-04-01T12:00:00Z",
+    "datetime": "a time in ISO 8601 with its zone",
 }
-LOCAL = "a time in ISO 8601 without a zone, as training had none, such as 2013-04-01T12:00:00"
+LOCAL = "a time in ISO 8601 without a zone, as training had none"
 INT64 = np.iinfo(np.int64)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LOCAL_EPOCH = EPOCH.replace(tzinfo=None)
@@ -112,6 +112,8 @@ class RowType:
             try:
                 rows = self._decoder.decode(body)
             except msgspec.ValidationError as error:
+                if said := self._wrapped(body):
+                    raise Refusal("invalid", said) from None
                 if NOT_INT not in str(error) and UNKNOWN not in str(error):
                     raise
                 rows = msgspec.convert(self._mended(msgspec.json.decode(body)), self._rows)
@@ -154,6 +156,20 @@ class RowType:
             for number, array in zip(numbers, arrays, strict=True):
                 table.columns[names[number]] = array
         return table
+
+    def _wrapped(self, body: bytes) -> str:
+        """Say what to send instead of rows in an object, as other services want it, or nothing."""
+        try:
+            content = msgspec.json.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return ""
+        names = list(content) if isinstance(content, dict) else []
+        if len(names) != 1 or names[0] in self._by_name or not isinstance(content[names[0]], list):
+            return ""
+        return (
+            f'send the rows themselves, not {{"{names[0][:40]}": [...]}}: an object for one row, '
+            f"an array of objects for several, such as {encode([self.example]).decode()}"
+        )
 
     def _mended(self, content: Any) -> Any:
         """Return a body without the columns that the model does not read, and with 12 for 12.0.
@@ -236,7 +252,10 @@ def allowed_in_words(column: Column) -> str:
     parts = [said.format(bound) for said, bound in bounds.items() if bound is not None]
     if column.nullable:
         parts.append("or null")
-    return " ".join([NOUNS[column.type] if column.zoned else LOCAL, *parts])
+    noun = NOUNS[column.type] if column.zoned else LOCAL
+    if column.type == "datetime" and column.example is not None:
+        noun += f", such as {column.example}"
+    return " ".join([noun, *parts])
 
 
 def row_struct(columns: list[Column], unknown_fields: UnknownFields) -> Any:
