@@ -327,7 +327,12 @@ def test_the_champions_code_is_of_a_branch_that_nobody_merged(
         model_version.check_code("1", model_folder.load(files.MODEL))
 
 
-def test_github_does_not_say_whether_it_was_merged(project: ToyProject, github: FakeGitHub) -> None:
+def test_github_does_not_say_whether_it_was_merged(
+    project: ToyProject, github: FakeGitHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
     github.fail("GET", "/commits", 503)
     with pytest.raises(MlopsError, match="HTTP 503"):
+        model_version.check_code("1", model_folder.load(files.MODEL))
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(MlopsError, match="the command gh is not there"):
         model_version.check_code("1", model_folder.load(files.MODEL))

@@ -117,7 +117,12 @@ def file_of_artifact(number: int, name: str) -> bytes | None:
 
 def _get(path: str) -> bytes:
     command = ["gh", "api", f"repos/{os.environ['GITHUB_REPOSITORY']}/{path}"]
-    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    except FileNotFoundError:
+        raise MlopsError("the command gh is not there, which asks GitHub") from None
+    except subprocess.TimeoutExpired:
+        raise MlopsError("GitHub has not answered for 60 s") from None
     if done.returncode != 0:
         raise MlopsError(" ".join(done.stderr.decode(errors="replace").split()))
     return done.stdout
