@@ -17,6 +17,10 @@ from projects import Project
 from running_prometheus import free_address
 
 BUCKET = "parcels"
+PORTS = (
+    *("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port"),
+    *("filer.port.grpc", "s3.port", "s3.port.grpc"),
+)
 PATIENCE = 60.0  # seconds to start, on a machine that is busy with other tests
 
 
@@ -81,40 +85,43 @@ def s3_server(folder: Path) -> Iterator[S3]:
         for user, actions in users
     ]
     (folder / "s3.json").write_text(json.dumps({"identities": identities}), encoding="utf-8")
-    # One port is free at a time, so each is taken from the system.
-    names = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port")
-    names += ("filer.port.grpc", "s3.port", "s3.port.grpc")
-    ports = {name: free_address().partition(":")[2] for name in names}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                *(
-                    program("weed"),
-                    "server",
-                    f"-dir={folder}",
-                    "-s3",
-                    f"-s3.config={folder}/s3.json",
-                ),
-                *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.volumeSizeLimitMB=64"),
-                *("-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"),
-                *(f"-{name}={port}" for name, port in ports.items()),
-            ],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+    process, server = _started(folder)
     try:
-        server = S3(f"http://127.0.0.1:{ports['s3.port']}")
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                server.client.create_bucket(Bucket=BUCKET)
-                break
-            except (BotoCoreError, ClientError):  # not up yet
-                said = (folder / "log").read_text(encoding="utf-8")
-                assert process.poll() is None, said
-                assert time.monotonic() < deadline, said
-                time.sleep(0.2)
         yield server
     finally:
         process.kill()
         process.wait()
+
+
+def _started(folder: Path) -> tuple["subprocess.Popen[bytes]", S3]:
+    """Start it anew where another program was faster at one of the ports."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        ports = {name: free_address().partition(":")[2] for name in PORTS}
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [*_command(folder), *(f"-{name}={port}" for name, port in ports.items())],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        server = S3(f"http://127.0.0.1:{ports['s3.port']}")
+        while process.poll() is None:
+            try:
+                server.client.create_bucket(Bucket=BUCKET)
+                return process, server
+            except (BotoCoreError, ClientError):  # not up yet
+                said = (folder / "log").read_text(encoding="utf-8")
+                if time.monotonic() >= deadline:
+                    process.kill()
+                    raise TimeoutError(said) from None
+                time.sleep(0.2)
+        said = (folder / "log").read_text(encoding="utf-8")
+        assert "address already in use" in said, said
+
+
+def _command(folder: Path) -> list[str]:
+    return [
+        *(program("weed"), "server", f"-dir={folder}", "-s3", f"-s3.config={folder}/s3.json"),
+        *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.volumeSizeLimitMB=64"),
+        *("-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"),
+    ]
