@@ -5,12 +5,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import recorded
 from github_git import git
 from github_server import FakeGitHub
 
+from mlops.artifact.model_folder import Facts
 from mlops.judgement import reviewed
+from mlops.judgement.metric import Predictions
+from mlops.project import actions, files
 from mlops.project.errors import MlopsError
 
 NAME = "octo/flights"
@@ -108,3 +112,15 @@ def test_github_does_not_answer(merged: Merged, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("GH_TOKEN", "ghs_of_nobody")
     with pytest.raises(MlopsError, match="HTTP 401"):
         reviewed.check(reports)
+
+
+@pytest.mark.parametrize(("classes", "rows"), [(1, 1000), (3, 1000), (200, 100), (30_000, 1)])
+def test_what_is_noted_can_be_read_again_however_many_classes_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, classes: int, rows: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    scores = np.random.default_rng(0).random((1500, classes))
+    facts = Facts.model_construct(model_md5="aa", threshold=None)
+    reviewed.note(facts, Predictions(scores if classes > 1 else scores[:, 0]), "4011")
+    assert len(json.loads(files.SCORES.read_text())["scores"]) == rows
+    assert files.SCORES.stat().st_size < actions.LARGEST

@@ -18,6 +18,7 @@ from mlops.project import actions, files
 from mlops.project.errors import MlopsError
 
 ROWS = 1000  # of the holdout, evenly spaced
+VALUES = 20_000  # at most, of many classes: the file has to stay below actions.LARGEST
 TOLERANCE = 1e-6  # of a score, or relative to it where it is above 1
 JUDGEMENT = "holdout-{md5}"  # the artifact that a judgement leaves, as train.yml names it
 
@@ -25,7 +26,8 @@ JUDGEMENT = "holdout-{md5}"  # the artifact that a judgement leaves, as train.ym
 def note(facts: Facts, prediction: Predictions, holdout: str) -> None:
     """Write reports/scores.json: what a model says of rows of the holdout with this MD5."""
     scores = prediction.scores
-    rows = np.unique(np.linspace(0, len(scores) - 1, min(len(scores), ROWS)).astype(int))
+    many = min(len(scores), ROWS, max(1, VALUES * len(scores) // scores.size))
+    rows = np.unique(np.linspace(0, len(scores) - 1, many).astype(int))
     made_from = facts.model_dump(mode="json", exclude={"model_md5", "threshold"})
     told = {
         "holdout_md5": holdout,
