@@ -107,6 +107,18 @@ def test_a_push_without_a_pull_request(merged: Merged, monkeypatch: pytest.Monke
     assert reviewed.check(reports).startswith("No pull request brought this commit")
 
 
+def test_a_file_that_is_too_large_is_not_read(merged: Merged) -> None:
+    reports = merged({**OURS, "model_md5": "bb", "scores": [0.123456789] * 100_000})
+    with pytest.raises(MlopsError, match=r"scores.json in artifact \d+ has 1\d{6} bytes; at most"):
+        reviewed.check(reports)
+
+
+def test_outside_a_workflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    with pytest.raises(MlopsError, match="works in a workflow only, in a step with GH_TOKEN"):
+        reviewed.check(tmp_path)
+
+
 def test_github_does_not_answer(merged: Merged, monkeypatch: pytest.MonkeyPatch) -> None:
     reports = merged(OURS)
     monkeypatch.setenv("GH_TOKEN", "ghs_of_nobody")

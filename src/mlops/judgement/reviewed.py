@@ -46,8 +46,14 @@ def check(reports: Path) -> str:
     Raises
     ------
     MlopsError
-        When both are made from the same and say something else, or GitHub does not answer.
+        When both are made from the same and say something else, or GitHub does not answer, or
+        cannot be asked.
     """
+    if not actions.may_ask():
+        raise MlopsError(
+            "what was reviewed is on GitHub: `mlops reviewed` works in a workflow only, in a step "
+            "with GH_TOKEN"
+        )
     ours = files.read_json(reports / files.SCORES.name, "mlops compare")
     commit = os.environ["GITHUB_SHA"]
     pulls = {
