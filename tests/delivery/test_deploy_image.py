@@ -88,13 +88,9 @@ def test_a_cancelled_workflow_leaves_the_champion(place: Place, first: signal.Si
 
 def test_a_signal_that_becomes_another_error_is_told_as_one() -> None:
     """As in the middle of a codec, which says that encoding failed."""
-    try:
-        try:
-            raise KeyboardInterrupt("stopped by signal SIGINT")
-        except KeyboardInterrupt as signalled:
-            raise UnicodeError("encoding with 'idna' codec failed") from signalled
-    except UnicodeError as error:
-        assert deploy.reason(error) == "stopped by signal SIGINT"
+    error = UnicodeError("encoding with 'idna' codec failed")
+    error.__cause__ = KeyboardInterrupt("stopped by signal SIGINT")
+    assert deploy.reason(error) == "stopped by signal SIGINT"
 
 
 def test_an_undo_that_one_signal_began_no_other_ends(place: Place) -> None:
