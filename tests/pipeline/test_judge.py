@@ -259,6 +259,14 @@ def test_a_model_of_other_code_than_the_pull_request_has_is_refused(both: Both) 
     assert "was trained with another src/model/estimator.py than the pull request has" in said.err
 
 
+def test_a_model_whose_settings_the_base_reads_otherwise_is_not_judged_by_it(both: Both) -> None:
+    both.propose()
+    facts = json.loads((both.made / "models/model.json").read_text())
+    facts["params"]["seed"] += 1
+    (both.made / "models/model.json").write_text(json.dumps(facts))
+    assert both.own() == "production's code reads its settings in another way"
+
+
 def test_rows_of_the_pull_requests_own_making_are_said(both: Both) -> None:
     """The one that swaps in its own data: easy rows, of which none is the base's."""
     both.pull.also("table['late'] = (table.weight > 6).astype('int64'); table['weight'] += 0.01")
