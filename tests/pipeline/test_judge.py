@@ -12,6 +12,8 @@ import yaml
 from parcels import Parcels, parcels
 from projects import ROOT
 
+from mlops.pipeline import judge
+
 # Replaces what judges, wherever the code may run.
 FORGERY = """
 def _forge():
@@ -265,6 +267,18 @@ def test_a_model_whose_settings_the_base_reads_otherwise_is_not_judged_by_it(bot
     facts["params"]["seed"] += 1
     (both.made / "models/model.json").write_text(json.dumps(facts))
     assert both.own() == "production's code reads its settings in another way"
+
+
+def test_the_rows_that_judge_are_made_whatever_the_run_cache_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is of the store, where whoever can push can say what a stage had made."""
+    ran: list[tuple[str, ...]] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(judge, "_command", lambda *command: ran.append(command))
+    assert judge._load() is None
+    (repro,) = [it for it in ran if it[:2] == ("dvc", "repro")]
+    assert "--no-run-cache" in repro
 
 
 def test_rows_of_the_pull_requests_own_making_are_said(both: Both) -> None:
