@@ -1,6 +1,7 @@
 """Put the answers into the copied files, and make the folder a git repository."""
 
 import json
+import math
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
+RULES = "deploy/monitoring/rules.yml"
 # Of python:VERSION-slim-bookworm, for all platforms; that of 3.11 stands in deploy/Dockerfile.
 # Dependabot renews it in the project.
 BASES = {
@@ -17,6 +19,13 @@ BASES = {
 }
 # Not at the full hour: then GitHub has most to do, and starts late or leaves out.
 SCHEDULES = {"weekly": "23 5 * * 1", "daily": "23 5 * * *", "hourly": "23 * * * *"}
+# When the alert says that nobody checks: so many seconds for two checks, and then as long as one.
+# Where GitHub has much to do, it starts some of the hourly ones late and leaves others out.
+MISSED = {
+    "weekly": ("14 * 24 * 3600", "7d"),
+    "daily": ("2 * 24 * 3600", "1d"),
+    "hourly": ("6 * 3600", "1h"),
+}
 
 
 def main() -> None:
@@ -71,6 +80,13 @@ def write_answers() -> None:
     replace_line("params.yaml", "  target: image", f"  target: {ANSWERS['deploy_target']}")
     schedule = f'    - cron: "{SCHEDULES[ANSWERS["drift_schedule"]]}"'
     replace_line(".github/workflows/drift.yml", r"    - cron: .*$", schedule)
+    seconds, waiting = MISSED[ANSWERS["drift_schedule"]]
+    since = "          time() - max by (model) (drift_check_timestamp_seconds) > "
+    replace_line(RULES, re.escape(since) + r"14 \* 24 \* 3600$", f"{since}{seconds}")
+    replace_line(RULES, r"        for: 7d$", f"        for: {waiting}")
+    board = "deploy/monitoring/grafana/board.json"
+    late = math.prod(map(int, seconds.split(" * ")))
+    replace_line(board, r' +"value": 1209600$', f'                "value": {late}')
     replace_line(".github/CODEOWNERS", r"\* @.*$", f"* @{ANSWERS['github_owner']}")
     if server := ANSWERS["mlflow_tracking_uri"]:
         replace_line("params.yaml", r'tracking_uri: ""', f'tracking_uri: "{server}"')

@@ -1,9 +1,12 @@
 """Refuse answers that would make a broken project, each with a sentence that says what to do."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
 SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -57,7 +60,29 @@ def problems(answers: dict[str, str]) -> list[str]:
         )
     if shutil.which("git") is None:
         found.append("git is not installed; the project needs it: install git and try again.")
+    elif outer := repository_around():
+        found.append(
+            f"{Path.cwd().parent} is in the git repository {outer}. One repository holds one "
+            "model, as GitHub runs only the workflows at its top: generate it outside."
+        )
     return found
+
+
+def repository_around() -> str:
+    """Return the repository that this folder would be a part of; not one that ignores it.
+
+    A project that is generated anew over itself is its own repository.
+    """
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+
+    def git(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["git", *arguments], env=environment, capture_output=True, text=True, check=False
+        )
+
+    if Path(".git").exists() or git("check-ignore", "--quiet", ".").returncode == 0:
+        return ""
+    return git("rev-parse", "--show-toplevel").stdout.strip()
 
 
 def suggested_slug(slug: str) -> str:

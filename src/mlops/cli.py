@@ -428,6 +428,7 @@ def serve(
     from mlops.serving import settings as service_settings
 
     os.environ["MODEL_DIR"] = str(files.MODEL if export is None else export / MODEL)
+    os.environ.setdefault("MODEL_NAME", settings().name)
     sys.exit(server.run(service_settings.read()))
 
 

@@ -64,7 +64,7 @@ def test_the_first_paragraph_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lines[0] == "## ✅ Retraining helps (ROC AUC 0.691 → 0.728)"
     assert lines[2] == (
         "On the same 27,075 rows of 30 days in 2013-06, which neither model has seen, **ROC AUC "
-        "rises from 0.691 to 0.728** (+0.037, 95% interval +0.030 to +0.040). All 1 checks "
+        "rises from 0.691 to 0.728** (+0.037, 95% interval +0.030 to +0.040). Its check "
         "passed; merging deploys this model."
     )
     assert lines[4] == (
@@ -76,7 +76,7 @@ def test_a_worse_model_says_so_first() -> None:
     text = body(drift(), worse())
     lines = text.splitlines()
     assert lines[0] == "## ❌ Not better: the retrained model is worse (ROC AUC 0.691 → 0.650)"
-    assert "**1 of 1 checks failed, so this model will not be deployed:**" in lines[2]
+    assert "**1 of 1 check failed, so this model will not be deployed:**" in lines[2]
     assert lines[4] == "- it is worse"
     assert "- **Do not merge it as it is**" in text
     assert "- **Merge: retrain.**" not in text

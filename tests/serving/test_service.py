@@ -245,13 +245,17 @@ def test_health_and_model(running: RunningService, model: model_folder.ModelArti
     assert (log["state"], log["reason"], log["dropped"]) == ("ok", "", 0)
     assert {name: value for name, value in ready.json().items() if name != "prediction_log"} == {
         "status": "ready",
-        "model_version": "0",
+        "model_version": "unregistered",
         "model_md5": model.facts.model_md5,
         "api_key": False,
     }
     said = running.request("GET", "/model").json()
     assert said["model_md5"] == model.facts.model_md5
-    assert (said["version"], said["task"], said["window"]) == ("0", "binary", "2013-01 to 2013-03")
+    assert (said["version"], said["task"], said["window"]) == (
+        "unregistered",
+        "binary",
+        "2013-01 to 2013-03",
+    )
     assert [column["name"] for column in said["columns"]] == model.facts.inputs
 
 
@@ -275,7 +279,7 @@ def test_metrics_count_what_happened(running: RunningService) -> None:
     assert more("serving_scores_count") == 2
     assert more("serving_scores_sum") == pytest.approx(2 * score)
     (info,) = (name for name in after if name.startswith("serving_model_info"))
-    assert 'version="0",window="2013-01 to 2013-03"' in info
+    assert 'version="unregistered",window="2013-01 to 2013-03"' in info
     assert after["serving_prediction_log_up"] == 1
     assert after["serving_prediction_log_dropped_total"] == 0
     assert after["process_resident_memory_bytes"] > 0

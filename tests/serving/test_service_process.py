@@ -240,6 +240,7 @@ def test_a_person_serves_the_trained_model_with_one_command(trained: Project) ->
         except OSError:
             time.sleep(0.02)
     said = json.loads(connection.getresponse().read())
+    assert (said["name"], said["version"]) == ("flight-delays", "unregistered")
     assert said["model_md5"] == model_folder.load(trained / "models").facts.model_md5
     connection.close()
     process.send_signal(signal.SIGINT)

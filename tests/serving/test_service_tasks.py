@@ -82,7 +82,7 @@ def test_without_a_threshold_there_is_no_label(service: Any, tmp_path: Path) -> 
     answer = running.predict(ROWS[0])
     (one,) = answer.json()["predictions"]
     assert answer.body.decode() == (
-        f'{{"model_version":"0","logged":false,"predictions":[{{"id":"{one["id"]}","score":'
+        f'{{"model_version":"unregistered","logged":false,"predictions":[{{"id":"{one["id"]}","score":'
         f"{one['score']}}}]}}"
     )
     assert "threshold" not in running.request("GET", "/model").json()

@@ -25,6 +25,12 @@ LICENSES = {
     "Proprietary": "Copyright (c) Your Team. All rights reserved.",
 }
 SCHEDULES = {"weekly": "23 5 * * 1", "daily": "23 5 * * *", "hourly": "23 * * * *"}
+# Seconds since the last check, and how long that has to last, until an alert says so.
+MISSED = {
+    "weekly": [("14 * 24 * 3600", ""), ("", "7d")],
+    "daily": [("2 * 24 * 3600", ""), ("", "1d")],
+    "hourly": [("6 * 3600", ""), ("", "1h")],
+}
 
 
 def pyproject(project: Path) -> dict[str, Any]:
@@ -55,6 +61,10 @@ def test_every_choice_generates(generate: Generate, row: int) -> None:
     drift = yaml.safe_load((project / ".github" / "workflows" / "drift.yml").read_text())
     on = drift[True]  # YAML 1.1 reads an unquoted `on` so
     assert on["schedule"] == [{"cron": SCHEDULES[chosen["drift_schedule"]]}]
+    rules = (project / "deploy/monitoring/rules.yml").read_text()
+    (missing,) = re.findall(r"alert: DriftCheckMissing\n(.*?)labels", rules, re.DOTALL)
+    said = re.findall(r"> ([\d *]+)$|for: (\w+)$", missing, re.MULTILINE)
+    assert said == MISSED[chosen["drift_schedule"]]
     folders = {"host": "compose", "kubernetes": "kubernetes"}
     for folder, needs_it in folders.items():
         assert (project / "deploy" / folder).is_dir() == (target == needs_it)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from cookiecutter.exceptions import FailedHookException
+from cookiecutter.main import cookiecutter
 from generation import ROOT, Generate, commit, run, succeed
 
 # Stands for a git older than 2.28, which ends with 129 on options that it does not know.
@@ -72,6 +73,23 @@ def test_generated_from_inside_a_git_hook(
     monkeypatch.undo()
     assert head(project) == "ref: refs/heads/main"
     assert succeed("git", "status", "--porcelain", cwd=other) == ""
+
+
+def test_inside_another_repository_it_is_refused(
+    template: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other"
+    (other / "ignored").mkdir(parents=True)
+    (other / "tools").mkdir()
+    (other / ".gitignore").write_text("/ignored/\n")
+    commit(other, "First")
+    with pytest.raises(FailedHookException):
+        cookiecutter(str(template), no_input=True, output_dir=str(other / "tools"))
+    said = f"{other / 'tools'} is in the git repository {other}. One repository holds one model"
+    assert said in capfd.readouterr().err
+    assert not any((other / "tools").iterdir())
+    generated = cookiecutter(str(template), no_input=True, output_dir=str(other / "ignored"))
+    assert head(Path(generated)) == "ref: refs/heads/main"
 
 
 def test_generated_anew_over_a_project_in_use_keeps_its_work(generate: Generate) -> None:

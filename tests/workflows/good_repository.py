@@ -2,6 +2,8 @@
 
 import json
 
+from rules_of_form import OWN_RUNNER
+
 CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1"
 GRANTED = {
     "train.yml: comment": {"contents": "read", "pull-requests": "write"},
@@ -36,7 +38,10 @@ defaults:
 jobs:
   train:
     name: train
-    runs-on: ubuntu-24.04
+    runs-on: >-
+      ${{{{ (github.event_name != 'pull_request'
+      || github.event.pull_request.head.repo.full_name == github.repository)
+      && vars.RUNNER || 'ubuntu-24.04' }}}}
     timeout-minutes: 60
     permissions:
       contents: read # train
@@ -70,7 +75,7 @@ jobs:
         continue-on-error: true
   judge:
     name: judge
-    runs-on: ubuntu-24.04
+    runs-on: {OWN_RUNNER}
     timeout-minutes: 5
     permissions:
       contents: read

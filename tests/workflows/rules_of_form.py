@@ -17,6 +17,14 @@ TELEMETRY_OFF = {
 USES = re.compile(
     r"^\s*(?:- )?uses: (?P<action>[^\s@]+)(?:@(?P<commit>\S+))?(?: # (?P<version>\S+))?"
 )
+# Where the variable RUNNER chooses; and the same where code of a fork may come.
+RUNNER = "${{ vars.RUNNER || 'ubuntu-24.04' }}"
+OWN_RUNNER = (
+    "${{ (github.event_name != 'pull_request'"
+    " || github.event.pull_request.head.repo.full_name == github.repository)"
+    " && vars.RUNNER || 'ubuntu-24.04' }}"
+)
+TRAINS = r"\bmake (?:pull-repro|train)\b|\bpytest tests/loop\b|\bmlops (?:drift|judge)\b"
 # Minute, hour, day, month, weekday: the least and the greatest number.
 CRON = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 6)]
 
@@ -65,8 +73,20 @@ def artifacts_are_named_by_their_ids(repository: Repository) -> Iterator[str]:
 
 def runners_are_pinned(repository: Repository) -> Iterator[str]:
     for job in repository.jobs:
-        if not job.calls and job.data.get("runs-on") != "ubuntu-24.04":
+        if not job.calls and job.data.get("runs-on") not in ("ubuntu-24.04", RUNNER, OWN_RUNNER):
             yield f"{job.where} runs on {job.data.get('runs-on')}, not on ubuntu-24.04"
+
+
+def what_trains_may_run_elsewhere(repository: Repository) -> Iterator[str]:
+    """On a runner of one's own, and there nothing that a fork has written."""
+    for workflow in repository.workflows.values():
+        chosen = OWN_RUNNER if "pull_request" in repository.events(workflow.name) else RUNNER
+        for job in workflow.jobs.values():
+            trains = any(re.search(TRAINS, step.data.get("run", "")) for step in job.steps)
+            if trains and job.data.get("runs-on") != chosen:
+                yield f"{job.where} trains, so it `runs-on: {chosen}`"
+            if not trains and job.data.get("runs-on") in (RUNNER, OWN_RUNNER):
+                yield f"{job.where} does not train, so it `runs-on: ubuntu-24.04`"
 
 
 def jobs_end(repository: Repository) -> Iterator[str]:
@@ -146,6 +166,7 @@ RULES = [
     actions_have_a_stand_in,
     artifacts_are_named_by_their_ids,
     runners_are_pinned,
+    what_trains_may_run_elsewhere,
     jobs_end,
     everything_has_a_name,
     shells_stop_at_the_first_error,

@@ -5,7 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from act_run import Run
+from act_run import IncompleteRunError, Run
+from rules_of_form import OWN_RUNNER
 from tiny_repository import CHECKOUT, TinyRepository
 
 TELL = r"""
@@ -206,3 +207,18 @@ def test_of_what_a_token_of_a_workflow_does_only_dispatches_start_runs(
     (event,) = tiny.github.pending
     (dispatched,) = tiny.github.run(event)
     assert (dispatched.event, dispatched.ref) == ("workflow_dispatch", "refs/heads/retrain")
+
+
+def test_an_own_machine_gets_no_job_of_a_fork(tiny: TinyRepository, tmp_path: Path) -> None:
+    """The expression of what trains: a label that no runner here has stops a run of our own."""
+    steps = "steps: [{name: Say, run: echo trained}]"
+    tiny.workflow("pull_request", f"train:\n  runs-on: {OWN_RUNNER}\n  {steps}")
+    tiny.push("Train")
+    (run,) = tiny.pull_request("No machine", "none")
+    assert run.jobs["train"].conclusion == "success"
+    tiny.github.variables["RUNNER"] = "own-machine"
+    mallory = TinyRepository(tiny.github, tmp_path / "mallory", "mallory")
+    (run,) = mallory.pull_request("From a fork")
+    assert run.jobs["train"].conclusion == "success"
+    with pytest.raises(IncompleteRunError, match="no runner has the label 'own-machine'"):
+        tiny.pull_request("Our own")

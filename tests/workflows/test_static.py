@@ -247,8 +247,21 @@ BITES: dict[Rule, list[tuple[str, str, str]]] = {
         (STORE, f"      uses: {DOWNLOAD}\n", "store: Push the branch: give `artifact-ids`"),
     ],
     form.runners_are_pinned: [
-        ("runs-on: ubuntu-24.04\n    timeout-minutes: 60", "runs-on: ubuntu-latest", "latest, not"),
+        ("runs-on: ubuntu-24.04\n    timeout-minutes: 20", "runs-on: ubuntu-latest", "latest, not"),
         ("runs-on: ubuntu-24.04\n    timeout-minutes: 20", "timeout-minutes: 20", "runs on None"),
+    ],
+    form.what_trains_may_run_elsewhere: [
+        (
+            "(github.event_name != 'pull_request'\n      || github.event.pull_request.head.repo"
+            ".full_name == github.repository)\n      && vars",
+            "vars",
+            "train.yml: train trains, so it `runs-on: ${{ (github.event_name",
+        ),
+        (
+            "runs-on: ubuntu-24.04\n    timeout-minutes: 20",
+            f"runs-on: {form.RUNNER}\n    timeout-minutes: 20",
+            "does not train, so it `runs-on: ubuntu-24.04`",
+        ),
     ],
     form.jobs_end: [("    timeout-minutes: 60\n", "", "train.yml: train has no timeout-minutes")],
     form.everything_has_a_name: [

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MODEL = "model"
 VERSION = "version.json"
-UNREGISTERED = "0"  # the version that a service says it serves when there is no version.json
+UNREGISTERED = "unregistered"  # what a service says where there is no version.json
 
 
 def run(client: "MlflowClient", params: Params, directory: Path, version: int | str) -> list[str]:

@@ -66,7 +66,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.request_log = RequestLog(json_log.configure(settings.log_level))
-        self.model = served_model.load(Path(settings.model_dir))
+        self.model = served_model.load(Path(settings.model_dir), settings.model_name)
         self.predictor = Predictor(
             self.model,
             settings.max_rows,

@@ -12,12 +12,12 @@ from mlops.project import files
 from mlops.project.errors import MlopsError
 
 VERSION = "version.json"
-UNREGISTERED = "0"
+UNREGISTERED = "unregistered"
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model and its identity; ``version`` is "0" when it comes from no registry."""
+    """A model and its identity; ``version`` says so when it comes from no registry."""
 
     artifact: ModelArtifact
     name: str
@@ -50,8 +50,10 @@ class ServedModel:
         }
 
 
-def load(folder: Path) -> ServedModel:
+def load(folder: Path, name: str = "") -> ServedModel:
     """Load a model folder, refusing one that cannot be served.
+
+    ``name`` is that of a model which comes from no registry; by default, that of its folder.
 
     Raises
     ------
@@ -70,7 +72,7 @@ def load(folder: Path) -> ServedModel:
             "because the model is from before the service; train it again"
         )
     lineage = _lineage(folder / VERSION)
-    name = str(lineage.get("name", folder.resolve().name))
+    name = str(lineage.get("name", name or folder.resolve().name))
     return ServedModel(loaded, name, str(lineage.get("version", UNREGISTERED)), lineage)
 
 

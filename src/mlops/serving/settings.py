@@ -20,6 +20,7 @@ Level = Literal["debug", "info", "warning", "error"]
 
 MEANING = {
     "MODEL_DIR": "folder of the model, as `mlops train` or `mlops export` wrote it",
+    "MODEL_NAME": "name of a model that comes from no registry; empty: that of its folder",
     "HOST": "address to listen at; 0.0.0.0 for all",
     "PORT": "port to listen at, 0 to 65535",
     "WORKERS": "number of processes, 1 or more",
@@ -50,6 +51,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What :data:`MEANING` says, by lower-case name."""
 
     model_dir: str = "model"
+    model_name: str = ""
     host: str = "127.0.0.1"
     port: Port = 8000
     workers: Count = 1
