@@ -10,7 +10,7 @@ TYPED := src
 # Three share two cores: one often waits for a service to start, or for the disk.
 TESTS := -n 3 --dist loadscope --no-loadscope-reorder
 .venv/setup: template/requirements.txt
-.PHONY: imports coverage size demo replay bench test-another-day
+.PHONY: imports coverage size demo pictures replay bench test-another-day
 
 lint: imports
 imports: .venv/setup ## Check that a wing of src/mlops imports only the wings before it
@@ -24,6 +24,9 @@ size: .venv/setup ## Count what a project consists of, beside one from before (t
 
 demo: .venv/setup ## Generate a project in build/demo and take it through the loop on a local GitHub
 	PYTHONPATH=tests/workflows/github python template/demo.py
+
+pictures: .venv/setup ## Take README's pictures of what the demo left, with Chromium (after make demo)
+	python template/pictures.py
 
 replay: .venv/setup ## Let a project live through 2013 unattended, and draw what retraining gained (half an hour)
 	PYTHONPATH=tests/workflows/github python template/replay.py
