@@ -30,6 +30,7 @@ GRANTED: dict[str, dict[str, str]] = {
     "rollback.yml: save": {"contents": "write"},
     "rollback.yml: put-back": DEPLOYS,
     "update.yml: propose": {"contents": "write", "issues": "write", "pull-requests": "write"},
+    "template.yml: pages": {"pages": "write", "id-token": "write"},
 }
 # What a job that may write checks out, in workflows that pull requests start.
 REVIEWED = {
