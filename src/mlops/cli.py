@@ -32,6 +32,7 @@ app = typer.Typer(
 
 REFUSED_BY_DISK = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EACCES)
 
+PROJECT = "Project"
 PIPELINE = "Pipeline stages (`dvc repro` runs them in order, and only those with something new)"
 
 
@@ -546,6 +547,26 @@ def evidence() -> None:
     from mlops.drift import evidence
 
     evidence.run()
+
+
+@app.command(rich_help_panel=PROJECT)
+def doctor(
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 unless all of them are on.")
+    ] = False,
+) -> None:
+    """Say which safeguards are on, what the others would add, and what turns them on.
+
+    Reads the project's files and, through gh where somebody is signed in, its repository on GitHub.
+    """
+    from mlops import doctor
+    from mlops.project.progress import console
+
+    with console.status("Looking at files and GitHub ..."):
+        found = doctor.examine()
+    print(doctor.summary(found), "", *found, sep="\n")
+    if strict and any(it.state != "on" for it in found):
+        sys.exit(1)
 
 
 def settings() -> "Params":

@@ -502,6 +502,20 @@ def test_the_answers_are_those_of_github(
     added = rest.repos.create_deployment_branch_policy(*of, "staging", name="main")
     assert read(added).name == "main"
     assert read(rest.repos.get_all_environments(*of)).total_count == 1
+    assert read(rest.repos.get_repo_ruleset(*of, made.id)).enforcement == "active"
+    github.state["repositories"][NAME] |= {
+        "codeowners_errors": [],
+        "secrets": {"KEY": ""},
+        "variables": {"ATTEST": "true"},
+    }
+    assert read(rest.repos.codeowners_errors(*of)).errors == []
+    rights = read(rest.actions.get_github_actions_default_workflow_permissions_repository(*of))
+    assert rights.default_workflow_permissions == "read"
+    assert read(rest.actions.list_repo_secrets(*of)).secrets[0].name == "KEY"
+    assert read(rest.actions.list_repo_organization_secrets(*of)).total_count == 0
+    assert read(rest.actions.list_repo_variables(*of)).variables[0].value == "true"
+    assert read(rest.actions.list_repo_organization_variables(*of)).total_count == 0
+    assert read(rest.actions.get_repo_variable(*of, "ATTEST")).value == "true"
     assert rest.git.delete_ref(*of, "heads/more").status_code == 204
 
     recorded.check(github.requests)
