@@ -375,6 +375,22 @@ def export(
         print(line)
 
 
+@app.command(rich_help_panel=REGISTRY)
+def ui(
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Of this machine; no other reaches it.")
+    ] = 5000,
+) -> None:
+    """Open MLflow's pages on the registry: its runs, versions and files; stop with Ctrl-C.
+
+    Where the registry is a server, only prints the server's address.
+    """
+    from mlops.registry import ui
+
+    settings()
+    ui.run(port)
+
+
 app.add_typer(store, name="store", rich_help_panel=REGISTRY)
 
 EXPORT_HELP = "What `mlops export` wrote of the version that should be served."

@@ -18,7 +18,7 @@ STORE_COMMANDS = [
 COMMANDS = (
     *("ingest", "validate", "features", "train", "evaluate", "compare", "report"),
     *("verdict", "reviewed", "register", "promote", "rollback", "lineage", "store"),
-    *("image", "card", "export", "label"),
+    *("image", "card", "export", "ui", "label"),
     *("drift", "move-window", "evidence"),
 )
 
@@ -55,6 +55,7 @@ def test_help_of_a_command_says_more_than_its_name(new_project: Project, command
         ("image 1 ghcr.io/ada/flights:1", "does not name an image for ever"),
         ("card", "flight-delays has no version with the alias champion; aliases: none"),
         ("export build/image", "flight-delays has no version with the alias challenger"),
+        ("ui", "there is no registry yet ("),
         ("move-window", "reports/drift.json is not there; run `mlops drift`"),
         ("evidence", "reports/drift.json is not there; run `mlops drift`"),
         ("label labels.csv", "set PREDICTION_LOG_URI, or pass --log"),
@@ -80,6 +81,7 @@ def test_too_early_is_one_line_that_says_what_to_do(
         ("lineage champion", "sqlalchemy pandas sklearn mlflow"),
         ("card", "sqlalchemy pandas sklearn mlflow"),
         ("export build/image", "sqlalchemy pandas sklearn mlflow"),
+        ("ui", "sqlalchemy pandas sklearn mlflow"),
         ("label labels.csv", "sklearn mlflow"),
         ("drift", "sklearn mlflow"),
         ("evidence", "sklearn mlflow"),

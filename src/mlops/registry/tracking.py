@@ -70,7 +70,7 @@ def connect(*, reading: bool = False) -> "MlflowClient":
         import mlflow
     except ModuleNotFoundError:  # as with the lock of deliveries, which is for the built-in one
         raise MlopsError(
-            f"a registry on a server ({_public(uri)}) is asked through MLflow, which is not "
+            f"a registry on a server ({public(uri)}) is asked through MLflow, which is not "
             "installed here; in workflows, name the server as tracking_uri in params.yaml"
         ) from None
 
@@ -123,9 +123,15 @@ def answers(uri: str) -> Iterator[None]:
         if not isinstance(error, sqlite3.Error) and not hasattr(error, "error_code"):
             raise
         local = uri.startswith("sqlite:")
-        where = str(database.to_path(uri)) if local else f"{URI}={_public(uri)}"
-        reason = " ".join(str(error).split()).replace(uri, _public(uri))
+        where = str(database.to_path(uri)) if local else f"{URI}={public(uri)}"
+        reason = " ".join(str(error).split()).replace(uri, public(uri))
         raise MlopsError(f"MLflow fails at {where}: {reason[:REASON_LENGTH]}") from None
+
+
+def public(uri: str) -> str:
+    """Leave a password out of what is printed."""
+    parts = urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def store_lock() -> FileLock:
@@ -194,12 +200,6 @@ def _knock(uri: str) -> None:
         http_request(creds, "/health", "GET", max_retries=0, timeout=SERVER_SECONDS)
     except MlflowException:
         raise MlopsError(
-            f"{URI}={_public(uri)} does not answer; start the server or correct the address, "
+            f"{URI}={public(uri)} does not answer; start the server or correct the address, "
             f"or unset {URI} to use {files.STORE}"
         ) from None
-
-
-def _public(uri: str) -> str:
-    """Leave a password out of what is printed."""
-    parts = urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
