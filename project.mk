@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup start lint lock add format test repro report pull-repro push-data protect serve image changed merge-lock clean
+.PHONY: help setup start lint lock add format test repro report pull-repro push-data protect serve notebook ui image changed merge-lock clean
 
 # What the environment is made of, what to lock besides, what has types to check, and how pytest is
 # called.
@@ -82,11 +82,11 @@ lock: .venv/bin/uv ## Write the locks anew after a change of pyproject.toml (UPG
 	$(LOCK_MORE)
 
 # The group becomes one more line of a list, which updates of the template merge well.
-add: .venv/bin/uv ## Lock in what only some projects need: GROUP=lightgbm, xgboost, s3, gs, azure or ssh
+add: .venv/bin/uv ## Lock in what only some projects need: GROUP=lightgbm, xgboost, s3, gs, azure, ssh or notebook
 	@case "$$GROUP" in \
 	    lightgbm | xgboost) list=serve-skops ;; \
-	    s3 | gs | azure | ssh) list=dev ;; \
-	    *) echo "make add: GROUP is '$$GROUP'; expected lightgbm, xgboost, s3, gs, azure or ssh" >&2; \
+	    s3 | gs | azure | ssh | notebook) list=dev ;; \
+	    *) echo "make add: GROUP is '$$GROUP'; expected lightgbm, xgboost, s3, gs, azure, ssh or notebook" >&2; \
 	        exit 1 ;; \
 	esac; \
 	line="    { include-group = \"$$GROUP\" },"; \
@@ -131,6 +131,14 @@ protect: .venv/setup ## Install the rules of .github/rulesets on GitHub: RULES=t
 
 serve: .venv/setup ## Run the service on the model that `make repro` has trained
 	mlops serve
+
+notebook: .venv/setup ## Look at the champion in notebooks/champion.ipynb (make add GROUP=notebook, once)
+	@if [ ! -x .venv/bin/jupyter-lab ]; then echo "make notebook: Jupyter is not in the lock;" \
+	    "make add GROUP=notebook first" >&2; exit 1; fi
+	jupyter lab --notebook-dir=. notebooks/champion.ipynb
+
+ui: .venv/setup ## Open MLflow's pages on the registry, http://127.0.0.1:5000 (PORT=5001: elsewhere)
+	@mlops ui $${PORT:+--port="$$PORT"}
 
 image: .venv/setup ## Build the image of a version of the model: make image VERSION=3 (the challenger)
 	mlops export build/image $(VERSION)

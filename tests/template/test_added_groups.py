@@ -46,7 +46,7 @@ def test_a_default_project_has_none_of_them(generate: Generate, template: Path) 
     assert groups(project)["dev"][0] == {"include-group": "serve-skops"}
     for lock in LOCKS:
         assert (project / lock).read_bytes() == (template / lock).read_bytes()
-        for package in ("lightgbm", "xgboost", "xgboost-cpu", "onnxmltools", "s3fs"):
+        for package in ("lightgbm", "xgboost", "xgboost-cpu", "onnxmltools", "s3fs", "jupyterlab"):
             assert locked(project, package, lock) is None
     assert not (project / "template").exists()
 
@@ -91,6 +91,20 @@ def test_a_booster_is_locked_for_training_and_for_an_image_with_skops(generate: 
     assert locked(project, "lightgbm") == "4.7.0"
 
 
+def test_jupyter_is_locked_for_the_laptop_and_for_no_image(generate: Generate) -> None:
+    project = generate()
+    other = {name: (project / name).read_bytes() for name in LOCKS[1:]}
+    told = run("make", "--old-file=.venv/setup", "notebook", cwd=project, HOME=HOME)
+    assert told.stderr.splitlines()[0] == (
+        "make notebook: Jupyter is not in the lock; make add GROUP=notebook first"
+    )
+    assert make_add(project, "notebook").returncode == 0
+    assert groups(project)["dev"][0] == {"include-group": "notebook"}
+    for package in ("jupyterlab", "ipykernel"):
+        assert locked(project, package)
+    assert {name: (project / name).read_bytes() for name in other} == other
+
+
 @pytest.mark.parametrize("group", ["catboost", "", "s3 gs", "dev"])
 def test_a_group_that_there_is_not_is_refused(generate: Generate, group: str) -> None:
     project = generate()
@@ -98,7 +112,7 @@ def test_a_group_that_there_is_not_is_refused(generate: Generate, group: str) ->
     done = make_add(project, group)
     assert done.returncode != 0
     assert done.stderr.splitlines()[0] == (
-        f"make add: GROUP is '{group}'; expected lightgbm, xgboost, s3, gs, azure or ssh"
+        f"make add: GROUP is '{group}'; expected lightgbm, xgboost, s3, gs, azure, ssh or notebook"
     )
     assert (project / "pyproject.toml").read_bytes() == before
 
