@@ -72,8 +72,11 @@ def write_answers() -> None:
         r"description = .*$",
         f"description = {description}\nauthors = [" + "{ name = " + author + " }]",
     )
-    replace_line(".python-version", r"3\.\d+$", ANSWERS["python_version"])
-    if digest := BASES.get(version := ANSWERS["python_version"]):
+    version = ANSWERS["python_version"]
+    replace_line(".python-version", r"3\.\d+$", version)
+    image = f'  "image": "mcr.microsoft.com/devcontainers/python:{version}-bookworm",'
+    replace_line(".devcontainer/devcontainer.json", r'  "image": .*$', image)
+    if digest := BASES.get(version):
         base = f"FROM python:{version}-slim-bookworm@{digest} AS base"
         replace_line("deploy/Dockerfile", r"FROM python:3\.11-slim-bookworm@\S+ AS base$", base)
     replace_line("deploy/compose.yaml", r"name: [\w-]+$", f"name: {name}")

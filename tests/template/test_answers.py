@@ -54,6 +54,9 @@ def test_every_choice_generates(generate: Generate, row: int) -> None:
     assert (project / ".python-version").read_text() == chosen["python_version"] + "\n"
     base = rf"^FROM python:{chosen['python_version']}-slim-bookworm@sha256:[0-9a-f]{{64}} AS base$"
     assert re.search(base, (project / "deploy" / "Dockerfile").read_text(), re.MULTILINE)
+    container = json.loads((project / ".devcontainer" / "devcontainer.json").read_text())
+    image = f"mcr.microsoft.com/devcontainers/python:{chosen['python_version']}-bookworm"
+    assert container["image"] == image
     assert (project / "LICENSE").read_text().startswith(LICENSES[chosen["license"]])
     assert "\n\n\n" not in (project / "LICENSE").read_text()
     target = chosen["deploy_target"]
