@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from projects import MAKEFILE, Project
 from toy_project import NAME, ToyProject, refused, truncate
 
 from mlops.project import files
@@ -117,3 +118,9 @@ def test_a_port_that_is_taken_is_named_before_anything_starts(project: ToyProjec
 def test_a_damaged_registry_is_not_shown(project: ToyProject) -> None:
     truncate()
     assert "mlflow.db is damaged (" in refused(lambda: ui.run(5000))
+
+
+def test_make_hands_on_the_port(new_project: Project) -> None:
+    make = ("make", "--file", str(MAKEFILE), "--old-file", ".venv/setup", "ui")
+    assert "there is no registry yet (" in new_project.run(*make, fails=True).stderr
+    assert "Invalid value for '--port'" in new_project.run(*make, "PORT=70000", fails=True).stderr
