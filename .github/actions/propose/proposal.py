@@ -12,13 +12,12 @@ LONGEST_TITLE = 200
 # A merge carries title and text into the message of a commit, whose runs these words would skip.
 SKIPS = re.compile(r"\[(skip ci|ci skip|no ci|skip actions|actions skip)\]", re.IGNORECASE)
 # https://docs.github.com/en/actions/concepts/security/github_token
-HELD = """\
-> [!IMPORTANT]
-> **Its checks wait for you.** GitHub holds the checks of what a workflow proposes until somebody
-> with write access presses **Approve workflows to run**, below. After 30 days it drops them: close
-> and reopen the pull request then.
-
-"""
+# In one line, as GitHub keeps the line breaks of a pull request.
+HELD = (
+    "> [!IMPORTANT]\n> **Its checks wait for you.** GitHub holds the checks of what a workflow"
+    " proposes until somebody with write access presses **Approve workflows to run**, below. After"
+    " 30 days it drops them: close and reopen the pull request then.\n\n"
+)
 
 
 @dataclass(frozen=True)
