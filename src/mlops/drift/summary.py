@@ -64,7 +64,8 @@ def span(start: str, end: str) -> str:
 def _question(name: str, question: dict[str, Any]) -> dict[str, Any]:
     title, asks = QUESTIONS[name]
     value, threshold = question["value"], question["threshold"]
-    limit = "" if threshold is None else f"{threshold:.3g}"
+    # Three digits of a share, and all of the days.
+    limit = "" if threshold is None else f"{threshold:{'.3g' if threshold < 100 else 'g'}}"
     if question["state"] == "wanted":
         found = "to be trained"
     elif question["state"] == "waiting":
