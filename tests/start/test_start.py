@@ -111,6 +111,7 @@ def test_a_table_becomes_a_project_that_trains(
     for sentence in case.said:
         assert sentence in started.out
     settings = params.load(project / "params.yaml")
+    assert "2013" not in (project / "params.yaml").read_text(encoding="utf-8")
     found = settings.data.model_dump()
     assert {key: found[key] for key in case.data} == case.data
     if case.table is tables.rides:  # an encoder takes whole numbers for as many classes

@@ -329,6 +329,7 @@ def _settings(text: str, plan: Plan) -> str:
         ("drift", "period"): plan.period,
         ("drift", "min_rows"): str(plan.min_rows),
         ("drift", "own"): "{}",
+        ("", "seed"): "0",
     }
     for (section, key), value in values.items():
         start = f"^{section}:.*?" if section else ""
@@ -339,6 +340,7 @@ def _settings(text: str, plan: Plan) -> str:
                 f"{files.PARAMS} has no line {where}; `git checkout` it, and try again"
             )
         text = f"{text[: found.start()]}{found[1]} {value}{text[found.end() :]}"
+    text = text.replace("own: {} # seasons", "own: {} # by name, such as of one with seasons")
     comments = {
         "target": "column to predict",
         "positive": "of two classes, the one to look for",
