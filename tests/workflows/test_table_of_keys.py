@@ -1,4 +1,4 @@
-"""SECURITY.md says which job has which keys, and each job is as it says."""
+"""The security model says which job has which keys, and each job is as it says."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from workflow_files import CHECKOUT, Job, Repository
 
 ROOT = Path(__file__).parents[2]
 THIS = Repository.at(ROOT)
-TEXT = (ROOT / ".github/SECURITY.md").read_text(encoding="utf-8")
+TEXT = (ROOT / ".github/security-model.md").read_text(encoding="utf-8")
 HEAD = "| jobs | code | secrets | may write | lock | cache |\n"
 # Secrets that are set in an environment, by the name of the target that needs them.
 OF_ENVIRONMENT = {"API_KEY", "DEPLOY_SSH_KEY", "KUBE_CONFIG", "PREDICTION_LOG_HASH_KEY"}
