@@ -104,6 +104,9 @@ def delete_other_targets(target: str) -> None:
             shutil.rmtree(folder)
             # Where Dependabot finds nothing to look at, it ends with an error, every week.
             replace_all(".github/dependabot.yml", rf" +- /{folder}(/.*)?\n", "")
+            # Its page went with the folder, and so goes the line that links to it.
+            page = f"{folder.removeprefix('deploy/')}/README.md"
+            replace_line("deploy/README.md", rf"- \[.*\]\({page}\).*\n", "")
 
 
 def replace_line(file: str, pattern: str, text: str) -> None:

