@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import typer.main
 from dvc.cli.parser import get_main_parser
-from generation import HOME, PATH, ROOT, run, tracked
+from generation import PATH, ROOT, run, tracked
 from markdown_page import MARK, Page
 
 from mlops.cli import app
@@ -178,13 +178,16 @@ def unmarked(page: Page) -> list[str]:
 
 
 def failures(page: Page, project: Path) -> list[str]:
-    """Run the blocks that have no mark, each in a shell of its own, until one fails."""
+    """Run the blocks that have no mark, each in a shell of its own, until one fails.
+
+    The home folder is an empty one: what is run by mistake finds no key of the user.
+    """
     path = f"{project}/.venv/bin:{PATH}"
     for block in page.shells:
         if block.reason is None:
             script = "\n".join(block.commands)
             command = ("timeout", "180", "bash", "-euo", "pipefail", "-c", script)
-            done = run(*command, cwd=project, HOME=HOME, PATH=path)
+            done = run(*command, cwd=project, PATH=path)
             if done.returncode:
                 said = f"{done.stdout[-2000:]}{done.stderr[-2000:]}"
                 return [f"{page.name}:{block.line}: ended with {done.returncode}\n{said}"]
