@@ -18,7 +18,7 @@ from mlops.cli import app
 
 WORDS = 1500
 CHARACTERS = 160  # from so many on, a line is too long
-REASON = 3  # words
+REASON = 2  # words
 
 
 @dataclass(frozen=True)

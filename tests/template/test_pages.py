@@ -23,7 +23,7 @@ from running_service import RunningService
 from test_links import TEMPLATE, links, under
 
 # Pages that are being rewritten, and whose faults are known until then.
-REWRITTEN = {"README.md", f"{TEMPLATE}/README.md"}
+REWRITTEN = {"README.md", f"{TEMPLATE}/README.md", "docs/deployment.md", "docs/github.md"}
 TARGETS = ("image", "compose", "kubernetes")
 OUR_README = f"{TEMPLATE}/README.md"
 
@@ -73,7 +73,7 @@ def test_links_of_a_page_lead_somewhere(name: str) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@each([OUR_README, "every other page"])
+@each([*sorted(REWRITTEN - {"README.md"}), "every other page"])
 def test_links_lead_somewhere_in_a_project(
     name: str, target: str, projects: dict[str, Tree]
 ) -> None:
@@ -81,7 +81,8 @@ def test_links_lead_somewhere_in_a_project(
     pages = sorted(it for it in tree.files if it.endswith(".md"))
     assert "README.md" in pages
     assert len(pages) > 10
-    asked = [it for it in pages if (it == "README.md") == (name == OUR_README)]
+    apart = {it.removeprefix(f"{TEMPLATE}/") for it in REWRITTEN}
+    asked = [name.removeprefix(f"{TEMPLATE}/")] if name in REWRITTEN else {*pages} - apart
     assert [fault for it in asked for fault in dead_links(tree.page(it), tree)] == []
 
 
