@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
+from mlops import __version__
 from mlops.project import files
 from mlops.project.errors import DamagedError, MlopsError
 from mlops.store.commands import store
@@ -36,11 +37,27 @@ PROJECT = "Project"
 PIPELINE = "Pipeline stages (`dvc repro` runs them in order, and only those with something new)"
 
 
+def show_version(asked: bool) -> None:
+    """Print which version of the machinery this is, and do nothing else."""
+    if asked:
+        print(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def project(
     folder: Annotated[
         Path, typer.Option("--project", help="Folder of the project; found from here upward.")
     ] = Path(),
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=show_version,
+            is_eager=True,
+            help="Print which version this is (docs/CHANGELOG.md), and exit.",
+        ),
+    ] = False,
 ) -> None:
     root = files.find_root(folder.resolve())
     os.chdir(root)
