@@ -1,10 +1,12 @@
 """update.yml proposes what is new in the template, shows every conflict, and touches nothing yours.
 
-The templates here are copies of this one, and cruft is the real one except where it has to fail.
+The templates here are copies of this one; cruft is the real one except where it has to fail, and uv
+locks what there really is.
 """
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,19 +16,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from generation import PATH, ROOT, commit, copy_of_the_template, succeed
+from generation import HOME, PATH, ROOT, commit, copy_of_the_template, succeed
 
 sys.path.append(str(ROOT / "tests" / "workflows" / "github"))
 sys.path.append(str(ROOT / ".github" / "actions" / "update"))
 import github_git
+import locks
 import recorded
 from description import LONGEST, Conflict, Update, describe
 from local_github import LocalGitHub
+
+import mlops
 
 SCRIPT = ROOT / ".github" / "actions" / "update" / "update.py"
 YOURS = ["src/model/features.py", "params.yaml", "data/README.md", "README.md", "tests/model/x.py"]
 TEMPLATE = "octo/template"
 BRANCH = "template-update"
+# A tool that needs nothing, by which to raise a version.
+CURRENT = "zizmor==1.32.*"
+OLDER, NEWER, NEWEST = "zizmor==1.29.*", "zizmor==1.30.*", "zizmor==1.31.*"
 
 
 @dataclass
@@ -311,7 +319,7 @@ def test_what_is_yours_is_on_the_list() -> None:
 
 def test_the_text_fits_and_no_conflict_falls_out() -> None:
     conflicts = [
-        Conflict("requirements.txt", "marked", "+long\n" * 50_000),
+        Conflict("pyproject.toml", "marked", "+long\n" * 50_000),
         Conflict("a`b.py", "left out", "+short"),
         Conflict("other.py", "left out", "+```\n" * 50_000),
     ]
@@ -323,5 +331,242 @@ def test_the_text_fits_and_no_conflict_falls_out() -> None:
     assert "```diff\n+short\n```\n" in body
     assert "````diff\n+```\n" in body
     assert "- and 800 more" in body
-    assert "when `pyproject.toml` is resolved make it anew" in body
+    assert "when `pyproject.toml` is resolved,\nmake them anew with `make lock`" in body
     assert "The template, `/some/@where`, went from `0000000` to `1111111`." in body
+
+
+class Pinned:
+    """What uv locks for one requirement alone: a pin, with its hashes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, requirement: str) -> str:
+        (self.folder / "one.in").write_text(f"{requirement}\n")
+        lock = ("pip", "compile", "--universal", "--python-version", "3.11", "--generate-hashes")
+        said = succeed("uv", *lock, "-q", "--no-deps", "one.in", cwd=self.folder, HOME=HOME)
+        (pin,) = locks.PIN.finditer(said)
+        return pin[0]
+
+
+def set_version(folder: Path, old: str, new: str, pinned: Pinned) -> None:
+    """Raise or lower a version as Dependabot does: where it is written, and in the lock."""
+    if old in (folder / "pyproject.toml").read_text():
+        edit(folder / "pyproject.toml", f'"{old}"', f'"{new}"')
+    (name,) = {one.partition("==")[0] for one in (old, new)}
+    lock = (folder / "requirements.txt").read_text()
+    (now,) = (pin[0] for pin in locks.PIN.finditer(lock) if pin["name"] == name)
+    edit(folder / "requirements.txt", now, pinned(new))
+
+
+@pytest.fixture(scope="module")
+def pinned(tmp_path_factory: pytest.TempPathFactory) -> Pinned:
+    return Pinned(tmp_path_factory.mktemp("pinned"))
+
+
+@pytest.fixture(scope="module")
+def behind_start(tmp_path_factory: pytest.TempPathFactory, pinned: Pinned) -> Linked:
+    """A project from a template whose versions are old. Not to be written to."""
+    linked = Linked(tmp_path_factory.mktemp("behind"))
+    copy_of_the_template(linked.template)
+    set_version(linked.template, CURRENT, OLDER, pinned)
+    set_version(linked.template, "certifi==", "certifi==2025.11.12", pinned)
+    commit(linked.template, "Old versions")
+    succeed("cruft", "create", "--no-input", linked.template.as_uri(), cwd=linked.folder)
+    commit(linked.project, "First")
+    return linked
+
+
+@pytest.fixture
+def behind(behind_start: Linked, tmp_path: Path) -> Linked:
+    return behind_start.copy(tmp_path / "linked")
+
+
+@pytest.mark.parametrize(
+    ("old", "template", "project", "newer"),
+    [
+        (OLDER, NEWEST, NEWER, NEWEST),
+        (OLDER, NEWER, NEWEST, NEWEST),
+        ("certifi==2025.11.12", "certifi==2026.1.4", "certifi==2025.11.12", "certifi==2026.1.4"),
+        ("certifi==2025.11.12", "certifi==2026.1.4", "certifi==2026.2.25", "certifi==2026.2.25"),
+    ],
+)
+def test_two_raises_of_one_library_are_the_newer_one(
+    behind: Linked, pinned: Pinned, old: str, template: str, project: str, newer: str
+) -> None:
+    set_version(behind.template, old, template, pinned)
+    append(behind.template, "src/mlops/project/words.py")
+    commit(behind.template, "The template raises it")
+    set_version(behind.project, old, project, pinned)
+    append(behind.project, "notes.txt")
+    commit(behind.project, "Dependabot raises it")
+
+    done = behind.update(HOME=HOME, VIRTUAL_ENV=str(behind.project / "gone"), MAKEFLAGS="n")
+    assert done.code == 0, done.said
+    assert "to resolve by hand" not in behind.body
+    assert "make lock" not in behind.body
+    raised = {"pyproject.toml", "requirements.txt"}
+    changed = set(behind.apply())
+    assert changed - raised == {".cruft.json", "src/mlops/project/words.py"}
+    assert bool(changed & raised) == (project != newer)
+    if "zizmor" in newer:
+        assert f'    "{newer}",\n' in (behind.project / "pyproject.toml").read_text()
+    for name in raised:
+        assert "<<<<<<<" not in (behind.project / name).read_text()
+    locked = (behind.project / "requirements.txt").read_text()
+    assert pinned(newer) in locked
+    assert_locked(behind.project)
+
+
+def assert_locked(project: Path) -> None:
+    """Lock anew, which must change nothing."""
+    (project / ".venv/bin").mkdir(parents=True)
+    (project / ".venv/bin/uv").symlink_to(Path(sys.executable).with_name("uv"))
+    (project / ".venv/folder").write_text(f"{project}\n")
+    before = {path.name: path.read_text() for path in project.glob("requirements*.txt")}
+    succeed("make", "lock", cwd=project, HOME=HOME)
+    assert {path.name: path.read_text() for path in project.glob("requirements*.txt")} == before
+
+
+def test_a_lock_is_made_anew_also_where_git_merges_nothing(behind: Linked, pinned: Pinned) -> None:
+    append(behind.project, "src/mlops/project/words.py")
+    set_version(behind.project, "certifi==2025.11.12", "certifi==2026.2.25", pinned)
+    commit(behind.project, "Dependabot raises it")
+    (behind.template / "src/mlops/project/words.py").unlink()
+    set_version(behind.template, OLDER, NEWEST, pinned)
+    set_version(behind.template, "certifi==2025.11.12", "certifi==2026.1.4", pinned)
+    commit(behind.template, "A new version")
+
+    assert behind.update(HOME=HOME).code == 0
+    assert "### 1 conflict to resolve by hand" in behind.body
+    assert "**`src/mlops/project/words.py`**: not in the branch" in behind.body
+    assert behind.apply() == [".cruft.json", "pyproject.toml", "requirements.txt"]
+    locked = (behind.project / "requirements.txt").read_text()
+    assert pinned(NEWEST) in locked
+    assert pinned("certifi==2026.2.25") in locked
+    assert_locked(behind.project)
+
+
+def test_a_lock_that_cannot_be_made_is_said(behind: Linked, pinned: Pinned) -> None:
+    set_version(behind.template, "certifi==2025.11.12", "certifi==2026.1.4", pinned)
+    edit(behind.template / "pyproject.toml", '"pytest==9.2.*"', '"pytest==99.*"')
+    commit(behind.template, "A new version")
+    set_version(behind.project, "certifi==2025.11.12", "certifi==2026.2.25", pinned)
+    commit(behind.project, "Dependabot raises it")
+    mine = (behind.project / "requirements.txt").read_text()
+
+    assert behind.update(HOME=HOME).code == 0
+    (said,) = [line for line in behind.body.split("\n\n") if "with `make lock`" in line]
+    assert "have to be made anew with `make lock` on this branch, as that failed" in said
+    assert "No solution found when resolving dependencies" in said
+    assert "to resolve by hand" not in behind.body
+    assert behind.apply() == [".cruft.json", "pyproject.toml"]
+    assert (behind.project / "requirements.txt").read_text() == mine
+
+
+def test_where_settings_conflict_the_locks_stay_the_projects(
+    behind: Linked, pinned: Pinned
+) -> None:
+    set_version(behind.template, OLDER, NEWEST, pinned)
+    edit(behind.template / "pyproject.toml", "line-length = 100", "line-length = 90")
+    commit(behind.template, "A new version")
+    set_version(behind.project, OLDER, NEWER, pinned)
+    edit(behind.project / "pyproject.toml", "line-length = 100", "line-length = 80")
+    commit(behind.project, "Dependabot raises it")
+
+    assert behind.update(HOME=HOME).code == 0
+    assert "### 1 conflict to resolve by hand" in behind.body
+    assert "**`pyproject.toml`**: both versions are in the branch" in behind.body
+    assert "when `pyproject.toml` is resolved,\nmake them anew with `make lock`." in behind.body
+    assert behind.apply() == [".cruft.json", "pyproject.toml"]
+    settings = (behind.project / "pyproject.toml").read_text()
+    assert settings.count("<<<<<<<") == 1
+    assert f'    "{NEWEST}",\n' in settings
+
+
+def conflict(ours: str, theirs: str) -> str:
+    return f"a\n<<<<<<< ours\n{ours}=======\n{theirs}>>>>>>> theirs\nb\n"
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "newer"),
+    [
+        ('"a==1.9", # why\n', '"a==1.10", # why\n', "theirs"),
+        ('"a==1.10.*"\n', '"a==1.9.*"\n', "ours"),
+        (
+            "\"a[x]<3.1; python_version < '3.12'\"\n",
+            "\"a[x]<3.2; python_version < '3.12'\"\n",
+            "theirs",
+        ),
+        ('x = ["a>=1,<2", "b==1"]\n', 'x = ["a>=1.1,<3", "b==1"]\n', "theirs"),
+        ('"a>=1,<3"\n', '"a>=2,<2.5"\n', ""),
+        ('"a==1"\n', '"b==2"\n', ""),
+        ('"a==1"\n', '"a>=2"\n', ""),
+        ('"a==1", # mine\n', '"a==2", # theirs\n', ""),
+        ('"a==1"\n', "", ""),
+        ('"a==1"\n', '"a==2"\n"b"\n', ""),
+        ('requires-python = ">=3.11"\n', 'requires-python = ">=3.12"\n', ""),
+        ('version = "0.1.0"\n', 'version = "0.2.0"\n', ""),
+    ],
+)
+def test_only_versions_are_chosen_between(ours: str, theirs: str, newer: str) -> None:
+    both = conflict(ours, theirs)
+    kept = {"ours": ours, "theirs": theirs}.get(newer)
+    assert locks.resolved(both) == (f"a\n{kept}b\n" if kept else both)
+    kept = both if kept is None else f"a\n{kept}b\n"
+    assert locks.resolved(both * 2) == kept * 2
+
+
+def test_each_lines_newer_version_is_taken() -> None:
+    both = conflict('"a==1"\n"b==2"\n', '"a==2"\n"b==1"\n')
+    assert locks.resolved(both) == 'a\n"a==2"\n"b==2"\nb\n'
+
+
+def pin(name: str, version: str, marker: str = "") -> str:
+    return f"{name}=={version}{marker} \\\n    --hash=sha256:{version}1 \\\n    --hash=sha256:2\n"
+
+
+def test_a_lock_takes_pins_that_the_template_raised_and_no_others() -> None:
+    old, new = " ; python_version < '3.12'", " ; python_version >= '3.12'"
+    via = "    # via mine\n"
+    before = pin("a", "1") + pin("b", "1") + pin("c", "3") + pin("d", "1", old) + pin("d", "2", new)
+    ours = (
+        f"# header\n{pin('a', '1')}{via}{pin('b', '3')}{via}{pin('c', '2')}{via}"
+        f"{pin('d', '1', old)}{via}{pin('d', '2', new)}{via}{pin('e', '1')}{via}"
+    )
+    theirs = (
+        pin("a", "2") + pin("b", "2") + pin("c", "3") + pin("d", "1", old) + pin("d", "3", new)
+    ) + pin("f", "1")
+    assert locks.merged(ours, theirs, before) == (
+        f"# header\n{pin('a', '2')}{via}{pin('b', '3')}{via}{pin('c', '2')}{via}"
+        f"{pin('d', '1', old)}{via}{pin('d', '3', new)}{via}{pin('e', '1')}{via}"
+    )
+
+
+def test_what_is_new_is_quoted_before_the_conflicts(linked: Linked) -> None:
+    both_change_the_same_line(linked.template, linked.project)
+    must = "**What you must do**\n\nNothing.\n\n"
+    entry = f"## 9.9.9 (2027-01-01)\n\nNew: ```` and <b> @everybody.\n\n{must}"
+    edit(linked.template / "docs/CHANGELOG.md", "## 1.0.0 (", f"{entry}## 1.0.0 (")
+    commit(linked.template, "Release 9.9.9")
+    assert linked.update().code == 0
+    heading, conflicts = "### What is new, and what you must do\n\n", "### 1 conflict to resolve"
+    news, _, after = linked.body.partition(heading)[2].partition(conflicts)
+    assert after
+    assert news == f"`````markdown\n{entry.rstrip()}\n`````\n\n"
+
+
+def test_what_is_new_is_cut_to_a_length() -> None:
+    changes = {"docs/CHANGELOG.md": "M"}
+    update = Update("/x", "0" * 40, "1" * 40, changes, [], news="long line\n" * 10_000)
+    body = describe(update)
+    assert len(body) < 7_000
+    assert "\n... cut here; docs/CHANGELOG.md has all of it\n```\n" in body
+
+
+def test_the_newest_entry_is_this_version() -> None:
+    text = (ROOT / "docs/CHANGELOG.md").read_text()
+    versions = re.findall(r"^## (\d+\.\d+\.\d+) \(\d{4}-\d\d-\d\d\)$", text, re.MULTILINE)
+    assert versions[0] == mlops.__version__
+    assert versions == sorted(versions, key=lambda it: [*map(int, it.split("."))], reverse=True)
+    assert text.count("\n**What you must do**\n") == len(versions) == text.count("\n## ")

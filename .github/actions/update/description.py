@@ -18,9 +18,15 @@ The project and the template changed the same lines. Check this branch out, reso
 later run touches it.
 """
 ABOUT_THE_LOCK = """\
-In `requirements.txt`, take either side, and when `pyproject.toml` is resolved make it anew with the
-command in its first lines.
+The locks, `requirements*.txt`, are the project's as they were: when `pyproject.toml` is resolved,
+make them anew with `make lock`.
 """
+UNLOCKED = """\
+The locks, `requirements*.txt`, have to be made anew with `make lock` on this branch, as that failed
+here: {}.
+"""
+NEWS = "### What is new, and what you must do\n\n"
+LONGEST_NEWS = 6_000
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,8 @@ class Update:
     new: str
     changes: dict[str, str]  # git's letter (A, M, D, T) of each changed file
     conflicts: list[Conflict]
+    unlocked: str = ""  # why `make lock` failed
+    news: str = ""  # what the list of versions has more
 
     @property
     def title(self) -> str:
@@ -49,7 +57,7 @@ class Update:
 
 def describe(update: Update) -> str:
     """Return the text of the pull request as Markdown, with the conflicts cut where it must be."""
-    before = "\n".join([_summary(update), *_advice(update)])
+    before = "\n".join([_summary(update), *_news(update), *_advice(update)])
     after = "\n".join(["", "### Files", "", *_files(update.changes), ""])
     room = LONGEST - len(before) - len(after)
     return before + "".join(_conflicts(update.conflicts, room)) + after
@@ -66,12 +74,21 @@ to date. It touches nothing that is yours: what `[tool.cruft] skip` in `pyprojec
 """
 
 
+def _news(update: Update) -> Iterable[str]:
+    if update.news:
+        yield NEWS + _fence(
+            update.news, LONGEST_NEWS, "markdown", "docs/CHANGELOG.md has all of it"
+        )
+    if update.unlocked:
+        yield UNLOCKED.format(code(update.unlocked))
+
+
 def _advice(update: Update) -> Iterable[str]:
     if update.conflicts:
         count = len(update.conflicts)
         yield f"### {count} conflict{'s' if count > 1 else ''} to resolve by hand\n"
         yield ADVICE
-        if any(conflict.path == "requirements.txt" for conflict in update.conflicts):
+        if any(conflict.path == "pyproject.toml" for conflict in update.conflicts):
             yield ABOUT_THE_LOCK
 
 
@@ -91,13 +108,18 @@ def _conflicts(conflicts: list[Conflict], room: int) -> Iterable[str]:
         yield head + shown[place]
 
 
-def _fence(text: str, room: int) -> str:
-    """Show text as a diff, in a fence that nothing in the text can close."""
+def _fence(
+    text: str,
+    room: int,
+    language: str = "diff",
+    rest: str = "on a laptop, `cruft update` shows all of it",
+) -> str:
+    """Show text in a fence that nothing in the text can close."""
     ticks = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
-    start, end = f"{ticks}diff\n", f"\n{ticks}\n"
+    start, end = f"{ticks}{language}\n", f"\n{ticks}\n"
     room -= len(start) + len(end)
     if len(text) > room:
-        cut = "\n... cut here; on a laptop, `cruft update` shows all of it"
+        cut = f"\n... cut here; {rest}"
         text = text[: max(0, room - len(cut))] + cut
     return start + text.rstrip("\n") + end
 

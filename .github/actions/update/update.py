@@ -1,12 +1,15 @@
 """Update what came from the template, in a copy, and write down for a reviewer what that changes.
 
 ``cruft update`` does the work. What it cannot apply it leaves in conflict, or beside the file as
-``.rej``, or only mentions: all of that goes into the text, so that nothing is lost unseen.
+``.rej``, or only mentions: all of that goes into the text, so that nothing is lost unseen. But of
+two versions of a library the newer one is taken, and the locks are made anew.
 """
 
 import json
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -16,9 +19,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import locks
 from description import Conflict, Update, describe
 
 LINK = ".cruft.json"
+SETTINGS = "pyproject.toml"
+LOCKS = "requirements*.txt"  # what `make lock` writes
+NEWS = "docs/CHANGELOG.md"
+LONGEST_LOCK = 300  # seconds; it takes half a minute, and the job has 15
 LONGEST = 1_000  # characters of what cruft says as it fails
 CREDENTIALS = re.compile(r"://[^/\s]*@")
 
@@ -42,7 +50,16 @@ def update(copy: Path) -> Update | str:
     after = link(copy)
     if after["commit"] == before["commit"]:
         return f"Up to date with the template, as of its commit {before['commit'][:7]}."
-    conflicts = [*marked(copy), *left_out(copy, said)]
+    resolve_versions(copy)
+    found = [*marked(copy), *left_out(copy, said)]
+    conflicts = [conflict for conflict in found if not is_lock(conflict.path)]
+    settled = all(conflict.path != SETTINGS for conflict in conflicts)
+    for conflict in found:
+        if is_lock(conflict.path):
+            resolve_lock(copy, conflict, settled)
+    unlocked = ""
+    if settled and git(copy, "status", "--porcelain", "--", SETTINGS, f":(glob){LOCKS}"):
+        unlocked = lock(copy)
     git(copy, "add", "--all")
     listed = git(copy, "diff", "--cached", "--name-status", "--no-renames", "-z", "HEAD")
     letters, paths = listed.split("\0")[:-1:2], listed.split("\0")[1::2]
@@ -56,7 +73,11 @@ def update(copy: Path) -> Update | str:
     if changes.keys() <= {LINK} and not conflicts:
         return "The template has changed, but nothing that this project has of it."
     template = CREDENTIALS.sub("://", before["template"])
-    return Update(template, before["commit"], after["commit"], changes, conflicts)
+    return Update(
+        *(template, before["commit"], after["commit"], changes, conflicts),
+        unlocked=unlocked,
+        news=news(copy),
+    )
 
 
 def link(copy: Path) -> dict[str, Any]:
@@ -113,6 +134,74 @@ def left_out(copy: Path, said: str) -> Iterator[Conflict]:
         words = re.split("^Appl(?:ied|ying) patch ", words, flags=re.MULTILINE)[0].strip()
         if "error: " in words and path not in paths:
             yield Conflict(path, "left out", words)
+
+
+def resolve_versions(copy: Path) -> None:
+    """Resolve the conflicts in pyproject.toml that are only about versions."""
+    if git(copy, "diff", "--name-only", "--diff-filter=U", "--", SETTINGS):
+        text = locks.resolved((copy / SETTINGS).read_text(encoding="utf-8"))
+        (copy / SETTINGS).write_text(text, encoding="utf-8")
+        if not locks.CONFLICT.search(text):
+            git(copy, "add", "--", SETTINGS)
+
+
+def is_lock(path: str) -> bool:
+    return "/" not in path and fnmatch(path, LOCKS)
+
+
+def resolve_lock(copy: Path, conflict: Conflict, settled: bool) -> None:
+    """Take the project's lock, and where the rest is settled what the template has newer."""
+    sides = ("1", "2", "3")  # before, the project's, the template's
+    if settled and conflict.kind == "marked":
+        before, project, template = (
+            run(copy, "git", "show", f":{side}:{conflict.path}").stdout for side in sides
+        )
+        text = locks.merged(project, template, before)
+        (copy / conflict.path).write_text(text, encoding="utf-8")
+        git(copy, "add", "--", conflict.path)
+    elif run(copy, "git", "cat-file", "-e", f"HEAD:{conflict.path}").returncode == 0:
+        git(copy, "checkout", "HEAD", "--", conflict.path)
+
+
+def lock(copy: Path) -> str:
+    """Make the locks anew. Returns why that failed; then they are what they were."""
+    merged = {path: path.read_bytes() for path in copy.glob(LOCKS)}
+    # The project's own environment, and the make that this may run under, are not for the copy.
+    around = ("MAKE", "MFLAGS", "VIRTUAL_ENV")
+    with subprocess.Popen(
+        ["make", "lock"],
+        cwd=copy,
+        env={key: value for key, value in os.environ.items() if not key.startswith(around)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+    ) as made:
+        try:
+            _, said = made.communicate(timeout=LONGEST_LOCK)
+        except subprocess.TimeoutExpired:
+            os.killpg(made.pid, signal.SIGKILL)  # with what make has started
+            said = f"it did not end within {LONGEST_LOCK} seconds"
+    shutil.rmtree(copy / ".venv", ignore_errors=True)
+    if made.returncode == 0:
+        return ""
+    for path in copy.glob(LOCKS):
+        path.unlink()
+    for path, content in merged.items():
+        path.write_bytes(content)
+    lines = (line.strip() for line in said.splitlines())
+    first = next((line for line in lines if line and not line.lower().startswith("warning")), "")
+    if first.endswith(":"):
+        first = f"{first} {next(lines, '')}"
+    return CREDENTIALS.sub("://", first)[:LONGEST] or f"it ended with {made.returncode}"
+
+
+def news(copy: Path) -> str:
+    """Return what the update adds to the list of versions."""
+    changes = git(copy, "diff", "--cached", "--no-color", "--unified=0", "HEAD", "--", NEWS)
+    added = re.findall(r"^\+(?!\+\+ )(.*)$", changes, re.MULTILINE)
+    return "\n".join(added).strip()
 
 
 def git(copy: Path, *arguments: str) -> str:
