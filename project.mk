@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup start lint lock add format test repro report pull-repro push-data protect serve notebook ui image changed merge-lock clean
+.PHONY: help setup start lint lock add format test repro report pull-repro push-data protect answer serve notebook ui image changed merge-lock clean
 
 # What the environment is made of, what to lock besides, what has types to check, and how pytest is
 # called.
@@ -128,6 +128,9 @@ push-data: .venv/setup ## Give the workflows the files in data/source that DVC k
 
 protect: .venv/setup ## Install the rules of .github/rulesets on GitHub: RULES=team, or alone where nobody else approves
 	@python .github/lib/protect.py $(RULES)
+
+answer: .venv/setup ## Change an answer to the template's questions: make answer deploy_target=kubernetes
+	@python .github/lib/answer.py
 
 serve: .venv/setup ## Run the service on the model that `make repro` has trained
 	mlops serve
