@@ -16,8 +16,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import yaml
-
 LINK, SETTINGS, PYTHON, PARAMS = ".cruft.json", "pyproject.toml", ".python-version", "params.yaml"
 LOCKS = "requirements*.txt"  # what `make lock` writes
 NAMES = ("project_name", "project_slug")
@@ -67,27 +65,29 @@ def change(given: dict[str, str], folder: Path) -> tuple[list[str], list[str]]:
     for name, choices in json.loads(questions.read_text(encoding="utf-8")).items():
         if name in given and isinstance(choices, list) and given[name] not in choices:
             raise AnswerError(f"{name} is {given[name]!r}; expected one of {', '.join(choices)}")
-    old = generate(template, link, now, folder / "old")
-    new = generate(template, link, now | given, folder / "new")
-    changes = {
-        path
-        for path in old.keys() | new.keys()
-        if content(old, path) != content(new, path) and path != LINK
-    }
-    changes -= {path for path in changes if "/" not in path and fnmatch(path, LOCKS)}
+    old = generate(template, link, now, folder / "a")
+    new = generate(template, link, now | given, folder / "b")
+    there = files(old) | files(new)
+    changes = {path for path in there if content(old / path) != content(new / path)}
+    # These are written anew instead.
+    changes -= {LINK, *(path.name for path in (*old.glob(LOCKS), *new.glob(LOCKS)))}
     yours = {path for path in changes if owned(path, link.get("skip") or [])}
     answers |= given
     written = json.dumps(link, ensure_ascii=False, indent=2, separators=(",", ": "))
     texts, by_hand = {LINK: f"{written}\n".encode()}, []
     for path in sorted(yours):
-        before = Path(path).read_bytes() if Path(path).exists() else b""
-        sides = (it.decode() for it in (before, content(old, path), content(new, path)))
-        text, left = edited(path, *sides)
-        texts |= {path: text.encode()} if text.encode() != before else {}
+        sides = (content(side / path) for side in (Path(), old, new))
+        text, left = edited(path, *(side.decode() for side in sides))
+        texts |= {path: text.encode()} if Path(path).exists() else {}
         by_hand += left
-    patch = difference(changes - yours, old, new, folder)
-    write(patch, texts, bool(changes & {SETTINGS, PYTHON}))
-    return sorted({*changes - yours, *texts}), by_hand
+    for path in there - (changes - yours):
+        (old / path).unlink(missing_ok=True)
+        (new / path).unlink(missing_ok=True)
+    plain = ("--no-index", "--no-prefix", "--no-color", "--no-ext-diff", "--no-renames", "--binary")
+    run("git", "diff", *plain, "--output=patch", "a", "b", cwd=folder)
+    patch = [str(folder / "patch")] if changes - yours else []
+    others = write(patch, texts, bool(changes & {SETTINGS, PYTHON}))
+    return sorted(others | changes - yours), by_hand
 
 
 def check(given: dict[str, str], now: dict[str, Any]) -> None:
@@ -117,10 +117,8 @@ def fetch(link: dict[str, Any], clone: Path) -> Path:
     return clone
 
 
-def generate(
-    template: Path, link: dict[str, Any], answers: dict[str, Any], folder: Path
-) -> dict[str, Path]:
-    """Make the project with these answers; returns its files by the paths they have in it."""
+def generate(template: Path, link: dict[str, Any], answers: dict[str, Any], project: Path) -> Path:
+    """Make the project with these answers, in a folder without a repository."""
     # Each is rendered as an expression is, and so has to be one that stands for itself.
     texts = {
         name: f"{{{{ {json.dumps(value)} }}}}" if "{" in str(value) else value
@@ -129,20 +127,23 @@ def generate(
     inside = ("--directory", link["directory"]) if link.get("directory") else ()
     done = run(
         *("cruft", "create", str(template), "--checkout", link["commit"], "--no-input", *inside),
-        *("--output-dir", str(folder), "--extra-context", json.dumps(texts)),
+        *("--output-dir", f"{project}-made", "--extra-context", json.dumps(texts)),
     )
     if done.returncode:
         said = re.findall("^Not generated: (.+)$", done.stderr, re.MULTILINE)
         lines = said or (done.stderr or done.stdout).strip().splitlines()[-1:]
         raise AnswerError(" ".join(lines) or f"cruft ended with {done.returncode}")
-    (project,) = folder.iterdir()
-    files = (path for path in project.rglob("*") if path.is_file())
-    named = {path.relative_to(project).as_posix(): path for path in files}
-    return {name: path for name, path in named.items() if not name.startswith(".git/")}
+    (made,) = Path(f"{project}-made").iterdir()
+    shutil.rmtree(made / ".git")
+    return made.rename(project)
 
 
-def content(files: dict[str, Path], path: str) -> bytes:
-    return files[path].read_bytes() if path in files else b""
+def files(project: Path) -> set[str]:
+    return {path.relative_to(project).as_posix() for path in project.rglob("*") if path.is_file()}
+
+
+def content(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""
 
 
 def owned(path: str, more: list[str]) -> bool:
@@ -156,7 +157,12 @@ def owned(path: str, more: list[str]) -> bool:
 
 def edited(path: str, text: str, old: str, new: str) -> tuple[str, list[str]]:
     """Return a file of the user's with the values of the new answers, and what it has otherwise."""
-    before, left = text, []
+    left = []
+    if old.count("\n") != new.count("\n"):
+        left.append(
+            f"{path} is yours, and gets more or fewer lines: compare a new project's by hand"
+        )
+        old = new
     for line, other in zip(old.splitlines(), new.splitlines(), strict=False):
         if line == other:
             continue
@@ -172,47 +178,16 @@ def edited(path: str, text: str, old: str, new: str) -> tuple[str, list[str]]:
                 f"{path} is yours, and has not exactly one line that starts with {value!r}: "
                 f"write {instead!r} there by hand"
             )
-    if path == PARAMS:
-        was, should, had, has = map(values, (old, new, before, text))
-        if not left and (
-            not should - was <= has or has - had > should - was or had - has > was - should
-        ):
-            left = [f"{PARAMS} is written otherwise than the template's: change it by hand"]
-        if left:
-            raise AnswerError(f"{left[0]}, and try again")
+    if left and path == PARAMS:
+        raise AnswerError(f"{left[0]}, and try again")
     return text, left
 
 
-def values(text: str) -> set[tuple[str, ...]]:
-    """Return each setting as its place and its value."""
+def write(patch: list[str], texts: dict[str, bytes], lock: bool) -> set[str]:
+    """Apply the patch, write the texts and lock, or put everything back.
 
-    def flat(value: Any, *place: str) -> set[tuple[str, ...]]:
-        if not isinstance(value, dict):
-            return {(*place, repr(value))}
-        return {it for name in value for it in flat(value[name], *place, str(name))}
-
-    try:
-        return flat(yaml.safe_load(text))
-    except yaml.YAMLError:
-        raise AnswerError(f"{PARAMS} is not YAML; `make repro` says where") from None
-
-
-def difference(
-    paths: set[str], old: dict[str, Path], new: dict[str, Path], folder: Path
-) -> list[str]:
-    """Write the patch of the files that are the template's, if there are any; returns its path."""
-    for side, files in (("a", old), ("b", new)):
-        (folder / side).mkdir()
-        for path in paths & files.keys():
-            (folder / side / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(files[path], folder / side / path)
-    plain = ("--no-index", "--no-prefix", "--no-color", "--no-ext-diff", "--no-renames", "--binary")
-    run("git", "diff", *plain, "--output=patch", "a", "b", cwd=folder)
-    return [str(folder / "patch")] if paths else []
-
-
-def write(patch: list[str], texts: dict[str, bytes], lock: bool) -> None:
-    """Apply the patch, write the texts and make the locks anew, or put everything back."""
+    Returns which files changed, without those of the patch.
+    """
     apply = ("git", "apply", "--whitespace=nowarn")
     checked = run(*apply, "--check", *patch) if patch else None
     if checked and checked.returncode:
@@ -237,23 +212,17 @@ def write(patch: list[str], texts: dict[str, bytes], lock: bool) -> None:
             run(*apply, "--reverse", *patch)
         for path in {*Path().glob(LOCKS)} - kept.keys():
             path.unlink()
-        for path, content in kept.items():
-            path.write_bytes(content)
+        for path, was in kept.items():
+            path.write_bytes(was)
         raise
+    return {str(path) for path, was in kept.items() if path.read_bytes() != was}
 
 
 def run(*command: str, cwd: Path = Path()) -> subprocess.CompletedProcess[str]:
     around = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "MAKE", "MFLAGS")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(around)}
-    return subprocess.run(
-        command,
-        cwd=cwd,
-        env={**kept, "LC_ALL": "C"},
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
+    told = {"capture_output": True, "encoding": "utf-8", "errors": "replace"}
+    return subprocess.run(command, cwd=cwd, env={**kept, "LC_ALL": "C"}, check=False, **told)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import pytest
 from projects import MAKEFILE, ROOT, Project
 from workbench import Workbench
 
+from mlops import __version__
 from mlops.project import files
 
 STORE_COMMANDS = [
@@ -28,6 +29,12 @@ def test_help_lists_every_command_with_a_sentence(new_project: Project) -> None:
     for command in COMMANDS:
         (line,) = [line for line in said.splitlines() if line.startswith(f"│ {command} ")]
         assert len(line.split()) > 5, line
+
+
+def test_the_version_is_said_also_outside_a_project(tmp_path: Path) -> None:
+    mlops = Path(sys.executable).parent / "mlops"
+    done = subprocess.run([mlops, "--version"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"{__version__}\n")
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, *STORE_COMMANDS])
