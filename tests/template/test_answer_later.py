@@ -152,15 +152,15 @@ def test_of_what_is_yours_single_values_change(made: Made) -> None:
     text = params.read_text().replace("target: image # image, ", "target: image  # mine: ")
     text = "# My own problem\n" + re.sub("target: late # .*", "target: churned", text)
     params.write_text(text)
-    made.rewrite("README.md", "| deployment | image |", "| where | image |")
+    made.rewrite("README.md", "- deployment: image", "- where: image")
     (made.project / ".github/CODEOWNERS").unlink()
     commit(made.project, "My own")
 
     said = made.change("deploy_target=compose", "github_owner=ada")
     assert params.read_text() == text.replace("target: image  #", "target: compose  #")
     assert (
-        "README.md is yours, and has not exactly one line that starts with '| deployment | image':"
-        " write '| deployment | compose' there by hand\n"
+        "README.md is yours, and has not exactly one line that starts with '- deployment: image':"
+        " write '- deployment: compose' there by hand\n"
     ) in said
     assert ".github/CODEOWNERS is yours, and has not exactly one line" in said
     assert not (made.project / ".github/CODEOWNERS").exists()

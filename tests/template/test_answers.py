@@ -79,7 +79,7 @@ def test_every_choice_generates(generate: Generate, row: int) -> None:
     assert all((project / directory[1:]).is_dir() for directory in looked_at)
     readme = (project / "README.md").read_text()
     for question in ("python_version", "drift_schedule", "deploy_target", "license"):
-        assert re.search(rf"^(data|license|Chosen).* {chosen[question]}[,.]", readme, re.MULTILINE)
+        assert re.search(rf"^- [A-Za-z ]+: {chosen[question]}$", readme, re.MULTILINE)
 
 
 def test_defaults_keep_the_built_in_store(generate: Generate) -> None:

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ sys.path.append(str(ROOT / ".github" / "actions" / "update"))
 import github_git
 import locks
 import recorded
+import update
 from description import LONGEST, Conflict, Update, describe
 from local_github import LocalGitHub
 
@@ -331,7 +333,7 @@ def test_the_text_fits_and_no_conflict_falls_out() -> None:
     assert "```diff\n+short\n```\n" in body
     assert "````diff\n+```\n" in body
     assert "- and 800 more" in body
-    assert "when `pyproject.toml` is resolved,\nmake them anew with `make lock`" in body
+    assert "When `pyproject.toml` is resolved, make the locks, `requirements*.txt`, anew" in body
     assert "The template, `/some/@where`, went from `0000000` to `1111111`." in body
 
 
@@ -477,11 +479,28 @@ def test_where_settings_conflict_the_locks_stay_the_projects(
     assert behind.update(HOME=HOME).code == 0
     assert "### 1 conflict to resolve by hand" in behind.body
     assert "**`pyproject.toml`**: both versions are in the branch" in behind.body
-    assert "when `pyproject.toml` is resolved,\nmake them anew with `make lock`." in behind.body
+    assert (
+        "When `pyproject.toml` is resolved, make the locks, `requirements*.txt`, anew"
+        in behind.body
+    )
     assert behind.apply() == [".cruft.json", "pyproject.toml"]
     settings = (behind.project / "pyproject.toml").read_text()
     assert settings.count("<<<<<<<") == 1
     assert f'    "{NEWEST}",\n' in settings
+
+
+def test_a_lock_that_takes_too_long_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(update, "LONGEST_LOCK", 1)
+    (tmp_path / "requirements.txt").write_text("a==1\n")
+    recipe = "echo half >> requirements.txt; touch requirements-new.txt; sleep 300 & wait"
+    (tmp_path / "Makefile").write_text(f"lock:\n\t@{recipe}\n")
+    started = time.monotonic()
+    assert update.lock(tmp_path) == "it did not end within 1 seconds"
+    assert time.monotonic() - started < 30
+    assert [path.name for path in tmp_path.glob("requirements*.txt")] == ["requirements.txt"]
+    assert (tmp_path / "requirements.txt").read_text() == "a==1\n"
 
 
 def conflict(ours: str, theirs: str) -> str:

@@ -18,8 +18,8 @@ The project and the template changed the same lines. Check this branch out, reso
 later run touches it.
 """
 ABOUT_THE_LOCK = """\
-The locks, `requirements*.txt`, are the project's as they were: when `pyproject.toml` is resolved,
-make them anew with `make lock`.
+When `pyproject.toml` is resolved, make the locks, `requirements*.txt`, anew with `make lock`: where
+both changed the same lines of one, it is the project's as it was.
 """
 UNLOCKED = """\
 The locks, `requirements*.txt`, have to be made anew with `make lock` on this branch, as that failed
