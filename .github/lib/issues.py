@@ -13,19 +13,26 @@ LONGEST = 60_000  # characters; GitHub refuses more than 65,536
 MARK, OVER = "<!-- {} -->", "<!-- over: {} -->"
 
 
-def write(matter: str, title: str, text: str, labels: list[str]) -> tuple[dict[str, Any], bool]:
+def write(matter: str, title: str, text: str, labels: list[str]) -> tuple[dict[str, Any], str]:
     """Open the issue, or bring it up to date.
 
-    Returns the issue, and whether it says the text now: one that people have closed is left alone
-    until its title changes.
+    Returns the issue, and what was done: ``opened``, ``changed``, or the ``same``, but for the run
+    it names. Empty for one that people have closed: it is left alone until its title changes.
     """
     body = f"{MARK.format(matter)}\n{text}"[:LONGEST]
     known = find(matter, labels[0])
     if known and known["state"] == "open":
-        return dict(api("PATCH", _path(known), title=title, body=body)), True
+        same = (title, _lines(body)) == (known["title"], _lines(known["body"]))
+        now = dict(api("PATCH", _path(known), title=title, body=body))
+        return now, "same" if same else "changed"
     if known and known["title"] == title:
-        return known, False
-    return dict(api("POST", _path(), title=title, body=body, labels=labels)), True
+        return known, ""
+    return dict(api("POST", _path(), title=title, body=body, labels=labels)), "opened"
+
+
+def _lines(body: str) -> list[str]:
+    """Return the lines that could be news, and not which run has written them."""
+    return [line for line in body.splitlines() if "/actions/runs/" not in line]
 
 
 def close(matter: str, label: str, why: str, reason: str = "completed") -> dict[str, Any] | None:

@@ -91,10 +91,10 @@ def keeper(tmp_path: Path) -> Iterator[Keeper]:
 
 def test_one_issue_is_opened_brought_up_to_date_and_closed(keeper: Keeper) -> None:
     assert keeper.run(state="closed", body="") == "::notice title=Issue::no issue to close\n"
-    assert (keeper.issues, keeper.output) == ([], "")
+    assert (keeper.issues, keeper.output) == ([], "new=false\n")
     said = keeper.run("No column `distance`.\n")
     assert said == f"::notice title=Issue::{ISSUES}/1 says what is the matter\n"
-    assert keeper.output == f"url={ISSUES}/1\nnumber=1\n"
+    assert keeper.output == f"url={ISSUES}/1\nnumber=1\nnew=true\n"
     keeper.run("No column `carrier`.\n")
     (issue,) = keeper.issues
     assert (issue["title"], issue["labels"]) == ("The newest data is refused", ["drift", "data"])
@@ -106,10 +106,30 @@ def test_one_issue_is_opened_brought_up_to_date_and_closed(keeper: Keeper) -> No
         f"::notice title=Issue::closed {ISSUES}/1\n"
     )
     assert issue["state"] == "closed"
+    assert keeper.output == f"url={ISSUES}/1\nnumber=1\nnew=false\n"
     assert keeper.comments() == [f"This is over, as {RUN} says."]
     assert keeper.run(state="closed") == "::notice title=Issue::no issue to close\n"
     keeper.run("Again.\n")
     assert [it["state"] for it in keeper.issues] == ["closed", "open"]
+
+
+def test_it_is_news_where_more_than_the_run_has_changed(keeper: Keeper) -> None:
+    """Each week that the same data is refused, the issue names the newer run, and nothing else."""
+
+    def is_news(text: str, title: str = "Refused", run: str = "77") -> bool:
+        keeper.run(
+            f"{text}\n<sub>[run](https://github.com/{NAME}/actions/runs/{run})</sub>\n", title=title
+        )
+        return keeper.output.endswith("new=true\n")
+
+    assert is_news("No column `distance`.")
+    assert not is_news("No column `distance`.", run="78")
+    assert keeper.issues[0]["body"].count("/actions/runs/78") == 1
+    assert is_news("No column `carrier`.")
+    assert is_news("No column `carrier`.", title="Still refused")
+    keeper.github.ask("PATCH", f"/repos/{NAME}/issues/1", {"state": "closed"}, login="ada")
+    assert not is_news("No column `origin`.", title="Still refused")
+    assert is_news("No column `origin`.", title="Refused again")
 
 
 def test_what_people_have_closed_stays_closed(keeper: Keeper) -> None:
@@ -150,5 +170,9 @@ def test_where_issues_are_off_the_run_goes_on(keeper: Keeper) -> None:
     keeper.github.fail("GET", "/issues", 410, times=1)
     said = keeper.run("x")
     assert said == "::warning title=Issue::No issue: they are turned off in this repository.\n"
+    assert keeper.output == "new=true\n"
+    keeper.github.fail("GET", "/issues", 410, times=1)
+    keeper.run(state="closed")
+    assert keeper.output == "new=false\n"
     keeper.github.fail("POST", "/issues", 500)
     assert "Server Error (HTTP 500)" in keeper.run("x", fails=True)

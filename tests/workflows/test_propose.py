@@ -111,6 +111,7 @@ def test_an_issue_that_was_closed_is_not_repeated(desk: Desk) -> None:
     desk.github.ask("PATCH", f"/repos/{NAME}/issues/1", {"state": "closed"}, login="ada")
     done = desk.propose({"machinery.py": "one = 2\n"})
     assert f"https://github.com/{NAME}/issues/1 said how to go on, and was closed" in done.summary
+    assert done.output.endswith("new=false\n")
     assert len(desk.known["issues"]) == 1
     desk.propose({"machinery.py": "one = 3\n"}, title="Update to 5d6e7f8")
     assert desk.known["issues"]["2"]["state"] == "open"
@@ -130,6 +131,8 @@ def test_where_issues_are_off_the_summary_has_the_link(desk: Desk) -> None:
     assert done.code == 0
     assert f"https://github.com/{NAME}/compare/main...{BRANCH}?expand=1" in done.summary
     assert "the summary of this run says how to go on" in done.summary
+    assert done.output == "new=true\n"
+    assert desk.propose({"machinery.py": "one = 2\n"}).output == "new=false\n"
     desk.may_open_pulls()
     assert "Opened" in desk.propose({"machinery.py": "one = 2\n"}).summary
 
@@ -141,6 +144,8 @@ def test_changes_of_workflows_become_commands_for_a_laptop(desk: Desk) -> None:
     done = desk.propose(files, title=title)
     assert done.code == 0
     assert "No workflow may change workflows with this token: " in done.summary
+    assert done.output.endswith("new=true\n")
+    assert desk.propose(files, title=title).output.endswith("new=false\n")
     assert desk.branch() == ""
     assert desk.known["pulls"] == {}
     (issue,) = desk.known["issues"].values()

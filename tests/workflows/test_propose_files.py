@@ -149,7 +149,7 @@ def test_cml_opens_it_with_exactly_the_files(desk: Retraining) -> None:
     body = "📈" * 60_000  # four times as many bytes: too long for an argument
     done = desk.retrain(retraining_md=body)
     assert done.said.splitlines()[-1] == f"::notice title=Propose::opened {PULL}/1"
-    assert done.output == f"url={PULL}/1\nnumber=1\n"
+    assert done.output == f"url={PULL}/1\nnumber=1\nnew=true\n"
     assert done.summary == f"Opened {PULL}/1.\n"
     assert desk.by_cml() == [f"POST /repos/{NAME}/pulls"]
     git = [(it.query, it.status) for it in desk.github.requests if it.method == "GIT"]
@@ -167,7 +167,7 @@ def test_cml_opens_it_with_exactly_the_files(desk: Retraining) -> None:
 
     done = desk.retrain(retraining_md=body)
     assert done.summary == f"Nothing new: {PULL}/1 proposes it.\n"
-    assert done.output == f"url={PULL}/1\nnumber=1\n"
+    assert done.output == f"url={PULL}/1\nnumber=1\nnew=false\n"
     assert desk.writes() == []
 
 
@@ -180,6 +180,7 @@ def test_one_that_is_worse_is_a_draft_and_another_training_replaces_it(desk: Ret
 
     done = desk.retrain(dvc_lock="newest\n", retraining_md="Better.\n")
     assert done.summary == f"Updated {PULL}/1.\n"
+    assert done.output == f"url={PULL}/1\nnumber=1\nnew=true\n"
     assert desk.by_cml() == []  # it pushes nothing to a branch that is there
     (pull,) = desk.pulls
     assert (pull["title"], pull["draft"]) == (TITLE, False)
@@ -213,14 +214,17 @@ def test_without_the_setting_an_issue_asks(desk: Retraining) -> None:
         f"::notice title=Propose::the branch {BRANCH} is pushed, but `{SETTING}` is off: "
         f"{ISSUE}/1 says how to go on\n"
     )
-    assert done.output == f"url={ISSUE}/1\nnumber=1\n"
+    assert done.output == f"url={ISSUE}/1\nnumber=1\nnew=true\n"
     assert desk.by_cml() == [f"POST /repos/{NAME}/pulls"]
     (issue,) = desk.known["issues"].values()
     assert f"compare/main...{BRANCH}?expand=1&labels=retraining)" in issue["body"]
 
+    assert desk.retrain().output == f"url={ISSUE}/1\nnumber=1\nnew=false\n"
+
     desk.may_open_pulls()
     done = desk.retrain()
     assert done.said == f"::notice title=Propose::opened {PULL}/2\n"
+    assert done.output == f"url={PULL}/2\nnumber=2\nnew=true\n"
     assert desk.by_cml() == []
     assert desk.pulls[0]["labels"] == ["retraining"]
     assert desk.known["issues"]["1"]["state"] == "closed"
@@ -284,7 +288,7 @@ def test_what_people_have_closed_is_left_alone_and_said(desk: Retraining) -> Non
     done = desk.retrain(dvc_lock="newest\n")
     assert done.code == 0
     assert done.summary == f"Left alone: {PULL}/1 proposed the same, and was closed.\n"
-    assert done.output == f"url={PULL}/1\nnumber=1\n"
+    assert done.output == f"url={PULL}/1\nnumber=1\nnew=false\n"
     assert desk.writes() == []
 
 
@@ -292,6 +296,7 @@ def test_the_same_files_as_on_main_are_nothing_new(desk: Retraining) -> None:
     desk.check_out({"params.yaml": PARAMS, "dvc.lock": "older\n", "body.md": "x"})
     done = desk.step(files="params.yaml dvc.lock", body="proposal/body.md")
     assert done.summary == "Nothing new: main has the same files.\n"
+    assert done.output == "new=false\n"
     assert desk.writes() == []
 
 

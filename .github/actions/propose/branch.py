@@ -17,9 +17,12 @@ EMAIL = "41898282+github-actions[bot]@users.noreply.github.com"
 class LeftAloneError(Exception):
     """Somebody else's work or decision is in the way, and that is fine; the text says what."""
 
-    def __init__(self, why: str, page: dict[str, object] | None = None) -> None:
+    def __init__(
+        self, why: str, page: dict[str, object] | None = None, is_new: bool = False
+    ) -> None:
         super().__init__(why)
         self.page = page
+        self.is_new = is_new
 
 
 class MayNotPushError(Exception):

@@ -15,8 +15,8 @@ from branch import LeftAloneError, MayNotPushError
 from github import CommandError, GitHubError, InputError, annotate, append, git
 from proposal import Proposal
 
-# What was done, and the pull request, or the issue in its place, if there is one.
-Outcome = tuple[str, dict[str, Any] | None]
+# What was done, the pull request, or the issue in its place, if there is one, and if it has news.
+Outcome = tuple[str, dict[str, Any] | None, bool]
 
 
 def propose(it: Proposal, commit: str, paths: list[str]) -> Outcome:
@@ -40,16 +40,16 @@ def propose(it: Proposal, commit: str, paths: list[str]) -> Outcome:
         try:
             branch.push(it, commit, there)
         except MayNotPushError:
-            said, page = review.write_issue(it, review.MAY_NOT_PUSH)
+            said, page, has_news = review.write_issue(it, review.MAY_NOT_PUSH)
             reason = f"no workflow may change workflows with this token: {said}"
-            raise LeftAloneError(reason, page) from None
+            raise LeftAloneError(reason, page, is_new=has_news or not page) from None
     if not known:
         try:
             known = review.open_with_gh(it)
         except review.MayNotOpenError:
-            said, page = review.write_issue(it, review.MAY_NOT_OPEN)
+            said, page, has_news = review.write_issue(it, review.MAY_NOT_OPEN)
             reason = f"pushed, but `{review.SETTING}` is off: {said}"
-            return f"the branch {it.branch} is {reason}", page
+            return f"the branch {it.branch} is {reason}", page, has_news if page else is_new
         review.label(it, known)
     elif it.files:
         review.bring_up_to_date(it, known)
@@ -58,10 +58,10 @@ def propose(it: Proposal, commit: str, paths: list[str]) -> Outcome:
         review.bring_up_to_date(it, known)
     review.close_issue(it, known["html_url"])
     if not before:
-        return f"opened {known['html_url']}", known
+        return f"opened {known['html_url']}", known, True
     if is_new:
-        return f"updated {known['html_url']}", known
-    return f"nothing new: {known['html_url']} proposes it", known
+        return f"updated {known['html_url']}", known, True
+    return f"nothing new: {known['html_url']} proposes it", known, False
 
 
 def must_be_ours(it: Proposal, commit: str, there: str | None) -> dict[str, Any] | None:
@@ -100,17 +100,17 @@ def run() -> Outcome:
         git("apply", "--cached", "--whitespace=nowarn", os.environ["PATCH"])
         commit = branch.commit_staged(it.title)
     try:
-        sentence, page = propose(it, commit, paths)
+        sentence, page, is_new = propose(it, commit, paths)
     except LeftAloneError as reason:
-        return str(reason), reason.page
+        return str(reason), reason.page, reason.is_new
     if it.supersedes and page:
         review.close_older(it, page["html_url"])
-    return sentence, page
+    return sentence, page, is_new
 
 
 def main() -> None:
     try:
-        sentence, page = run()
+        sentence, page, is_new = run()
     except (InputError, CommandError) as error:
         words = f"GitHub: {error}" if isinstance(error, GitHubError) else str(error)
         annotate("error", "Propose", words)
@@ -119,6 +119,7 @@ def main() -> None:
     append("GITHUB_STEP_SUMMARY", f"{sentence[0].upper()}{sentence[1:]}.")
     if page:
         append("GITHUB_OUTPUT", f"url={page['html_url']}\nnumber={page['number']}")
+    append("GITHUB_OUTPUT", f"new={str(is_new).lower()}")
 
 
 if __name__ == "__main__":

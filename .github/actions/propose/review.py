@@ -131,18 +131,18 @@ def make_draft_or_ready(it: Proposal, pull: dict[str, Any]) -> None:
         annotate("warning", "Propose", f"{pull['html_url']} cannot be made {state}: {error}")
 
 
-def write_issue(it: Proposal, text: str) -> tuple[str, dict[str, Any] | None]:
-    """Say in the one issue about the branch how to go on; returns where that is said."""
+def write_issue(it: Proposal, text: str) -> tuple[str, dict[str, Any] | None, bool]:
+    """Say in the one issue about the branch how to go on; returns where that is said, if newly."""
     text = _fill(it, text)
     try:
-        known, says = issues.write(it.matter, it.title, f"{text}\n---\n\n{it.body}", it.labels)
+        known, done = issues.write(it.matter, it.title, f"{text}\n---\n\n{it.body}", it.labels)
     except GitHubError as error:
         if error.status != 410:  # issues are turned off
             raise
         append("GITHUB_STEP_SUMMARY", text)
-        return "the summary of this run says how to go on", None
-    did = "says how to go on" if says else "said how to go on, and was closed"
-    return f"{known['html_url']} {did}", known
+        return "the summary of this run says how to go on", None, False
+    did = "says how to go on" if done else "said how to go on, and was closed"
+    return f"{known['html_url']} {did}", known, done in ("opened", "changed")
 
 
 def close_issue(it: Proposal, pull: str) -> None:
