@@ -143,6 +143,39 @@ def test_nothing_registered(outcome: ModuleType) -> None:
     assert line.endswith("(cancelled). The champion, if there is one, serves.")
 
 
+@pytest.mark.parametrize(
+    ("results", "production", "failed"),
+    [
+        (THROUGH, {"deploy": "success"}, False),
+        # GitHub has not run them, as somebody cancelled the run, or a newer one took its place.
+        (["cancelled"], {}, False),
+        (["success"] * 4 + ["cancelled"], {}, False),
+        (["success"] * 7 + ["cancelled"], {}, False),  # it waited for its reviewers
+        (["success"] * 7 + ["cancelled"], {"deploy": "skipped"}, False),
+        (["success"] * 7 + ["cancelled"], {"deploy": "cancelled"}, True),  # taken back, or not
+        (["success"] * 8 + ["cancelled"], {"deploy": "success"}, True),
+        (["success"] * 8 + ["cancelled", "skipped", "success"], {"deploy": "success"}, True),
+        (["success"] * 2 + ["failure"], {}, True),
+        (["success"] * 7 + ["failure"], {}, True),  # not approved
+        (["success"] * 9 + ["failure", "failure"], {"deploy": "success"}, True),
+    ],
+)
+def test_a_failure_is_what_somebody_has_to_know(
+    outcome: ModuleType, results: list[str], production: dict[str, str], failed: bool
+) -> None:
+    assert outcome.failed(needs(*results, production=production)) is failed
+
+
+def test_its_sentence_without_markup_is_what_it_was_before(outcome: ModuleType) -> None:
+    reason = "a_b **c** [x](y) <b> & &lt; \\_ #1 @x"
+    line = outcome.conclusion(needs("success", "failure", register={"why": reason}))
+    assert outcome.plain(line) == (
+        f"The candidate is not deployed: it stopped at register as challenger ({reason}). "
+        "The champion, if there is one, serves."
+    )
+    assert "\n" not in outcome.plain("one\ntwo")
+
+
 def test_the_reason_is_the_note_else_the_hint_else_the_log(why: ModuleType) -> None:
     steps = {"setup": {"outcome": "success"}, "scan": {"outcome": "failure"}}
     assert why.sentence(steps, "") == "step scan: the log of the job says why"
@@ -202,15 +235,22 @@ def test_both_read_what_a_run_has_to_tell(tiny: TinyRepository) -> None:
           needs: [{", ".join(JOBS)}]
           if: ${{{{ always() && needs.register.result != 'skipped' }}}}
           runs-on: ubuntu-24.04
+          outputs:
+            failure: ${{{{ steps.outcome.outputs.failure }}}}
           steps:
             - uses: {CHECKOUT}
-            - uses: ./.github/actions/outcome
+            - id: outcome
+              uses: ./.github/actions/outcome
               with:
                 needs: ${{{{ toJSON(needs) }}}}
         """,
     )
     (run,) = tiny.push()
     assert run.jobs["outcome"].conclusion == "success", run.log
+    assert run.jobs["outcome"].outputs["failure"] == (
+        "Version 3 is not deployed: it stopped at build, smoke-test, scan (step smoke: the scores "
+        "differ). Version 2 is still champion, and serves."
+    )
     assert run.summary.splitlines()[2:] == [
         "**Version 3 is not deployed**: it stopped at build, smoke-test, scan (step smoke: "
         "the scores differ). Version 2 is still champion, and serves.",

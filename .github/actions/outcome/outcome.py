@@ -4,6 +4,7 @@ import html
 import json
 import os
 import re
+from pathlib import Path
 from typing import Any
 
 JOBS = {
@@ -29,8 +30,12 @@ Job = dict[str, Any]
 
 
 def main() -> None:
-    """Print the table for the jobs in ``$NEEDS``."""
-    print(told(json.loads(os.environ["NEEDS"])))
+    """Print the table for the jobs in ``$NEEDS``; a failure is an output, too."""
+    needs = json.loads(os.environ["NEEDS"])
+    print(told(needs))
+    if failed(needs):
+        with Path(os.environ["GITHUB_OUTPUT"]).open("a", encoding="utf-8") as file:
+            file.write(f"failure={plain(conclusion(needs))}\n")
 
 
 def told(needs: dict[str, Job]) -> str:
@@ -41,6 +46,15 @@ def told(needs: dict[str, Job]) -> str:
         result = needs[name]["result"]
         lines.append(f"| {title} | {SIGNS[result]} {result} | {text(why(needs[name]))} |")
     return "\n".join(lines)
+
+
+def failed(needs: dict[str, Job]) -> bool:
+    """Return whether it failed, and was not just cancelled before it changed what serves."""
+    if needs["save-promotion"]["result"] == "success":
+        return False
+    began = needs["production"]["outputs"].get("deploy") or "skipped"
+    results = [job["result"] for job in needs.values()]
+    return "failure" in results or began != "skipped" or needs[PUT_BACK]["result"] != "skipped"
 
 
 def conclusion(needs: dict[str, Job]) -> str:
@@ -93,6 +107,12 @@ def why(job: Job) -> str:
 def text(words: str) -> str:
     """Escape what would be Markdown or HTML: it may be other people's."""
     return re.sub(r"([\\`*_\[\]|~#@])", r"\\\1", html.escape(words, quote=False))
+
+
+def plain(sentence: str) -> str:
+    """Return in one line what a sentence was before it became Markdown."""
+    unescaped = re.sub(r"\\([\\`*_\[\]|~#@])", r"\1", sentence.replace("**", ""))
+    return " ".join(html.unescape(unescaped).split())
 
 
 if __name__ == "__main__":
