@@ -17,6 +17,7 @@ from cancelling import Cancellation
 from hosted import JUNE, Hosted
 from overtaking import overtaken
 from projects import Project
+from webhook import Webhook
 
 FOUND = {"id": "CVE-2026-1", "package": "numpy", "severity": "HIGH", "fixed": "9.9", "image": ":v2"}
 DEPLOY = "exec mlops deploy"
@@ -40,7 +41,8 @@ class Scene:
     aliases: dict[str, int]
     tags: dict[str, str]
     store: list[str]
-    saved_by_others: int = 0
+    saved_by_others: int
+    told: list[str]  # by the webhook, of this run
 
 
 class SecondVersion(Project):
@@ -73,13 +75,15 @@ def bring_to_production(version: SecondVersion) -> None:
     def note(name: str, run: Run, others: int = 0) -> Run:
         log = hosted.github.log("mlops-store")
         aliases = hosted.registry()["aliases"]
-        scenes[name] = Scene(run.id, run.attempt, aliases, hosted.tags(), log, others)
+        told, webhook.told = webhook.texts, []
+        scenes[name] = Scene(run.id, run.attempt, aliases, hosted.tags(), log, others, told)
         (version.folder / "scenes.json").write_text(
             json.dumps({key: asdict(scene) for key, scene in scenes.items()})
         )
         return run
 
-    with hosted.github as github:
+    with hosted.github as github, Webhook() as webhook:
+        github.secrets["NOTIFY_URL"] = webhook.address
         github.actions.left_out.add("ci.yml")
         hosted.project.set(data__window=JUNE)
         hosted.commit("Train on June")
@@ -124,6 +128,7 @@ def bring_to_production(version: SecondVersion) -> None:
         note("prose", run)
         recorded.check(github.github.requests)
         assert github.github.refused == []
+        del github.secrets["NOTIFY_URL"]  # nobody listens there any more
 
 
 @contextmanager

@@ -60,6 +60,26 @@ def test_a_deployment_that_is_stopped(second_version: SecondVersion, name: str) 
     assert scene.tags["production"] == scene.tags["v1"]
 
 
+@pytest.mark.parametrize("name", [*STOPPED, "cancelled", "killed", "too late"])
+def test_the_webhook_is_told_what_the_summary_says(
+    second_version: SecondVersion, name: str
+) -> None:
+    run, (text,) = second_version.run_of(name), second_version.scenes[name].told
+    assert text.startswith(
+        "A failed deployment in octo/flight-delays: Version 2 is not deployed: it stopped at "
+    )
+    said = " Version 1 is still champion, and serves."
+    assert said in text
+    assert text.endswith(f" https://github.com/octo/flight-delays/actions/runs/{run.id}")
+
+
+def test_the_webhook_is_told_of_no_deployment_that_did_not_fail(
+    second_version: SecondVersion,
+) -> None:
+    told = {name: second_version.scenes[name].told for name in ("deployed", "same", "prose")}
+    assert told == {"deployed": [], "same": [], "prose": []}
+
+
 def test_whoever_was_faster_keeps_what_they_saved(second_version: SecondVersion) -> None:
     scene = second_version.scenes["overtaken"]
     assert scene.saved_by_others == 1

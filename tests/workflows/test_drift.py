@@ -13,6 +13,7 @@ from hosted import Hosted, make_hosted
 from overtaking import overtaken
 from proposing import after_the_notice
 from watching import all_of, changed, conclusions, found, history, issues, pulls, store
+from webhook import Webhook
 
 BRANCH = "retraining/2013-08-31"
 OLDER = "retraining/2013-07-31"
@@ -44,12 +45,14 @@ class Broken:
     completed: Run  # with an app that proposes
     replaced: dict[str, Any]
     started: list[tuple[str, str, str]]  # by what the app did
+    told: list[str]  # by the webhook, after each run
 
 
 @pytest.fixture(scope="module")
 def broken(deployed: Hosted, tmp_path_factory: pytest.TempPathFactory) -> Broken:
     hosted = deployed.copy(tmp_path_factory.mktemp("broken") / "hosted")
-    with hosted.github as github:
+    with hosted.github as github, Webhook() as webhook:
+        github.secrets["NOTIFY_URL"] = webhook.address
         github.actions.left_out |= {"ci.yml", "deploy.yml"}
         before = store(hosted)
         older(hosted)
@@ -91,6 +94,7 @@ def broken(deployed: Hosted, tmp_path_factory: pytest.TempPathFactory) -> Broken
         completed,
         replaced,
         started,
+        webhook.texts,
     )
 
 
@@ -161,6 +165,15 @@ def test_one_for_an_older_window_is_closed_with_a_link(broken: Broken) -> None:
     )
 
 
+def test_the_webhook_is_told_of_what_is_opened_and_of_what_replaces_it(broken: Broken) -> None:
+    """And not of what broke off before."""
+    page = f"https://github.com/octo/flight-delays/pull/{broken.opened['number']}"
+    assert broken.told == [
+        f"A proposed retraining in octo/flight-delays: {it['title']}. {page}"
+        for it in (broken.opened, broken.replaced)
+    ]
+
+
 def test_where_workflows_may_open_none_an_issue_says_how_to_go_on(broken: Broken) -> None:
     hosted = broken.without_pulls
     assert set(conclusions(broken.issued).values()) == {"success"}, broken.issued.log
@@ -197,25 +210,29 @@ class Refusals:
     store: str
     bad: Run
     opened: dict[str, Any]
+    still_bad: Run
     good: Run
+    told: list[str]  # by the webhook
 
 
 @pytest.fixture(scope="module")
 def refusals(deployed: Hosted, tmp_path_factory: pytest.TempPathFactory) -> Refusals:
     hosted = deployed.copy(tmp_path_factory.mktemp("refusals") / "hosted")
-    with hosted.github as github:
+    with hosted.github as github, Webhook() as webhook:
+        github.secrets["NOTIFY_URL"] = webhook.address
         github.actions.left_out |= {"ci.yml", "deploy.yml"}
         before = store(hosted)
         hosted.change_data(BAD)
         push(hosted, "Data as a broken source would give it")
         bad = github.schedule("drift.yml")
         opened = deepcopy(issues(hosted)[-1])
+        still_bad = github.schedule("drift.yml")
         hosted.project.run("git", "revert", "--no-edit", "HEAD")
         github.push(hosted.project.folder, run=False)
         good = github.dispatch("drift.yml", as_of="2013-07-31")
         recorded.check(github.github.requests)
         assert github.github.refused == []
-    return Refusals(hosted, before, bad, opened, good)
+    return Refusals(hosted, before, bad, opened, still_bad, good, webhook.texts)
 
 
 def test_bad_data_is_shown_and_told_and_nothing_is_trained_on_it(refusals: Refusals) -> None:
@@ -230,6 +247,16 @@ def test_bad_data_is_shown_and_told_and_nothing_is_trained_on_it(refusals: Refus
     assert row in refusals.opened["body"]
     assert (refusals.opened["state"], refusals.opened["labels"]) == ("open", ["drift"])
     assert (refusals.bad.artifacts["drift"] / "drift.md").read_text() in refusals.bad.summary
+
+
+def test_the_webhook_is_told_of_the_same_bad_data_once(refusals: Refusals) -> None:
+    assert conclusions(refusals.still_bad) == conclusions(refusals.bad)
+    (issue,) = issues(refusals.hosted)
+    assert f"/actions/runs/{refusals.still_bad.id}" in issue["body"]
+    assert refusals.told == [
+        "Refused data in octo/flight-delays: Nothing was trained on it, and nothing changes in "
+        f"production. https://github.com/octo/flight-delays/issues/{issue['number']}"
+    ]
 
 
 def test_the_issue_is_closed_when_the_data_are_good_again(refusals: Refusals) -> None:

@@ -12,6 +12,7 @@ from github_git import git
 from hosted import Hosted
 from overtaking import with_registry
 from second_version import DEPLOY, SecondVersion
+from webhook import Webhook
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,7 @@ def test_the_version_before_serves_again_and_then_the_newer_one(
     hosted, runs, aliases, served = there_and_back
     for run, version in zip(runs, (1, 2), strict=True):
         assert run.conclusion == "success", run.log
+        assert run.jobs["outcome"].conclusion == "skipped"  # there is nothing to tell
         assert f"### production: version {version} serves" in run.summary
         (line,) = [it for it in run.summary.splitlines() if "serves again" in it]
         assert re.match(rf"Version {version} serves again, \d+ s after the first step of", line)
@@ -66,10 +68,15 @@ def test_a_rollback_that_is_cancelled_after_the_switch_is_undone(
 ) -> None:
     hosted = second_version.hosted.copy(tmp_path / "hosted")
     before = hosted.tags()
-    with hosted.github as github:
+    with hosted.github as github, Webhook() as webhook:
+        github.secrets["NOTIFY_URL"] = webhook.address
         github.actions.cancellation = Cancellation("rollback", DEPLOY, "confirm ...", "deploy")
         run = github.dispatch("rollback.yml")
     assert run.conclusion == "cancelled"
+    assert webhook.texts == [
+        "A failed rollback in octo/flight-delays: Version 1 was to serve again. "
+        f"https://github.com/octo/flight-delays/actions/runs/{run.id}"
+    ]
     assert "step 'confirm' failed: stopped by signal SIGINT" in run.jobs["rollback"].log
     assert hosted.tags() == before
     assert hosted.registry()["aliases"] == {"champion": 2, "previous": 1}
@@ -83,6 +90,10 @@ def test_a_version_that_never_served(second_version: SecondVersion) -> None:
     scene = second_version.scenes["without an image"]
     assert scene.aliases == second_version.scenes["other predictions"].aliases
     assert scene.tags["production"] == scene.tags["v1"]
+    assert scene.told == [
+        "A failed rollback in octo/flight-delays: Version 2 was to serve again. "
+        f"https://github.com/octo/flight-delays/actions/runs/{run.id}"
+    ]
 
 
 @pytest.mark.parametrize("version", ["1; touch x", "1\n::error::x", "challenger"])
