@@ -1,6 +1,7 @@
 """What only some projects need is locked where it is chosen: by an answer, or by `make add`."""
 
 import re
+import shutil
 import sys
 import tomllib
 from pathlib import Path
@@ -55,7 +56,9 @@ def test_a_default_project_has_none_of_them(generate: Generate, template: Path) 
 def test_the_plugin_of_a_remote_is_locked_as_make_add_locks_it(
     generate: Generate, tmp_path: Path, url: str
 ) -> None:
-    succeed("git", "init", "--quiet", cwd=tmp_path)  # git knows where the project is, even so
+    # In a repository that ignores it, git knows where the project is, even so.
+    succeed("git", "init", "--quiet", cwd=tmp_path)
+    (tmp_path / ".gitignore").write_text("*\n")
     project = generate(dvc_remote_url=url)
     group, plugin = REMOTES[url]
     assert groups(project)["dev"][:2] == [
@@ -70,6 +73,8 @@ def test_the_plugin_of_a_remote_is_locked_as_make_add_locks_it(
     assert f" - {plugin}==" not in plan.stderr  # these tests may have it
 
     chosen = generate(folder=tmp_path / "chosen")
+    for name in LOCKS:  # of which it keeps the versions, whatever has come out since
+        shutil.copyfile(project / name, chosen / name)
     assert make_add(chosen, group).returncode == 0
     for name in ("pyproject.toml", *LOCKS):
         assert (project / name).read_bytes() == (chosen / name).read_bytes(), name
