@@ -91,6 +91,16 @@ def test_a_job_that_failed_is_named_with_its_reason(outcome: ModuleType) -> None
     assert "| Deploy to production | - skipped |  |" in said.splitlines()
 
 
+def test_what_main_refuses_is_a_deployment_that_failed(outcome: ModuleType) -> None:
+    refused = needs("failure")
+    said = (
+        "The candidate is not deployed: it stopped at train and judge (the data or the model was "
+        "refused, or a job failed; the run says why). The champion, if there is one, serves."
+    )
+    assert outcome.plain(outcome.conclusion(refused)) == said
+    assert outcome.failed(refused)
+
+
 @pytest.mark.parametrize(
     ("register", "production", "sentence"),
     [

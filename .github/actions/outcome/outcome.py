@@ -25,6 +25,7 @@ WITHOUT_REASON = {
     "failure": "not approved, or stopped before its steps; the run says why",
     "cancelled": "cancelled",
 }
+REFUSED = "the data or the model was refused, or a job failed; the run says why"  # train.yml
 
 Job = dict[str, Any]
 
@@ -44,7 +45,7 @@ def told(needs: dict[str, Job]) -> str:
     ran = {PUT_BACK: "Put the champion back"} if needs[PUT_BACK]["result"] != "skipped" else {}
     for name, title in (JOBS | ran).items():
         result = needs[name]["result"]
-        lines.append(f"| {title} | {SIGNS[result]} {result} | {text(why(needs[name]))} |")
+        lines.append(f"| {title} | {SIGNS[result]} {result} | {text(why(name, needs[name]))} |")
     return "\n".join(lines)
 
 
@@ -70,7 +71,7 @@ def conclusion(needs: dict[str, Job]) -> str:
         return "**Not deployed.**"
     candidate = f"Version {version}" if version else "The candidate"
     sentence = f"**{candidate} is not deployed**: it stopped at {JOBS[stopped].lower()}"
-    if reason := why(needs[stopped]):
+    if reason := why(stopped, needs[stopped]):
         sentence += f" ({text(reason)})"
     return f"{sentence}. {serves(champion, version, needs)}"
 
@@ -98,9 +99,11 @@ def serves(champion: str, version: str, needs: dict[str, Job]) -> str:
     return "There is no champion yet." if version else "The champion, if there is one, serves."
 
 
-def why(job: Job) -> str:
+def why(name: str, job: Job) -> str:
     """Return the reason that a job has given, or the usual one; nothing for one that went well."""
     usual = WITHOUT_REASON.get(job["result"], "")
+    if name == "train" and job["result"] == "failure":
+        usual = REFUSED
     return usual and str(job["outputs"].get("why") or usual)
 
 
