@@ -17,8 +17,8 @@ from mlops.artifact import model_folder
 from mlops.registry import tracking
 
 # The estimator that a project's README shows.
-README = next(ROOT.glob("{{*/README.md")).read_text(encoding="utf-8")
-LIGHTGBM = README.partition("```python\n")[2].partition("```")[0]
+PAGE = (ROOT / "docs/data.md").read_text(encoding="utf-8")
+LIGHTGBM = PAGE.partition("```python\n")[2].partition("```")[0]
 XGBOOST = '''"""Trees."""
 
 from xgboost import XGBClassifier
