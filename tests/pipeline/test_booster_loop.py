@@ -16,7 +16,7 @@ from running_service import RunningService
 from mlops.artifact import model_folder
 from mlops.registry import tracking
 
-# The estimator that a project's README shows.
+# The estimator that docs/data.md shows.
 PAGE = (ROOT / "docs/data.md").read_text(encoding="utf-8")
 LIGHTGBM = PAGE.partition("```python\n")[2].partition("```")[0]
 XGBOOST = '''"""Trees."""
