@@ -14,6 +14,8 @@ from github_git import git
 from github_server import FakeGitHub
 from projects import ROOT
 
+from mlops import doctor
+
 NAME = "octo/flights"
 TOKEN = "ghp_ofAda"  # not a secret: only the local GitHub knows it
 NAMES = [
@@ -242,6 +244,33 @@ def test_what_nobody_could_see_is_neither_on_nor_off(
     assert all(f"not seen, as {reason}" in found[name] for name in unseen(found))
     assert "(drift.yml says '23 5 * * 1')" in found["drift"]
     assert patient.run("mlops", "doctor", "--strict", **environment).returncode == 1
+
+
+def gh_that(folder: Path, does: str) -> str:
+    """Put a program named gh first on the PATH, which notes that it was asked."""
+    program = folder / "bin" / "gh"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho asked >> {folder}/asked\n{does}\n")
+    program.chmod(0o755)
+    return f"{program.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+
+def test_who_has_not_answered_once_is_not_asked_again(patient: Patient, tmp_path: Path) -> None:
+    found = patient.examine(PATH=gh_that(tmp_path, "echo no route to host >&2; exit 1"))
+    assert "GitHub was not reached" in found["alerts"]
+    assert (tmp_path / "asked").read_text() == "asked\n"
+
+
+def test_nobody_waits_for_a_github_that_never_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", gh_that(tmp_path, "exec sleep 60"))
+    monkeypatch.setattr(doctor, "SECONDS", 0.2)
+    github = doctor.GitHub("github.com", NAME)
+    for _ in range(2):
+        with pytest.raises(doctor.UnseenError, match=r"GitHub has not answered for 0\.2 s"):
+            github.get("rulesets")
+    assert (tmp_path / "asked").read_text() == "asked\n"
 
 
 def test_what_a_weak_token_may_not_see_is_said(patient: Patient) -> None:
