@@ -47,10 +47,12 @@ def give(secret: str, folder: Path) -> tuple[subprocess.CompletedProcess[str], s
 
 
 def test_each_value_is_masked_and_set(tmp_path: Path) -> None:
-    done, found = give(json.dumps({"AWS_ACCESS_KEY_ID": "ada", "PASSWORD": "a=b c$d"}), tmp_path)
+    done, found = give(
+        json.dumps({"AWS_ACCESS_KEY_ID": "key-of-ada", "PASSWORD": "a=b c$d"}), tmp_path
+    )
     assert done.returncode == 0, done.stderr
-    assert found == "AWS_ACCESS_KEY_ID=ada\nPASSWORD=a=b c$d\n"
-    assert done.stderr == "::add-mask::ada\n::add-mask::a=b c$d\n"
+    assert found == "AWS_ACCESS_KEY_ID=key-of-ada\nPASSWORD=a=b c$d\n"
+    assert done.stderr == "::add-mask::key-of-ada\n::add-mask::a=b c$d\n"
     assert done.stdout == ""
 
 
@@ -74,7 +76,7 @@ def test_a_base_from_before_the_action_was_there_gives_none(tiny: TinyRepository
     steps = text[begin : text.index("      - name: Restore the DVC remote")]
     tiny.write(".github/workflows/tiny.yml", WORKFLOW.format(checkout=CHECKOUT, steps=steps))
     tiny.write(".gitignore", (ROOT / ".gitignore").read_text(encoding="utf-8"))
-    tiny.github.secrets["DATA_READ"] = json.dumps({"AWS_ACCESS_KEY_ID": "ada"})
+    tiny.github.secrets["DATA_READ"] = json.dumps({"AWS_ACCESS_KEY_ID": "key-of-ada"})
     (found,) = tiny.push("Before")
     assert found.conclusion == "success", found.log
     assert found.summary.strip() == "credentials: none"
