@@ -4,7 +4,7 @@ import fcntl
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -48,22 +48,55 @@ def connect(uri: str) -> tuple[Any, str]:
             from obstore.fsspec import FsspecStore
 
             store: Any = FsspecStore  # its types want each scheme by itself
-            # An address that begins with http:// (AWS_ENDPOINT_URL) was given on purpose. Asked
-            # again after a pause by the thread, so obstore need not try for three minutes.
-            files = store(
-                scheme,
-                client_options={"allow_http": True, "connect_timeout": "5s"},
-                retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=20)},
-                skip_instance_cache=True,
-            )
+            files = store(scheme, **_patience(), skip_instance_cache=True)
             return files, rest.rstrip("/")
         files, path = fsspec.core.url_to_fs(uri, use_listings_cache=False)
     except (ImportError, ValueError) as error:
-        raise MlopsError(
-            f"PREDICTION_LOG_URI is {uri}, and nothing that is installed can write there "
-            f"({' '.join(str(error).split())}); give a folder, or install the package"
-        ) from None
+        raise _unknown(uri, error) from None
     return files, str(path).rstrip("/")
+
+
+def open_upload(uri: str) -> Callable[[Path], object]:
+    """Return what brings a file to ``uri``, under its own name.
+
+    Not by fsspec where obstore does it: that would answer from a thread of its own, which aborts
+    the process when it ends just then.
+
+    Raises
+    ------
+    MlopsError
+        When no installed package knows such an address.
+    """
+    scheme, _, rest = uri.partition("://")
+    if scheme not in CLOUDS:
+        files, target = connect(uri)
+        return lambda path: files.put_file(str(path), f"{target}/{path.name}")
+    import obstore
+    from obstore.store import from_url
+
+    bucket, _, folder = rest.rstrip("/").partition("/")
+    try:
+        store = from_url(f"{scheme}://{bucket}", **_patience())
+    except ValueError as error:
+        raise _unknown(uri, error) from None
+    prefix = f"{folder}/" if folder else ""
+    return lambda path: obstore.put(store, f"{prefix}{path.name}", path)
+
+
+def _patience() -> dict[str, Any]:
+    # An address that begins with http:// (AWS_ENDPOINT_URL) was given on purpose. Asked again
+    # after a pause by who calls, so obstore need not try for three minutes.
+    return {
+        "client_options": {"allow_http": True, "connect_timeout": "5s"},
+        "retry_config": {"max_retries": 2, "retry_timeout": timedelta(seconds=20)},
+    }
+
+
+def _unknown(uri: str, error: Exception) -> MlopsError:
+    return MlopsError(
+        f"PREDICTION_LOG_URI is {uri}, and nothing that is installed can write there "
+        f"({' '.join(str(error).split())}); give a folder, or install the package"
+    )
 
 
 class LogFile:

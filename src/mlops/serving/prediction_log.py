@@ -390,7 +390,7 @@ class Uploader:
         self.failures = 0
         self._uri = uri
         self._spool = spool
-        self._files, self._target = log_file.connect(uri)
+        self._bring = log_file.open_upload(uri)
         self._wake = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="prediction-upload", daemon=True)
@@ -431,7 +431,7 @@ class Uploader:
                     continue
                 log_file.cut_torn_line(handle)
                 if path.stat().st_size:
-                    self._files.put_file(str(path), f"{self._target}/{path.name}")
+                    self._bring(path)
                 path.unlink()
 
     def _sentence(self, error: Exception) -> str:
