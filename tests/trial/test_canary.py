@@ -29,6 +29,7 @@ Altered = Callable[[str], str]
 @pytest.fixture(autouse=True)
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("API_KEY", raising=False)
+    monkeypatch.delenv("PREDICTION_LOG_URI", raising=False)
     shutil.copyfile(EXAMPLE, tmp_path / "params.yaml")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(canary_gate, "RESAMPLES", 500)

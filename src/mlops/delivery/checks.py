@@ -73,9 +73,10 @@ def compare(champion: str, candidate: str, export: Path, params: Params) -> str:
         With its reasons, when the candidate did not pass.
     """
     report = canary.run(params, champion, candidate, export)
+    finding, asked = repr(report["finding"]), report["asked"]["said"]
     if not report["passed"]:
-        raise MlopsError(f"finding {report['finding']!r}: {'; '.join(report['reasons'])}")
-    return f"finding {report['finding']!r}, as good as the champion"
+        raise MlopsError(f"finding {finding}: {'; '.join(report['reasons'])} ({asked})")
+    return f"finding {finding}, as good as the champion; {asked}"
 
 
 def watch_seconds() -> float:

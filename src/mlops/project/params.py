@@ -292,7 +292,8 @@ class Gate(Section):
 class Canary(Section):
     """When a candidate that is served beside the champion may take its place.
 
-    ``requests``: one row each, to either of them, spread over at least ``seconds``.
+    ``rows``: which are asked, those of the prediction log (where this machine can read one) or
+    those of the holdout. ``requests``: one row each, to either, spread over at least ``seconds``.
     ``error_rate``: largest share of requests that only the candidate fails. ``latency_ratio``:
     largest latency relative to the champion's. ``shift``: largest distance of its predictions from
     the champion's, see :mod:`mlops.trial.canary`.
@@ -303,6 +304,7 @@ class Canary(Section):
     error_rate: Annotated[float, Field(ge=0, lt=1)] = 0.01
     latency_ratio: Annotated[float, Field(gt=1)] = 1.5
     shift: Positive = 0.25
+    rows: Literal["log", "holdout"] = "log"
 
 
 class Serving(Section):

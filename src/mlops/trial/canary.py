@@ -1,7 +1,7 @@
 """``mlops canary``: may the candidate that runs at one address replace the champion at another?"""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from mlops.project.errors import MlopsError
 from mlops.project.params import Canary, Params
 from mlops.project.progress import counting
 from mlops.registry import export
-from mlops.registry.export import Exported, Sample
-from mlops.trial import canary_gate
+from mlops.registry.export import Exported
+from mlops.trial import asked_rows, canary_gate
 from mlops.trial.canary_gate import Side, Window
 from mlops.trial.service_client import NoAnswerError, Service, scores
 
@@ -33,7 +33,7 @@ GIVEN_UP = 20  # failures of one service, at least; asking on would tell no more
 class Party:
     """One of the two services, and how to speak its language.
 
-    ``columns`` are its inputs; where the sample lacks one, a row gets the example of it.
+    ``columns`` are its inputs; where a row lacks one, it gets the example of it.
     """
 
     service: Service
@@ -57,8 +57,9 @@ def run(params: Params, champion_url: str, candidate_url: str, directory: Path) 
     """Compare two running services, print how, and write ``reports/canary.json``.
 
     ``directory`` is an export of the version that the candidate serves; its sample is what both
-    are asked. Returns what was written: ``finding``, ``findings``, ``passed``, ``reasons``,
-    ``notes``, ``checks``, ``measured`` and who was compared.
+    are asked where there is no prediction log. Returns what was written: ``finding``,
+    ``findings``, ``passed``, ``reasons``, ``asked``, ``notes``, ``checks``, ``measured`` and who
+    was compared.
 
     Raises
     ------
@@ -79,11 +80,11 @@ def run(params: Params, champion_url: str, candidate_url: str, directory: Path) 
             Party(one, known["champion"]["columns"], expected.classes),
             Party(other, known["candidate"]["columns"], expected.classes),
         )
-        names = (it["name"] for it in parties[0].columns)
-        unknown = [name for name in names if name not in expected.sample.rows[0]]
+        asked = asked_rows.choose(expected, parties[0].columns, limits)
+        unknown = asked.lacks(parties[0].columns)
         for look in range(1, LOOKS + 1):
             with counting(f"Asking both {limits.requests} times", limits.requests) as progress:
-                window = watch(parties, expected.sample, limits, params.seed + look, progress)
+                window = watch(parties, asked.rows, limits, params.seed + look, progress)
             measures = canary_gate.measure(window, params.seed, comparable=not unknown)
             checks = canary_gate.checks(window, measures, limits)
             if look == LOOKS or not _may_be_a_stall(checks):
@@ -98,6 +99,7 @@ def run(params: Params, champion_url: str, candidate_url: str, directory: Path) 
         "findings": found,
         "passed": not reasons,
         "reasons": reasons,
+        "asked": {"source": asked.source, "said": asked.said},
         "notes": _notes(window, unknown),
         "checks": [asdict(check) for check in checks],
         "measured": asdict(measures),
@@ -115,12 +117,12 @@ def run(params: Params, champion_url: str, candidate_url: str, directory: Path) 
 
 def watch(
     parties: tuple[Party, Party],
-    sample: Sample,
+    rows: Sequence[Mapping[str, Any]],
     limits: Canary,
     seed: int,
     progress: Callable[[float], None],
 ) -> Window:
-    """Send ``limits.requests`` rows to both services, ``parties``: champion and candidate.
+    """Send ``limits.requests`` of the rows to both services, ``parties``: champion and candidate.
 
     Each row goes to both, one right after the other and in random order, so that whatever else
     the machines and the network do meets both alike. The window ends early when one has failed
@@ -130,15 +132,15 @@ def watch(
     window = Window(Side(), Side())
     sides = (window.champion, window.candidate)
     enough = max(GIVEN_UP, 2 * limits.error_rate * limits.requests)
-    for at in _rows(rng, len(sample.rows), WARMING):
+    for at in _rows(rng, len(rows), WARMING):
         for party in parties:
-            _ask(party, sample.rows[at], Side())
+            _ask(party, rows[at], Side())
     started = time.monotonic()
-    for done, at in enumerate(_rows(rng, len(sample.rows), limits.requests)):
+    for done, at in enumerate(_rows(rng, len(rows), limits.requests)):
         due = started + done * limits.seconds / limits.requests
         time.sleep(max(0.0, due - time.monotonic()))
         for turn in rng.permutation(2):
-            _ask(parties[turn], sample.rows[at], sides[turn])
+            _ask(parties[turn], rows[at], sides[turn])
         progress(done + 1)
         if any(side.failed >= enough for side in sides):
             break
@@ -232,6 +234,7 @@ def _notes(window: Window, unknown: list[str]) -> list[str]:
 def _say(report: dict[str, Any]) -> None:
     passed = "passed" if report["passed"] else "stopped"
     print(f"finding: {report['finding']}, canary {passed} after {report['requests']} requests each")
+    print(f"- {report['asked']['said']}")
     for check in report["checks"]:
         print(f"{'-' if check['passed'] else '!'} {check['reason']}")
     for note in report["notes"]:
