@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,10 +43,17 @@ class RunningService:
 
     ``RunningService(models, tmp_path, api_key="secret")`` sets ``API_KEY``. With one process it
     stops as soon as it is told to; set ``drain_seconds`` to have it wait. A ``prefix`` is a command
-    that starts it.
+    that starts it; ``arguments`` are the service's own.
     """
 
-    def __init__(self, model: Path, folder: Path, *prefix: str, **settings: Any) -> None:
+    def __init__(
+        self,
+        model: Path,
+        folder: Path,
+        *prefix: str,
+        arguments: Sequence[str] = (),
+        **settings: Any,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._log = folder / "service.log"
@@ -60,7 +67,7 @@ class RunningService:
         }
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*prefix, sys.executable, "-m", "mlops.serving"],
+                [*prefix, sys.executable, "-m", "mlops.serving", *arguments],
                 cwd=folder,
                 env=kept
                 | {"PYTHONPATH": str(ROOT / "src")}

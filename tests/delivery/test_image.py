@@ -130,6 +130,13 @@ def running(image: Image) -> Iterator[Service]:
         *("--env", f"PORT={port}", "--env", "HOST=127.0.0.1", image.name),
     )
     service = Service(container, volume, f"http://127.0.0.1:{port}")
+    wait_until_ready(service)
+    yield service
+    docker("rm", "--force", container)
+    docker("volume", "rm", volume)
+
+
+def wait_until_ready(service: Service) -> None:
     begin = time.monotonic()
     while time.monotonic() < begin + 30:
         try:
@@ -138,9 +145,6 @@ def running(image: Image) -> Iterator[Service]:
         except OSError:
             time.sleep(0.02)
     print(f"\nready {time.monotonic() - begin:.1f} s after docker run")
-    yield service
-    docker("rm", "--force", container)
-    docker("volume", "rm", volume)
 
 
 def locked(lock: str, python: str) -> dict[str, str]:
@@ -241,6 +245,27 @@ def test_it_serves_with_no_right_to_anything(image: Image, running: Service) -> 
     assert docker("exec", running.container, "id", "-u") == "10001"
     docker("exec", running.container, "touch", "/app/model/x", fails=True)
     docker("exec", running.container, "touch", "/predictions/x", "/tmp/x")
+
+
+def test_sagemaker_starts_it_with_an_argument(image: Image) -> None:
+    docker = image.docker
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    container = docker(
+        *("run", "--detach", "--network", "host", "--read-only", "--tmpfs", "/tmp"),
+        *("--env", f"SAGEMAKER_BIND_TO_PORT={port}", image.name, "serve"),
+    )
+    service = Service(container, "", f"http://127.0.0.1:{port}")
+    try:
+        wait_until_ready(service)
+        assert service.ask("/ping") == (200, {"ready": True})
+        status, answer = service.ask("/invocations", image.sample["rows"])
+        assert status == 200, answer
+        scores = [it["score"] for it in answer["predictions"]]
+        assert scores == pytest.approx(image.sample["scores"], abs=1e-5)
+    finally:
+        docker("rm", "--force", container)
 
 
 def test_sigterm_ends_it_in_time_and_with_every_record(image: Image, running: Service) -> None:

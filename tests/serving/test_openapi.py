@@ -18,7 +18,10 @@ POSITIVE, NEGATIVE = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
     [
         ("POST", "/predict", POSITIVE, 40),
         ("POST", "/predict", NEGATIVE, 40),
+        ("POST", "/invocations", POSITIVE, 5),
+        ("POST", "/v2/models/models/infer", NEGATIVE, 20),
         *(("GET", path, POSITIVE, 1) for path in ("/live", "/ready", "/model", "/metrics")),
+        *(("GET", path, POSITIVE, 1) for path in ("/ping", "/v2", "/v2/models/models/ready")),
     ],
 )
 def test_whatever_is_asked_the_answer_is_as_described(

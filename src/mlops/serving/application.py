@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -27,6 +28,7 @@ from mlops.serving import json_log, measures, openapi, served_model, settings
 from mlops.serving.json_log import RequestLog, logger
 from mlops.serving.measures import Measures
 from mlops.serving.openapi import Ready
+from mlops.serving.platforms import Envelope, Platforms
 from mlops.serving.prediction_log import Keep, LogState, PredictionLog
 from mlops.serving.predictor import Batching, Predictor
 from mlops.serving.request import BUSY, ClientGone, Exchange, Kind, Reader, Refusal, encode
@@ -34,7 +36,7 @@ from mlops.serving.settings import Settings
 from mlops.serving.withheld import KEY
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
-PROBES = frozenset(["/live", "/ready", "/metrics"])  # asked every few seconds, for ever
+PROBES = frozenset(["/live", "/ready", "/metrics", "/v2/health/live"])  # asked for ever
 WATCH_SECONDS = 1.0  # between two looks at the prediction log
 OPEN = "API_KEY is not set: whoever reaches this service may ask for predictions"
 GUESSED = (
@@ -74,6 +76,7 @@ class Service:
             settings.prediction_log_exclude,
             settings.prediction_log_hash_key,
         )
+        self.platforms = Platforms(self.model, self.predictor, settings)
         self.measures = Measures(self.model, bool(settings.prediction_log_uri))
         self._batching = Batching(self.predictor, self.measures.note_predicted)
         self.prediction_log = _open_log(settings)
@@ -81,7 +84,9 @@ class Service:
         self._reader = Reader(settings.api_key, settings.max_body_bytes, settings.timeout_seconds)
         self._asked_ready = False
         routes = self._routes()
-        self._paths = frozenset(["/predict", *(route.path for route in routes)])
+        self._predicting = frozenset(["/predict", *self.platforms.envelopes])
+        self._paths = self._predicting.union(route.path for route in routes)
+        self._probes = PROBES.union(self.platforms.ready)
         self._others = Starlette(
             routes=routes,
             exception_handlers={HTTPException: _refuse, Exception: _fail},
@@ -99,7 +104,9 @@ class Service:
         exchange = Exchange(scope, self._request_id(scope))
         try:
             if scope["path"] == "/predict":
-                await self._predict(exchange, receive, send)
+                await self._predict(exchange, receive, send, self.platforms.rows)
+            elif envelope := self.platforms.envelope(scope["method"], scope["path"]):
+                await self._predict(exchange, receive, send, envelope)
             else:
                 scope["exchange"] = exchange
                 await self._others(scope, receive, exchange.marked(send))
@@ -129,16 +136,21 @@ class Service:
     def _routes(self) -> list[Route]:
         """Return the other pages; an answer that does not change is made once."""
         settings_that_count = {"unknown_fields": self.settings.unknown_fields}
-        described = openapi.describe(self.model, self.predictor, self.settings)
+        described = openapi.describe(self.model, self.predictor, self.settings, self.platforms)
         answers = {
             "/live": _json(b'{"status":"live"}'),
             "/model": _json(encode(self.model.describe() | settings_that_count)),
             "/openapi.json": _json(encode(described)),
             "/docs": Response(openapi.page(self.model.name), media_type="text/html"),
+            **{path: _json(content) for path, content in self.platforms.pages.items()},
         }
         return [
             Route("/ready", self._ready),
             Route("/metrics", self._metrics),
+            *(
+                Route(path, partial(self._ready_for_platform, said))
+                for path, said in self.platforms.ready.items()
+            ),
             *(Route(path, answer, methods=["GET"]) for path, answer in answers.items()),
         ]
 
@@ -156,16 +168,23 @@ class Service:
         )
         return _json(encode(said), 503 if stopping else 200)
 
+    async def _ready_for_platform(self, said: dict[str, str], _: Request) -> Response:
+        stopping = bool(self.stopping_since)
+        return _json(encode({**said, "ready": not stopping}), 503 if stopping else 200)
+
     async def _metrics(self, _: Request) -> Response:
         text = self.measures.text(self.log_status())
         return Response(text, media_type=measures.CONTENT_TYPE)
 
-    async def _predict(self, exchange: Exchange, receive: Receive, send: Send) -> None:
+    async def _predict(
+        self, exchange: Exchange, receive: Receive, send: Send, envelope: Envelope
+    ) -> None:
+        path = exchange.scope["path"]
         try:
             if exchange.scope["method"] != "POST":
-                raise Refusal("method_not_allowed", "/predict takes POST")
-            body = await self._reader.read(exchange.scope, receive)
-            predicted = await self._batching.predict(self.predictor.row_type.decode(body))
+                raise Refusal("method_not_allowed", f"{path} takes POST")
+            rows, answer = envelope(await self._reader.read(exchange.scope, receive))
+            predicted = await self._batching.predict(rows)
             logged = False
             if self.prediction_log:
                 lines = self.predictor.records(predicted)
@@ -174,7 +193,7 @@ class Service:
             exchange.rows, exchange.predictions = predicted.rows, predicted.predictions
             if self.settings.log_features:
                 exchange.rows = self.predictor.withheld.without(predicted.rows)
-            await exchange.answer(send, 200, self.predictor.answer(predicted, logged))
+            await exchange.answer(send, 200, answer(predicted, logged))
         except Refusal as refusal:
             problem = exchange.problem(refusal)
             await exchange.answer(send, refusal.status, problem, refusal.headers)
@@ -182,7 +201,7 @@ class Service:
             pass
         except Exception:
             fields = {"request_id": exchange.request_id.decode()}
-            logger.exception("/predict failed", extra={"fields": fields})
+            logger.exception("%s failed", path, extra={"fields": fields})
             await exchange.answer(send, FAILURE.status, exchange.problem(FAILURE))
 
     def _request_id(self, scope: Scope) -> bytes:
@@ -195,9 +214,11 @@ class Service:
         seconds = time.perf_counter() - exchange.started
         path, status = exchange.scope["path"], exchange.status
         known = path if path in self._paths else "other"
-        self.measures.note(known, status, exchange.kind, seconds)
+        self.measures.note(known, status, exchange.kind)
+        if known in self._predicting:
+            self.measures.note_seconds(seconds)
         level = logging.ERROR if status == 500 else logging.INFO
-        if path in PROBES and status < 500:
+        if path in self._probes and status < 500:
             level = logging.DEBUG
         if self.request_log.wants(level):
             name = logging.getLevelName(level).lower()

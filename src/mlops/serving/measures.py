@@ -71,13 +71,15 @@ class Measures:
         commit = str(model.lineage.get("commit", ""))
         info.labels(model.name, model.version, commit, model.facts.trained_on).set(1)
 
-    def note(self, path: str, status: int, kind: str | None, seconds: float) -> None:
+    def note(self, path: str, status: int, kind: str | None) -> None:
         """Count one request, and the ``kind`` of its error, if it was one."""
         self._requests.labels(path, status).inc()
-        if path == "/predict":
-            self._seconds.observe(seconds)
         if kind:
             self._errors.labels(kind).inc()
+
+    def note_seconds(self, seconds: float) -> None:
+        """Count how long a request for predictions took."""
+        self._seconds.observe(seconds)
 
     def note_predicted(self, predicted: Predicted) -> None:
         """Count rows, their scores, and what is odd about them."""

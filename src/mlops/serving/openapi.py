@@ -5,9 +5,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from mlops.serving.platforms import InferenceAnswer, InferenceRequest, Platforms
 from mlops.serving.prediction_log import LogState
 from mlops.serving.predictor import Predictor
-from mlops.serving.request import STATUS, ErrorAnswer, Kind
+from mlops.serving.request import INFERENCE, STATUS, ErrorAnswer, Kind
 from mlops.serving.served_model import ServedModel
 from mlops.serving.settings import Settings
 
@@ -54,11 +55,25 @@ class Ready(msgspec.Struct):
     prediction_log: LogState
 
 
-def describe(model: ServedModel, predictor: Predictor, settings: Settings) -> Json:
+def describe(
+    model: ServedModel, predictor: Predictor, settings: Settings, platforms: Platforms
+) -> Json:
     """Return the OpenAPI document."""
     types = [predictor.row_type.type, predictor.answer_type, ErrorAnswer, Ready]
+    types += [InferenceRequest, InferenceAnswer]
     schemas, components = msgspec.json.schema_components(types, ref_template=REFERENCE)
-    row, answer, error, ready = schemas
+    row, answer, error, ready, inference_request, inference_answer = schemas
+    predictions = components[predictor.answer_type.__name__]["properties"]["predictions"]
+    sentence = _object("error", {"type": "string"})
+    bodies = {  # of a request, an answer and an error, by the name of a group of pages
+        "SageMaker": (_rows(row, settings.max_rows), answer, error),
+        "Vertex AI": (
+            _object("instances", _rows(row, settings.max_rows)["anyOf"][1]),
+            _object("predictions", predictions),
+            error,
+        ),
+        "Open Inference Protocol": (inference_request, inference_answer, sentence),
+    }
     security: list[Json] = [{"key": []}] if settings.api_key else []
     return {
         "openapi": "3.1.0",
@@ -100,6 +115,7 @@ def describe(model: ServedModel, predictor: Predictor, settings: Settings) -> Js
                     }
                 },
             ),
+            **_of_platforms(platforms, bodies, settings),
         },
         "components": {
             "schemas": components,
@@ -132,13 +148,54 @@ def _scores(model: ServedModel) -> str:
     return f"{said} From {facts.threshold:g} on, `label` is the value of {second}."
 
 
-def _body(row: Json, max_rows: int, example: Json) -> Json:
+def _of_platforms(
+    platforms: Platforms, bodies: dict[str, tuple[Json, Json, Json]], settings: Settings
+) -> Json:
+    """Return the pages that managed endpoints ask."""
+    paths: Json = {}
+    for path in (*platforms.ready, *platforms.pages):
+        responses = {"200": _response("Yes, or what it is.", {})}
+        if path in platforms.ready:
+            responses["503"] = _response("It is stopping.", {})
+        paths[path] = _get("What a platform asks", responses)
+        paths[path]["get"]["tags"] = [_platform(path)]
+    for path in platforms.envelopes:
+        asked, answered, refused = bodies[_platform(path)]
+        paths.setdefault(path, {})["post"] = {
+            "summary": "Predict, as /predict does",
+            "tags": [_platform(path)],
+            "security": [{"key": []}] if settings.api_key else [],
+            "parameters": [REQUEST_ID],
+            "requestBody": {"required": True, "content": {"application/json": {"schema": asked}}},
+            "responses": {
+                "200": _response("Predictions in the order of the request.", answered),
+                **_refusals(refused, bool(settings.api_key)),
+            },
+        }
+    return paths
+
+
+def _platform(path: str) -> str:
+    if f"{path}/".startswith(INFERENCE):
+        return "Open Inference Protocol"
+    return "SageMaker" if path in ("/ping", "/invocations") else "Vertex AI"
+
+
+def _object(name: str, schema: Json) -> Json:
+    return {"type": "object", "properties": {name: schema}, "required": [name]}
+
+
+def _rows(row: Json, max_rows: int) -> Json:
     many = {"type": "array", "items": row, "minItems": 1, "maxItems": max_rows}
+    return {"anyOf": [row, many]}
+
+
+def _body(row: Json, max_rows: int, example: Json) -> Json:
     examples = {
         "one": {"summary": "One row", "value": example},
         "many": {"summary": "Many rows", "value": [example, example]},
     }
-    content = {"schema": {"anyOf": [row, many]}, "examples": examples}
+    content = {"schema": _rows(row, max_rows), "examples": examples}
     return {"required": True, "content": {"application/json": content}}
 
 

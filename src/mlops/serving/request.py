@@ -10,6 +10,7 @@ import msgspec
 from starlette.types import Message, Receive, Scope, Send
 
 JSON = b"application/json"
+INFERENCE = "/v2/"  # of the Open Inference Protocol, which has a form of errors of its own
 GONE = 499  # the client left before the answer; nginx counts it under this number, too
 
 Kind = Literal[
@@ -190,6 +191,8 @@ class Exchange:
     def problem(self, refusal: Refusal) -> bytes:
         """Note why the request is refused, and return the body that says so."""
         self.kind, self.message = refusal.kind, refusal.message
+        if f"{self.scope['path']}/".startswith(INFERENCE):
+            return encode({"error": refusal.message})
         request_id = self.request_id.decode("ascii")
         return encode(ErrorAnswer(Problem(refusal.kind, refusal.message, request_id)))
 

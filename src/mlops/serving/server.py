@@ -29,7 +29,7 @@ def run(settings: Settings) -> int:
         When the settings or the model make it impossible.
     """
     signal.signal(signal.SIGTERM, _leave)
-    bound = _bind(settings.host, settings.port)
+    bound = _bind(settings.host, settings.aip_http_port or settings.port)
     if settings.workers == 1:
         return _run_here(settings, bound)
     folder = tempfile.mkdtemp(prefix="serving-metrics-")

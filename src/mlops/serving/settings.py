@@ -14,6 +14,7 @@ Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0, le=86400)]
 NotNegative = Annotated[float, Meta(ge=0, le=86400)]
 Visible = Annotated[str, Meta(pattern="^[!-~]*$")]  # what a header can carry
+Route = Annotated[str, Meta(pattern="^(/[A-Za-z0-9._~!$&'()*+,;=:@/-]*)?$")]
 Limit = Annotated[float, Meta(ge=0)]  # 0 is none
 UnknownFields = Literal["refuse", "ignore"]
 Level = Literal["debug", "info", "warning", "error"]
@@ -44,6 +45,10 @@ MEANING = {
     "PREDICTION_LOG_EXCLUDE": "columns that no log gets, with commas; NAME:hash: only a hash of it",
     "PREDICTION_LOG_HASH_KEY": "secret key of these hashes; visible ASCII characters",
     "PREDICTION_LOG_SPOOL": "folder where files wait until they are uploaded",
+    "SAGEMAKER_BIND_TO_PORT": "port to listen at when started as `serve`, as SageMaker does",
+    "AIP_HTTP_PORT": "port to listen at instead of PORT; Vertex AI sets it; 0: PORT",
+    "AIP_HEALTH_ROUTE": "path, such as /health, at which Vertex AI asks for readiness; empty: none",
+    "AIP_PREDICT_ROUTE": "path, such as /instances, at which Vertex AI asks; empty: none",
 }
 
 
@@ -75,6 +80,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     prediction_log_exclude: str = ""
     prediction_log_hash_key: Visible = ""
     prediction_log_spool: str = "prediction-log"
+    sagemaker_bind_to_port: Port = 8080
+    aip_http_port: Port = 0
+    aip_health_route: Route = ""
+    aip_predict_route: Route = ""
 
 
 def read(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -98,6 +107,12 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
     if wrong:
         raise MlopsError("\n".join(wrong))
     return Settings(**values)
+
+
+def of_sagemaker(settings: Settings) -> Settings:
+    """Return the settings of a service that SageMaker starts: it asks at a port of its own."""
+    port = settings.sagemaker_bind_to_port
+    return msgspec.structs.replace(settings, host="0.0.0.0", port=port)  # noqa: S104 - its contract
 
 
 def table() -> str:
