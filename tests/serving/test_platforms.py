@@ -196,7 +196,7 @@ def test_what_holds_for_predict_holds_for_each(keyed: RunningService, path: str)
     ("content", "said"),
     [
         ([], "Expected `object`, got `array`"),
-        ({"rows": ROWS}, "Object missing required field `instances`"),
+        ({"rows": ROWS}, 'Object missing required field `instances`; send {"instances": [...]}'),
         ({"instances": ROWS[0]}, "instances must be an array of rows"),
         ({"instances": []}, "Expected `array` of length >= 1"),
         ({"instances": [1]}, "row 0: Expected `object`, got `int`"),
@@ -375,12 +375,12 @@ def test_where_port_and_paths_are_declared_port_is_enough(service: Any, tmp_path
     url = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
     keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
     bucket: Any = boto3.client("s3", endpoint_url=url, region_name="us-east-1", **keys)
-    bucket.create_bucket(Bucket="predictions")
+    bucket.create_bucket(Bucket="lambda")
     here = tmp_path / "service-0"
     here.mkdir()
     running = service(
         model,
-        prediction_log_uri="s3://predictions/flights",
+        prediction_log_uri="s3://lambda/flights",
         prediction_log_spool=tmp_path / "tmp" / "spool",
         aws_endpoint_url=url,
         aws_default_region="us-east-1",
@@ -389,8 +389,8 @@ def test_where_port_and_paths_are_declared_port_is_enough(service: Any, tmp_path
     assert running.request("GET", "/ready").json()["prediction_log"]["state"] == "ok"
     (one,) = running.predict(ROWS[0]).json()["predictions"]
     assert running.stop() == 0
-    (entry,) = bucket.list_objects_v2(Bucket="predictions")["Contents"]
-    body = bucket.get_object(Bucket="predictions", Key=entry["Key"])["Body"].read()
+    (entry,) = bucket.list_objects_v2(Bucket="lambda")["Contents"]
+    body = bucket.get_object(Bucket="lambda", Key=entry["Key"])["Body"].read()
     assert msgspec.json.decode(body)["id"] == one["id"]
     # Beside the spool it wrote nothing: service.log is what the test reads.
     assert [path.name for path in here.iterdir()] == ["service.log"]

@@ -113,14 +113,14 @@ class Platforms:
 
     def instances(self, body: bytes) -> tuple[list[Any], Answer]:
         """Open ``{"instances": [row, ...]}``; parameters are for models that have some."""
-        found = bytes(_decode(self._instances, body).instances)
+        found = bytes(_decode(self._instances, body, "instances").instances)
         if not found.startswith(b"["):
             raise Refusal("invalid", "instances must be an array of rows")
         return self._predictor.row_type.decode(found), _wrapped
 
     def tensors(self, body: bytes) -> tuple[list[Any], Answer]:
         """Open a request of the Open Inference Protocol, with a tensor for each column."""
-        request: InferenceRequest = _decode(self._request, body)
+        request: InferenceRequest = _decode(self._request, body, "inputs")
         inputs = request.inputs
         asked = {output.name for output in request.outputs} or set(self._outputs)
         columns = {one.name: self._values(number, one) for number, one in enumerate(inputs)}
@@ -163,19 +163,20 @@ class Platforms:
             values = [score for one in predicted.predictions for score in one.scores.values()]
         else:
             values = [getattr(one, name) for one in predicted.predictions]
-        return Tensor(
-            name, shape, datatype, list(map(str, values)) if datatype == "BYTES" else values
-        )
+        if datatype == "BYTES":
+            values = [str(value) for value in values]  # labels may be numbers and texts
+        return Tensor(name, shape, datatype, values)
 
     def _metadata(self) -> dict[str, Any]:
+        runs = {"onnx": "onnx_onnxv1", "skops": "sklearn_skops"}
         inputs = {name: (allowed[0], [-1]) for name, allowed in self._datatypes.items()}
-        described = [
-            [{"name": name, "datatype": kind, "shape": shape} for name, (kind, shape) in of.items()]
-            for of in (inputs, self._outputs)
-        ]
-        runs = {"onnx": "onnx_onnxv1", "skops": "sklearn_skops"}[self._model.facts.runtime]
-        said = {"name": self._model.name, "versions": [self._model.version], "platform": runs}
-        return said | dict(zip(("inputs", "outputs"), described, strict=True))
+        return {
+            "name": self._model.name,
+            "versions": [self._model.version],
+            "platform": runs[self._model.facts.runtime],
+            "inputs": _described(inputs),
+            "outputs": _described(self._outputs),
+        }
 
     def _add_vertex(self, health: str, predict: str) -> None:
         taken = OWN.union(self.envelopes, self.ready, self.pages)
@@ -209,14 +210,21 @@ def outputs_of(facts: Facts) -> dict[str, tuple[str, list[int]]]:
     return outputs
 
 
+def _described(tensors: dict[str, tuple[str, list[int]]]) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "datatype": datatype, "shape": shape}
+        for name, (datatype, shape) in tensors.items()
+    ]
+
+
 def _wrapped(predicted: Predicted, _: bool) -> bytes:
     return encode({"predictions": predicted.predictions})
 
 
-def _decode(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+def _decode(decoder: msgspec.json.Decoder[Any], body: bytes, name: str) -> Any:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise Refusal("invalid", str(error)) from None
+        raise Refusal("invalid", f'{error}; send {{"{name}": [...]}}') from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refusal("malformed", f"the body is not JSON: {error}") from None
