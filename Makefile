@@ -3,7 +3,7 @@ include project.mk
 LOCKS := requirements.txt template/requirements.txt
 define LOCK_MORE
 $(LOCK) $(UPGRADE) template/requirements.in --group pyproject.toml:lightgbm --group pyproject.toml:xgboost \
-    --group pyproject.toml:s3 -o template/requirements.txt
+    --group pyproject.toml:s3 --group pyproject.toml:wandb -o template/requirements.txt
 python template/remotes.py $(LOCK)
 endef
 TYPED := src

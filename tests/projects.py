@@ -42,7 +42,7 @@ class Project:
         kept = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("MLFLOW_", "GIT_", "GITHUB_", "DVC_"))
+            if not name.startswith(("MLFLOW_", "GIT_", "GITHUB_", "DVC_", "WANDB_"))
         }
         return {
             **kept,

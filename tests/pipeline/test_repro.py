@@ -36,6 +36,7 @@ PLUMBING = {
             "registry/database",
             "registry/tracking",
             "registry/training_run",
+            "registry/weights_and_biases",
         ),
         *("store/artifacts", "store/commands", *(f"{wing}/__init__" for wing in WINGS)),
     )

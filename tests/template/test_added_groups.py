@@ -110,6 +110,20 @@ def test_jupyter_is_locked_for_the_laptop_and_for_no_image(generate: Generate) -
     assert {name: (project / name).read_bytes() for name in other} == other
 
 
+def test_wandb_is_locked_and_moves_no_other_library(generate: Generate) -> None:
+    project = generate()
+    before = {name: (project / name).read_text() for name in LOCKS}
+    pins = r"^([a-z0-9._-]+==\S+)"
+    assert make_add(project, "wandb").returncode == 0
+    assert groups(project)["dev"][0] == {"include-group": "wandb"}
+    assert locked(project, "wandb")
+    now = re.findall(pins, (project / "requirements.txt").read_text(), re.MULTILINE)
+    assert set(re.findall(pins, before["requirements.txt"], re.MULTILINE)) < set(now)
+    assert {name: (project / name).read_text() for name in LOCKS[1:]} == {
+        name: before[name] for name in LOCKS[1:]
+    }
+
+
 @pytest.mark.parametrize("group", ["catboost", "", "s3 gs", "dev"])
 def test_a_group_that_there_is_not_is_refused(generate: Generate, group: str) -> None:
     project = generate()
@@ -117,7 +131,8 @@ def test_a_group_that_there_is_not_is_refused(generate: Generate, group: str) ->
     done = make_add(project, group)
     assert done.returncode != 0
     assert done.stderr.splitlines()[0] == (
-        f"make add: GROUP is '{group}'; expected lightgbm, xgboost, s3, gs, azure, ssh or notebook"
+        f"make add: GROUP is '{group}'; "
+        "expected lightgbm, xgboost, s3, gs, azure, ssh, notebook or wandb"
     )
     assert (project / "pyproject.toml").read_bytes() == before
 

@@ -31,14 +31,18 @@ jobs:
 """
 
 
-def give(secret: str, folder: Path) -> tuple[subprocess.CompletedProcess[str], str]:
+def give(
+    secret: str, folder: Path, event: str = "push"
+) -> tuple[subprocess.CompletedProcess[str], str]:
     """Run its step as GitHub does; returns what it said, and what later steps find."""
     (step,) = yaml.safe_load(ACTION.read_text(encoding="utf-8"))["runs"]["steps"]
     assert step["if"] == "inputs.secret != ''"
     found = folder / "env"
     done = subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
-        env=os.environ | {"SECRET": secret, "ROLE": "write", "GITHUB_ENV": str(found)},
+        env=os.environ
+        | {"SECRET": secret, "ROLE": "write", "GITHUB_ENV": str(found)}
+        | {"GITHUB_EVENT_NAME": event},
         capture_output=True,
         text=True,
         check=False,
@@ -67,6 +71,24 @@ def test_a_secret_that_is_written_otherwise_is_said_and_not_shown(
         'such as {"AWS_ACCESS_KEY_ID": "..."}\n'
     )
     assert found == ""
+
+
+@pytest.mark.parametrize(
+    ("event", "names"),
+    [
+        ("push", ["DATABASE_URL", "WANDB_API_KEY"]),
+        ("schedule", ["DATABASE_URL", "WANDB_API_KEY"]),
+        ("pull_request", ["DATABASE_URL"]),
+        ("merge_group", ["DATABASE_URL"]),
+    ],
+)
+def test_a_pull_request_does_not_get_the_key_of_the_tracker(
+    event: str, names: list[str], tmp_path: Path
+) -> None:
+    secret = {"DATABASE_URL": "sqlite:///a.db", "WANDB_API_KEY": "key-of-ada"}
+    done, found = give(json.dumps(secret), tmp_path, event)
+    assert done.returncode == 0, done.stderr
+    assert [line.partition("=")[0] for line in found.splitlines()] == names
 
 
 def test_a_base_from_before_the_action_was_there_gives_none(tiny: TinyRepository) -> None:

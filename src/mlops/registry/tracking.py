@@ -108,6 +108,13 @@ def experiment_id(client: "MlflowClient", name: str) -> str:
     return str(experiment.experiment_id)
 
 
+def address(client: "MlflowClient", experiment: str, run_id: str) -> str:
+    """Return where MLflow's pages show a run; of the built-in registry, which has none, the id."""
+    if not client.tracking_uri.startswith("http"):
+        return run_id
+    return f"{public(client.tracking_uri).rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
+
+
 def tracking_uri() -> str:
     """Return the URI in force: the user's, else the built-in store of the working directory."""
     return os.environ.get(URI) or database.to_uri(files.STORE / database.NAME)

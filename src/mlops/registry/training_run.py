@@ -1,10 +1,14 @@
-"""The MLflow run of a training: opened before the fit, so that a failed one leaves a trace too."""
+"""The MLflow run of a training: opened before the fit, so that a failed one leaves a trace too.
+
+It is logged to Weights & Biases as well, once it is over, where there is a key for that.
+"""
 
 import math
 import platform
 import re
 import socket
 import time
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mlops.project import files
 from mlops.project.git import Commit
 from mlops.project.params import Params, flatten
-from mlops.registry import tracking
+from mlops.registry import tracking, weights_and_biases
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,22 +33,29 @@ class TrainingRun:
     def __init__(self, params: Params, commit: Commit) -> None:
         self._client = tracking.connect()
         data = files.read_json(files.DATA_REPORT, "dvc repro")
-        run = self._client.create_run(
-            tracking.experiment_id(self._client, params.name),
-            run_name=_run_name(params, commit.sha),
-            tags={
-                "mlflow.source.git.commit": commit.sha or "",
-                "git_dirty": str(commit.dirty).lower(),
-                "data_md5": data["md5"],
-                "holdout_md5": files.md5(files.HOLDOUT),
-                "requirements_md5": files.md5(files.LOCK),
-                "python": platform.python_version(),
-                "platform": platform.platform(),
-                "host": socket.gethostname(),
-            },
-        )
+        name = _run_name(params, commit.sha)
+        tags = {
+            "mlflow.source.git.commit": commit.sha or "",
+            "git_dirty": str(commit.dirty).lower(),
+            "data_md5": data["md5"],
+            "holdout_md5": files.md5(files.HOLDOUT),
+            "requirements_md5": files.md5(files.LOCK),
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "host": socket.gethostname(),
+        }
+        experiment = tracking.experiment_id(self._client, params.name)
+        run = self._client.create_run(experiment, run_name=name, tags=tags)
         self.id: str = run.info.run_id
         _log_params(self._client, self.id, params)
+        self._tracked = weights_and_biases.TrackedRun(
+            name=name,
+            project=params.name,
+            params=params.model_dump(mode="json"),
+            tags={key: value for key, value in tags.items() if key != "host"},
+            metrics={},
+            mlflow_run=tracking.address(self._client, experiment, self.id),
+        )
 
     def __enter__(self) -> "TrainingRun":
         return self
@@ -57,6 +68,7 @@ class TrainingRun:
         defined = {name: value for name, value in metrics.items() if not math.isnan(value)}
         batch = [Metric(name, value, now, 0) for name, value in defined.items()]
         self._client.log_batch(self.id, metrics=batch)
+        self._tracked.metrics.update(defined)
 
     def log_files(self) -> None:
         """Log the files that reproduce the training."""
@@ -75,6 +87,8 @@ class TrainingRun:
     ) -> None:
         status = "FINISHED" if kind is None else "FAILED"
         self._client.set_terminated(self.id, "KILLED" if kind is KeyboardInterrupt else status)
+        if kind is not KeyboardInterrupt:  # who stops it does not want to wait for a network
+            weights_and_biases.log(replace(self._tracked, failed=kind is not None))
 
 
 def resume(client: "MlflowClient", params: Params, training: dict[str, Any]) -> str:
