@@ -71,14 +71,14 @@ def server(template: Path, tmp_path: Path) -> Iterator[str]:
             env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
         )
         try:
-            _wait_for(port, process, tmp_path / "server.log")
+            wait_for(port, process, tmp_path / "server.log")
             yield f"http://127.0.0.1:{port}"
         finally:
             os.killpg(process.pid, 15)
             process.wait(20)
 
 
-def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
     for _ in range(600):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
