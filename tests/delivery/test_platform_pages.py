@@ -1,0 +1,149 @@
+"""The pages of platforms that cannot run here: their commands, as AWS describes and moto does."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import boto3
+import pytest
+from botocore import xform_name
+from botocore.validate import ParamValidator
+from moto import mock_aws
+from projects import ROOT
+
+PAGES = ROOT / "template/platforms"
+COMMANDS = 7  # at most, to the first answer
+DIGEST = f"sha256:{'0' * 64}"
+NOT_IN_MOTO = {"update-endpoint"}
+
+
+def consoles(page: Path) -> list[list[str]]:
+    """Return the commands of each console of a page, without the lines that only set variables."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [
+        [
+            line.removeprefix("$ ")
+            for line in block.replace("\\\n", " ").splitlines()
+            if line.startswith("$ ") and not line.startswith("$ export ")
+        ]
+        for block in blocks
+    ]
+
+
+def variables(page: Path) -> dict[str, str]:
+    """Return what a page exports, with a digest that is one."""
+    exported = re.findall(r"^\$ export (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    pairs = dict(word.split("=", 1) for line in exported for word in shlex.split(line))
+    return {name: DIGEST if value == "sha256:..." else value for name, value in pairs.items()}
+
+
+def asked(client: Any, operation: str, options: list[str]) -> dict[str, Any]:
+    """Return the parameters that options of the AWS command line stand for.
+
+    Its names are those of the service's description, which botocore has, too; an option that is
+    not there is a KeyError, and a parameter that does not fit is refused by botocore.
+    """
+    model = client.meta.service_model.operation_model(operation).input_shape
+    members = {xform_name(name, "-"): name for name in model.members}
+    found = {}
+    for option, value in zip(options[::2], options[1::2], strict=True):
+        name = members[option.removeprefix("--")]
+        found[name] = _value(model.members[name], value)
+    report = ParamValidator().validate(found, model)
+    assert not report.has_errors(), report.generate_report()
+    return found
+
+
+def _value(shape: Any, text: str) -> Any:
+    if shape.type_name == "list":
+        return [_value(shape.member, text)]
+    if shape.type_name == "structure":
+        pairs = (pair.split("=", 1) for pair in text.split(","))
+        return {name: _value(shape.members[name], value) for name, value in pairs}
+    return int(text) if shape.type_name == "integer" else text
+
+
+def run(command: str, known: dict[str, str]) -> None:
+    """Run a command of the AWS command line, which may be piped into another."""
+    words = shlex.split(Template(command.partition(" | ")[0]).substitute(known))
+    program, service, name, *options = words
+    assert program == "aws"
+    client = boto3.client(service, region_name=known["AWS_DEFAULT_REGION"])
+    if name == "wait":
+        waiter, *options = options
+        parameters = asked(client, "DescribeEndpoint", options)  # what it asks, again and again
+        client.get_waiter(waiter.replace("-", "_")).wait(**parameters)
+        return
+    if (service, name) == ("ecr", "get-login-password"):  # the command line's own
+        assert client.get_authorization_token()["authorizationData"]
+        return
+    operation = client.meta.method_to_api_mapping[name.replace("-", "_")]
+    parameters = asked(client, operation, options)
+    if name not in NOT_IN_MOTO:
+        getattr(client, name.replace("-", "_"))(**parameters)
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Any:
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(f"AWS_{name}", "testing")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        yield
+
+
+@pytest.mark.usefixtures("aws")
+def test_the_commands_of_sagemaker_make_an_endpoint_that_serves_the_image() -> None:
+    page = PAGES / "sagemaker.md"
+    known = variables(page)
+    deploy, back = consoles(page)
+    for command in [*deploy, *back]:
+        if not command.startswith("docker "):
+            run(command, known)
+    client = boto3.client("sagemaker", region_name=known["AWS_DEFAULT_REGION"])
+    endpoint = client.describe_endpoint(EndpointName="flight-delays")
+    assert endpoint["EndpointStatus"] == "InService"
+    config = client.describe_endpoint_config(EndpointConfigName=endpoint["EndpointConfigName"])
+    (variant,) = config["ProductionVariants"]
+    container = client.describe_model(ModelName=variant["ModelName"])["PrimaryContainer"]
+    assert container["Image"] == f"{known['REGISTRY']}/flight-delays@{DIGEST}"
+
+
+@pytest.mark.parametrize(
+    ("command", "error"),
+    [
+        ("aws sagemaker create-modle --model-name a", KeyError),
+        ("aws sagemaker create-model --name a", KeyError),
+        ("aws sagemaker update-endpoint --endpoint-name a", AssertionError),
+    ],
+)
+@pytest.mark.usefixtures("aws")
+def test_a_command_that_aws_does_not_know_is_found(command: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        run(command, {"AWS_DEFAULT_REGION": "eu-central-1"})
+
+
+@pytest.mark.parametrize("page", sorted(PAGES.glob("*.md")), ids=lambda page: page.stem)
+def test_a_page_says_what_was_not_run_and_needs_few_commands(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert re.search(r"^Not run ", "\n".join(text.splitlines()[:6]), re.MULTILINE)
+    deploy, *_ = consoles(page)
+    assert 0 < len(deploy) <= COMMANDS
+    assert re.search(r"^## .*[Rr]oll back", text, re.MULTILINE)
+
+
+def test_the_policies_of_the_pages_are_policies_and_give_no_more_than_they_need() -> None:
+    for page in PAGES.glob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        for block in re.findall(r"^```json\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+            policy = json.loads(block)
+            for statement in policy.get("Statement", []):
+                actions = statement["Action"]
+                for action in [actions] if isinstance(actions, str) else actions:
+                    assert "*" not in action
+                    wide = statement.get("Resource") == "*"
+                    assert not wide or action == "ecr:GetAuthorizationToken"  # has no resource
