@@ -3,12 +3,15 @@
 import json
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from string import Template
 from typing import Any
 
 import boto3
+import kubernetes_validate
 import pytest
+import yaml
 from botocore import xform_name
 from botocore.validate import ParamValidator
 from moto import mock_aws
@@ -18,6 +21,7 @@ PAGES = ROOT / "template/platforms"
 COMMANDS = 7  # at most, to the first answer
 DIGEST = f"sha256:{'0' * 64}"
 NOT_IN_MOTO = {"update-endpoint"}
+WAITS_BY = {"sagemaker": "DescribeEndpoint", "lambda": "GetFunction"}
 
 
 def consoles(page: Path) -> list[list[str]]:
@@ -50,12 +54,26 @@ def asked(client: Any, operation: str, options: list[str]) -> dict[str, Any]:
     model = client.meta.service_model.operation_model(operation).input_shape
     members = {xform_name(name, "-"): name for name in model.members}
     found = {}
-    for option, value in zip(options[::2], options[1::2], strict=True):
+    for option, value in checked(options):
         name = members[option.removeprefix("--")]
         found[name] = _value(model.members[name], value)
     report = ParamValidator().validate(found, model)
     assert not report.has_errors(), report.generate_report()
     return found
+
+
+def checked(options: list[str]) -> Iterator[tuple[str, str]]:
+    """Give each option and its value; one that is alone is a switch."""
+    left = iter([*options, "--"])
+    option = next(left)
+    while option != "--":
+        value = next(left)
+        if value.startswith("--"):
+            yield option, "true"
+            option = value
+        else:
+            yield option, value
+            option = next(left)
 
 
 def _value(shape: Any, text: str) -> Any:
@@ -64,26 +82,30 @@ def _value(shape: Any, text: str) -> Any:
     if shape.type_name == "structure":
         pairs = (pair.split("=", 1) for pair in text.split(","))
         return {name: _value(shape.members[name], value) for name, value in pairs}
+    if shape.type_name == "boolean":
+        return text == "true"
     return int(text) if shape.type_name == "integer" else text
 
 
-def run(command: str, known: dict[str, str]) -> None:
-    """Run a command of the AWS command line, which may be piped into another."""
+def run(command: str, known: dict[str, str], *, dry: bool = False) -> None:
+    """Run a command of the AWS command line, which may be piped into another; or only check it."""
     words = shlex.split(Template(command.partition(" | ")[0]).substitute(known))
     program, service, name, *options = words
     assert program == "aws"
     client = boto3.client(service, region_name=known["AWS_DEFAULT_REGION"])
     if name == "wait":
         waiter, *options = options
-        parameters = asked(client, "DescribeEndpoint", options)  # what it asks, again and again
-        client.get_waiter(waiter.replace("-", "_")).wait(**parameters)
+        parameters = asked(client, WAITS_BY[service], options)
+        waiting = client.get_waiter(waiter.replace("-", "_"))
+        if not dry:
+            waiting.wait(**parameters)
         return
     if (service, name) == ("ecr", "get-login-password"):  # the command line's own
         assert client.get_authorization_token()["authorizationData"]
         return
     operation = client.meta.method_to_api_mapping[name.replace("-", "_")]
     parameters = asked(client, operation, options)
-    if name not in NOT_IN_MOTO:
+    if not dry and name not in NOT_IN_MOTO:
         getattr(client, name.replace("-", "_"))(**parameters)
 
 
@@ -111,6 +133,31 @@ def test_the_commands_of_sagemaker_make_an_endpoint_that_serves_the_image() -> N
     (variant,) = config["ProductionVariants"]
     container = client.describe_model(ModelName=variant["ModelName"])["PrimaryContainer"]
     assert container["Image"] == f"{known['REGISTRY']}/flight-delays@{DIGEST}"
+
+
+@pytest.mark.usefixtures("aws")
+def test_the_commands_of_lambda_are_as_aws_describes_them() -> None:
+    page = PAGES / "lambda.md"
+    known = variables(page)
+    commands = [it for block in consoles(page) for it in block if it.startswith("aws ")]
+    assert len(commands) == 10
+    for command in commands:
+        run(command, known, dry=True)
+
+
+def test_the_container_of_kserve_is_one_of_kubernetes() -> None:
+    text = (PAGES / "kserve.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    service = yaml.safe_load(block)
+    assert (service["apiVersion"], service["kind"]) == (
+        "serving.kserve.io/v1beta1",
+        "InferenceService",
+    )
+    pod = dict(service["spec"]["predictor"])
+    assert pod.pop("minReplicas") == 1  # KServe's own
+    assert [it["name"] for it in pod["containers"]] == ["kserve-container"]
+    content = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": pod}
+    kubernetes_validate.validate(content, "1.32", strict=True)
 
 
 @pytest.mark.parametrize(
