@@ -31,6 +31,7 @@ PLUMBING = {
     for name in (
         *("__init__", "cli", "project/errors", "project/files", "project/git", "project/params"),
         *(
+            "project/actions",
             "project/progress",
             "project/user_code",
             "registry/database",
