@@ -159,6 +159,18 @@ def push_data() -> None:
 
 
 @app.command(rich_help_panel=PIPELINE)
+def stage(name: Annotated[str, typer.Argument(help="As in dvc.yaml: train.")]) -> None:
+    """Run one stage by itself, as in a pod: its inputs and results go through the DVC remote.
+
+    Does nothing new where the stage has run for the same inputs, here or in another clone.
+    """
+    from mlops.store import stage
+
+    settings()
+    stage.run_alone(name)
+
+
+@app.command(rich_help_panel=PIPELINE)
 def validate() -> None:
     """Check the raw data against src/model/schema.py and the windows in params.yaml.
 

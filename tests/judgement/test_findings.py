@@ -288,14 +288,20 @@ def test_damaged_facts_are_refused(project: Workbench) -> None:
     assert "models/model.json is damaged: " in refused(project)
 
 
-def test_the_facts_of_another_training_are_refused(
+def test_a_model_that_dvc_kept_has_no_clock_of_another_training(
     project: Workbench, production: Workbench
 ) -> None:
+    """As after `dvc repro` with settings of last week: models/ comes from DVC's run-cache."""
     old = (production.folder / "reports/training.json").read_text(encoding="utf-8")
     (project.folder / "reports/training.json").write_text(old, encoding="utf-8")
-    assert refused(project) == (
-        "reports/training.json is about another model than models; run `dvc repro` again"
-    )
+    compared = project.compare()
+    ours, theirs = compared["candidate"], compared["champion"]
+    assert [ours[name] for name in ("run_id", "started", "seconds", "peak_memory_mb")] == [None] * 4
+    assert theirs["seconds"] > 0
+    report = project.report()
+    assert "**Cost** trained in unknown time (champion " in report
+    assert ", unknown memory (" in report
+    assert "| MLflow run | unknown | <code>" in report
 
 
 def test_a_lost_holdout_is_refused(project: Workbench) -> None:

@@ -119,11 +119,27 @@ def test_files_of_two_trainings_are_refused(project: ToyProject) -> None:
     (files.MODEL / "model.onnx").write_bytes(b"half")
     sentence = refused(lambda: versions.register(project.params, client))
     assert sentence == f"models is not what one training wrote; {files.MEND}"
-    project.train(3)
-    training = files.read_json(files.TRAINING, "")
-    files.write_json(files.TRAINING, training | {"model_md5": "0"})
-    assert "is about another model" in refused(lambda: versions.register(project.params, client))
     assert project.aliases() == {"champion": 1, "challenger": 2}
+
+
+def test_a_model_that_dvc_brought_has_no_clock_and_the_commit_of_this_folder(
+    project: ToyProject,
+) -> None:
+    project.train(3)
+    project.judge("better", True, 1)
+    files.TRAINING.unlink()
+    git(Path(), "init", "--quiet")
+    named = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+    git(Path(), *named, "commit", "--quiet", "--allow-empty", "--message", "With a lock")
+    client = tracking.connect()
+    version = versions.register(project.params, client)
+    told = versions.lineage(client, project.params, version)
+    assert told["commit"] == git(Path(), "rev-parse", "HEAD").strip()
+    unknown = ("trained", "seconds", "peak_memory_mb")
+    assert [told[name] for name in unknown] == [None, None, None]
+    run = client.get_run(told["run_id"])
+    assert run.data.metrics == {"roc_auc": 0.7}
+    assert not {"trained_in_run", "python", "platform"} & set(run.data.tags)
 
 
 def test_a_model_with_foreign_types_is_refused(project: ToyProject) -> None:

@@ -19,6 +19,7 @@ import pyarrow.parquet
 
 from mlops.artifact.model_folder import Facts
 from mlops.artifact.table import Array, to_columns, to_target
+from mlops.artifact.training import of_version
 from mlops.drift import challenger, decision, export, history, newest, questions, summary
 from mlops.drift.columns import Judged, Kind, Wanted, judge
 from mlops.drift.decision import Question
@@ -30,7 +31,6 @@ from mlops.judgement.blocks import Blocks
 from mlops.judgement.bootstrap import independent_difference
 from mlops.judgement.compare import Champion, load_champion
 from mlops.judgement.metric import Metric, Predictions, resolve
-from mlops.judgement.scorecard import training_facts
 from mlops.project import actions, files
 from mlops.project.errors import MlopsError
 from mlops.project.params import Data, Params, Thresholds, Window
@@ -268,8 +268,10 @@ def _ended(champion: Champion) -> tuple[date, str]:
     """Return when what the champion knows ended, and what that was."""
     if window := champion.model.facts.window:
         return window.last_day, "'s window ended"
-    trained = training_facts(champion.model.folder / files.TRAINING.name)["started"]
-    return date.fromisoformat(trained[:10]), " was trained"
+    trained = of_version(champion.model.folder)
+    if started := trained["started"]:
+        return date.fromisoformat(started[:10]), " was trained"
+    return date.fromisoformat(trained["registered"][:10]), " was registered"
 
 
 def _inputs(params: Params, champion: Champion) -> tuple[list[Wanted], list[str]]:

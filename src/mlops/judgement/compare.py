@@ -15,6 +15,7 @@ from mlops.artifact.features import Asked
 from mlops.artifact.model_folder import Facts, ModelArtifact
 from mlops.artifact.sandbox import SandboxedModel
 from mlops.artifact.table import read, to_columns, to_target
+from mlops.artifact.training import of_model, of_version, told
 from mlops.judgement import (
     blocks,
     comparison,
@@ -28,7 +29,7 @@ from mlops.judgement import (
 from mlops.judgement import gate as policy
 from mlops.judgement.finding import Findings, Pair, Resampling
 from mlops.judgement.metric import Metrics, Predictions
-from mlops.judgement.scorecard import mean_outcome, predictions, training_facts
+from mlops.judgement.scorecard import mean_outcome, predictions
 from mlops.project import actions, files
 from mlops.project.errors import DamagedError, MlopsError
 from mlops.project.params import Data, Gate, Mode, Params
@@ -117,7 +118,9 @@ def judge(
         metrics=metrics,
     )
 
-    ours = described(candidate, prediction) | training_facts(files.TRAINING)
+    trained = of_model(candidate.facts)
+    files.write_json(files.TRAINING, trained)  # for a job that registers the model elsewhere
+    ours = described(candidate, prediction) | told(trained)
     refuse_undefined(params, metrics, ours["metrics"], len(y))
     base_rate = scorecard.base_rate(candidate, prediction)
     reviewed.note(candidate.facts, prediction, files.md5(files.HOLDOUT))
@@ -125,7 +128,7 @@ def judge(
     if champion is not None:
         model = champion.model
         champions = predictions(model, columns)
-        theirs = described(model, champions) | training_facts(model.folder / files.TRAINING.name)
+        theirs = described(model, champions) | told(of_version(model.folder))
         theirs["version"] = champion.version
         units = gate.in_units(*(one(y, champions, classes) for one in metrics.with_margins))
         before, now = _gate_of(model.folder), next_gate or gate.model_dump()
@@ -275,10 +278,6 @@ def check_whole(candidate: ModelArtifact) -> None:
     """Refuse a model folder that is not what one training wrote."""
     if damaged(candidate):
         raise DamagedError(f"{files.MODEL} is not what one training wrote; {files.MEND}")
-    if files.read_json(files.TRAINING, "dvc repro")["model_md5"] != candidate.facts.model_md5:
-        raise MlopsError(
-            f"{files.TRAINING} is about another model than {files.MODEL}; run `dvc repro` again"
-        )
 
 
 def damaged(model: ModelArtifact) -> bool:

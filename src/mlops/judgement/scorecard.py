@@ -93,13 +93,6 @@ def mean_outcome(y: Array, classes: Classes, task: Task) -> Any:
     return shares[1] if task == "binary" else shares
 
 
-def training_facts(path: Path) -> dict[str, Any]:
-    """Return commit, run and cost of a training."""
-    written = files.read_json(path, "dvc repro")
-    kept = ("commit", "dirty", "run_id", "started", "seconds", "peak_memory_mb", "python")
-    return {name: written.get(name) for name in kept}
-
-
 def single_row_ms(model: SandboxedModel, columns: Columns, calls: int) -> float:
     """Return the median time, in milliseconds, of a prediction for one raw row."""
     first = {name: values[:calls] for name, values in columns.items()}

@@ -14,13 +14,13 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from mlops.artifact import model_folder, sandbox
+from mlops.artifact import model_folder, sandbox, training
 from mlops.artifact.model_folder import Facts
 from mlops.artifact.split import sides
 from mlops.artifact.table import read
 from mlops.judgement import compare
 from mlops.pipeline import features
-from mlops.project import actions, files, params
+from mlops.project import actions, files, git, params
 from mlops.project.errors import MlopsError, first_line
 from mlops.project.params import Gate, Params
 from mlops.project.progress import working
@@ -87,6 +87,8 @@ def run(checkout: Path, made: Path) -> None:
     odd = rows(proposal, base, proposed, facts)
     for path in (files.TRAINING, files.PLOTS):
         _take(proposal.made / path, path)
+    trained = training.of_model(facts, git.head(proposal.checkout))
+    files.write_json(files.TRAINING, trained)
     candidate = sandbox.load(files.MODEL, libraries(proposal))
     compare.run(proposed, None, compare.Proposed(candidate, gate_of(proposal), odd))
 

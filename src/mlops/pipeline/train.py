@@ -37,7 +37,11 @@ from mlops.registry.training_run import TrainingRun
 
 
 def run(params: Params) -> None:
-    """Train on ``data/train.parquet`` and write ``models/`` and ``reports/training.json``."""
+    """Train on ``data/train.parquet`` and write ``models/``.
+
+    Beside it, ``reports/training.json`` says what is not the model's: when, how long, at which
+    commit. That is no output for DVC, so that the same model is the same lock on every machine.
+    """
     started, commit = datetime.now(UTC), git.head()
     unfitted = build(params)
     x, names, texts, y = built.learned()

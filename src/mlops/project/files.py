@@ -22,6 +22,7 @@ TRAIN = Path("data/train.parquet")
 HOLDOUT = Path("data/holdout.parquet")
 
 MODEL = Path("models")
+MODEL_FACTS = MODEL / "model.json"
 
 REPORTS = Path("reports")
 SETTINGS = REPORTS / "settings.json"

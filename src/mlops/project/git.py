@@ -2,6 +2,7 @@
 
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -12,13 +13,13 @@ class Commit:
     dirty: bool
 
 
-def head() -> Commit:
-    """Return the commit of the working folder.
+def head(folder: Path = Path()) -> Commit:
+    """Return the commit of a folder, by default the working folder.
 
     Files that the pipeline itself writes (``dvc.lock``) do not make it dirty.
     """
-    sha = ask("rev-parse", "--verify", "HEAD")
-    changes = ask("status", "--porcelain", "--", ".", ":(exclude)dvc.lock")
+    sha = ask("-C", str(folder), "rev-parse", "--verify", "HEAD")
+    changes = ask("-C", str(folder), "status", "--porcelain", "--", ".", ":(exclude)dvc.lock")
     return Commit(sha, dirty=changes != "")
 
 

@@ -60,3 +60,7 @@ def interval(row: dict[str, Any], digits: int = 3) -> str:
 
 def seconds(value: float | None) -> str:
     return "unknown time" if value is None else f"{value:.1f} s"
+
+
+def megabytes(value: float | None) -> str:
+    return "unknown memory" if value is None else f"{value:,.0f} MB"

@@ -72,7 +72,7 @@ def build_folder(folder: Path) -> None:
     for path in files.MODEL.iterdir():
         if path.is_file():
             shutil.copyfile(path, folder / path.name)
-    for report in (files.METRICS, files.TRAINING, files.COMPARISON):
+    for report in (files.METRICS, files.COMPARISON):
         if report.is_file():
             shutil.copyfile(report, folder / report.name)
 

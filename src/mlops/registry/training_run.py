@@ -9,7 +9,7 @@ import re
 import socket
 import time
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -100,37 +100,44 @@ def resume(client: "MlflowClient", params: Params, training: dict[str, Any]) -> 
     Parameters
     ----------
     training : dict
-        What ``reports/training.json`` says.
+        What :func:`mlops.artifact.training.of_model` returns. One that nobody here has seen has no
+        run; then there is a new one, without what was not measured.
     """
     from mlflow.entities import Metric
     from mlflow.exceptions import MlflowException
 
+    original = training["run_id"]
     try:
-        if client.get_run(training["run_id"]).info.lifecycle_stage == "active":
-            return str(training["run_id"])
+        if original and client.get_run(original).info.lifecycle_stage == "active":
+            return str(original)
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
     experiment = tracking.experiment_id(client, params.name)
     tags = {
-        "trained_in_run": training["run_id"],
+        "trained_in_run": original,
         "mlflow.source.git.commit": training["commit"] or "",
         "git_dirty": str(training["dirty"]).lower(),
         "requirements_md5": training["requirements_md5"],
         "python": training["python"],
         "platform": training["platform"],
     }
+    tags = {name: value for name, value in tags.items() if value is not None}
     run = client.create_run(experiment, run_name=_run_name(params, training["commit"]), tags=tags)
     run_id = str(run.info.run_id)
     _log_params(client, run_id, params)
     measured = {**files.read_json(files.METRICS, "dvc repro"), **training}
     numbers = {name: value for name, value in measured.items() if isinstance(value, float)}
-    started = int(datetime.fromisoformat(training["started"]).timestamp() * 1000)
+    started = int(_when(training["started"]).timestamp() * 1000)
     client.log_batch(run_id, [Metric(name, value, started, 0) for name, value in numbers.items()])
     if files.PLOTS.is_dir():
         client.log_artifacts(run_id, str(files.PLOTS), "plots")
     client.set_terminated(run_id)
     return run_id
+
+
+def _when(started: str | None) -> datetime:
+    return datetime.fromisoformat(started) if started else datetime.now(UTC)
 
 
 def _run_name(params: Params, commit: str | None) -> str:

@@ -3,10 +3,11 @@
 import json
 import tempfile
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops.artifact import model_folder
+from mlops.artifact import model_folder, training
 from mlops.artifact.model_folder import Facts, ModelArtifact
 from mlops.project import files, images
 from mlops.project.errors import DamagedError, MlopsError
@@ -36,21 +37,19 @@ def register(params: Params, client: "MlflowClient") -> int:
     """
     model = _trained()
     facts = model.facts
-    training = files.read_json(files.TRAINING, TRAIN)
+    trained = training.of_model(facts)
     metrics = files.read_json(files.METRICS, TRAIN)
-    if training["model_md5"] != facts.model_md5:
-        raise MlopsError(
-            f"{files.TRAINING} is about another model than {files.MODEL}; run `{TRAIN}` again"
-        )
     comparison = model_version.judgement(files.REPORTS, facts) or NOT_COMPARED
-    tags = _tags(facts, training, metrics, comparison)
+    tags = _tags(facts, trained, metrics, comparison)
     with tracking.answers(client.tracking_uri):
-        run = training_run.resume(client, params, training)
+        run = training_run.resume(client, params, trained)
         # A folder of its own: the next registration from this run must not change this one.
         folder = f"versions/{uuid.uuid4().hex}"
         with tempfile.TemporaryDirectory(prefix="mlops-") as temporary:
             built = Path(temporary) / "model"
             model_version.build_folder(built)
+            registered = datetime.now(UTC).isoformat(timespec="seconds")
+            files.write_json(built / files.TRAINING.name, trained | {"registered": registered})
             client.log_artifacts(run, str(built), folder)
         source = f"{client.get_run(run).info.artifact_uri}/{folder}"
         with tracking.store_lock():
@@ -70,14 +69,14 @@ def lineage(client: "MlflowClient", params: Params, version: int | str) -> dict[
         folder = model_version.folder_of(client, record)
         aliases = model_version.aliases(client, params.name)
     facts = model_folder.load(folder).facts
-    training = files.read_json(folder / files.TRAINING.name, TRAIN)
+    trained = training.of_version(folder)
     number = int(record.version)
     return {
         "name": params.name,
         "version": number,
         "aliases": sorted(alias for alias, target in aliases.items() if target == number),
-        "commit": training["commit"],
-        "dirty": training["dirty"],
+        "commit": trained["commit"],
+        "dirty": trained["dirty"],
         "data_md5": facts.data_md5,
         "window": facts.trained_on,
         "rows": facts.rows,
@@ -95,9 +94,9 @@ def lineage(client: "MlflowClient", params: Params, version: int | str) -> dict[
         "model_md5": facts.model_md5,
         "requirements_md5": facts.requirements_md5,
         "run_id": record.run_id,
-        "trained": training["started"],
-        "seconds": training["seconds"],
-        "peak_memory_mb": training["peak_memory_mb"],
+        "trained": trained["started"],
+        "seconds": trained["seconds"],
+        "peak_memory_mb": trained["peak_memory_mb"],
         "registered_by": record.tags["registered_by"],
         "approved_by": record.tags.get(APPROVED_BY) or None,
         "image": record.tags.get("image"),
@@ -144,13 +143,13 @@ def _trained() -> ModelArtifact:
 
 
 def _tags(
-    facts: Facts, training: dict[str, Any], metrics: dict[str, Any], comparison: dict[str, Any]
+    facts: Facts, trained: dict[str, Any], metrics: dict[str, Any], comparison: dict[str, Any]
 ) -> dict[str, str]:
     champion = comparison["champion"]
     scores = {name: value for name, value in metrics.items() if isinstance(value, float)}
     return {
-        "git_commit": training["commit"] or NONE,
-        "git_dirty": str(training["dirty"]).lower(),
+        "git_commit": trained["commit"] or NONE,
+        "git_dirty": str(trained["dirty"]).lower(),
         "data_md5": facts.data_md5,
         "model_md5": facts.model_md5,
         "window": facts.trained_on,

@@ -52,11 +52,11 @@ def _content() -> tuple[str, dict[str, Any]]:
     if not data["passed"]:
         return "report/refused.md.j2", data
     comparison = files.read_json(files.COMPARISON, "mlops compare")
-    training = files.read_json(files.TRAINING, "dvc repro")
     judged = comparison["candidate"]
     loaded = comparison.get("data", {}).get("md5", judged["data_md5"])
     about = (loaded, judged["model_md5"], judged.get("threshold"))
-    if about != (data["md5"], training["model_md5"], training.get("threshold")):
+    model = files.read_json(files.MODEL_FACTS, files.REPRO)
+    if about != (data["md5"], model["model_md5"], model.get("threshold")):
         raise MlopsError(
             f"{files.COMPARISON} is about an older model or data; run `mlops compare` first"
         )
@@ -171,4 +171,5 @@ FILTERS: dict[str, Callable[..., str]] = {
     "signed": words.signed,
     "interval": words.interval,
     "seconds": words.seconds,
+    "megabytes": words.megabytes,
 }
