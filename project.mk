@@ -82,11 +82,11 @@ lock: .venv/bin/uv ## Write the locks anew after a change of pyproject.toml (UPG
 	$(LOCK_MORE)
 
 # The group becomes one more line of a list, which updates of the template merge well.
-add: .venv/bin/uv ## Lock in what only some projects need: GROUP=lightgbm, xgboost, s3, gs, azure, ssh, notebook or wandb
+add: .venv/bin/uv ## Lock in what only some projects need: GROUP=lightgbm, xgboost, s3, gs, azure, ssh, notebook, wandb or kubeflow
 	@case "$$GROUP" in \
 	    lightgbm | xgboost) list=serve-skops ;; \
-	    s3 | gs | azure | ssh | notebook | wandb) list=dev ;; \
-	    *) echo "make add: GROUP is '$$GROUP'; expected lightgbm, xgboost, s3, gs, azure, ssh, notebook or wandb" >&2; \
+	    s3 | gs | azure | ssh | notebook | wandb | kubeflow) list=dev ;; \
+	    *) echo "make add: GROUP is '$$GROUP'; expected lightgbm, xgboost, s3, gs, azure, ssh, notebook, wandb or kubeflow" >&2; \
 	        exit 1 ;; \
 	esac; \
 	line="    { include-group = \"$$GROUP\" },"; \

@@ -33,6 +33,7 @@ def main() -> None:
     refuse_name_of_a_library(ANSWERS["project_slug"])
     write_answers()
     delete_other_targets(ANSWERS["deploy_target"])
+    delete_other_orchestrators(ANSWERS["orchestrator"])
     if not Path(".git").exists():
         make_repository()
     lock_remote(ANSWERS["dvc_remote_url"])
@@ -107,6 +108,17 @@ def delete_other_targets(target: str) -> None:
             # Its page went with the folder, and so goes the line that links to it.
             page = f"{folder.removeprefix('deploy/')}/README.md"
             replace_line("deploy/README.md", rf"- \[.*\]\({page}\).*\n", "")
+
+
+def delete_other_orchestrators(chosen: str) -> None:
+    """Delete what only an orchestrator that was not chosen needs, and the line that names it."""
+    for other in ("airflow", "kubeflow"):
+        if other != chosen:
+            shutil.rmtree(f"orchestration/{other}")
+            page = f"../orchestration/{other}/README.md"
+            replace_line("deploy/README.md", rf"- \[.*\]\({page}\).*\n", "")
+    if chosen == "none":
+        Path("orchestration").rmdir()
 
 
 def replace_line(file: str, pattern: str, text: str) -> None:

@@ -1,5 +1,7 @@
 """A small project whose stages run in clones of their own, with a folder as DVC remote."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 from parcels import parcels
@@ -15,6 +17,16 @@ def small_project(folder: Path) -> Project:
     project.run("mlops", "push-data")
     project.commit()
     return Project(project.folder)
+
+
+def environment(folder: Path, package: str) -> Path:
+    """Make an environment for what is not in the lock; returns the folder of its programs."""
+    uv = Path(sys.executable).with_name("uv")
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
+    python = folder / "bin/python"
+    install = [uv, "pip", "install", "--quiet", "--python", python, package]
+    subprocess.run(install, check=True)
+    return folder / "bin"
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:

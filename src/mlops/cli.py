@@ -171,6 +171,18 @@ def stage(name: Annotated[str, typer.Argument(help="As in dvc.yaml: train.")]) -
 
 
 @app.command(rich_help_panel=PIPELINE)
+def export_pipeline(
+    kind: Annotated[Literal["kfp"], typer.Argument(help="kfp: for Kubeflow Pipelines.")],
+    file: Annotated[Path, typer.Argument(help="YAML to write.")],
+    image: Annotated[str, typer.Option(help="What its tasks run in: git and the environment.")],
+) -> None:
+    """Write the stages of dvc.yaml as a pipeline of another system, each as `mlops stage`."""
+    from mlops.store import kubeflow
+
+    print(kubeflow.export(settings(), file, image))
+
+
+@app.command(rich_help_panel=PIPELINE)
 def validate() -> None:
     """Check the raw data against src/model/schema.py and the windows in params.yaml.
 

@@ -132,7 +132,7 @@ def test_a_group_that_there_is_not_is_refused(generate: Generate, group: str) ->
     assert done.returncode != 0
     assert done.stderr.splitlines()[0] == (
         f"make add: GROUP is '{group}'; "
-        "expected lightgbm, xgboost, s3, gs, azure, ssh, notebook or wandb"
+        "expected lightgbm, xgboost, s3, gs, azure, ssh, notebook, wandb or kubeflow"
     )
     assert (project / "pyproject.toml").read_bytes() == before
 
