@@ -491,6 +491,55 @@ def serve(
 
 
 @app.command(rich_help_panel=SERVE)
+def predict(
+    places: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[IN] OUT",
+            help="Each a .parquet or .csv file, a folder, or one in a bucket (s3://...).",
+            show_default=False,
+        ),
+    ],
+    version: Annotated[str, typer.Option(metavar="VERSION", help=VERSION_HELP)] = "champion",
+    export: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Ask what `mlops export DIR` wrote instead.")
+    ] = None,
+    query: Annotated[
+        str, typer.Option(metavar="SQL", help="Ask the database in DATABASE_URL, and no IN.")
+    ] = "",
+    keep: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMNS", help="Of IN, which OUT has, with commas; by default all."),
+    ] = None,
+) -> None:
+    """Predict a table: write it to OUT with scores, and to the log in PREDICTION_LOG_URI, if set.
+
+    Bad rows go to OUT.rejects.csv with their reasons. Exits with 1, and has written nothing, when
+    there are more than `serving.batch.rejects` in params.yaml allows.
+    """
+    from mlops.predictions import batch
+    from mlops.predictions.tables import Source, Target
+    from mlops.registry.export import MODEL
+    from mlops.serving import served_model
+    from mlops.serving import settings as service_settings
+
+    if len(places) != (1 if query else 2):
+        raise MlopsError(
+            "name IN and OUT, or OUT and a --query, as in `mlops predict in.csv out.csv`"
+        )
+    source, target = Source(places[0], query), Target(places[-1])
+    if export is None:
+        params, client = connected(reading=True)
+        model = batch.choose(client, params, version)
+    else:
+        params, model = settings(), served_model.load(export / MODEL, settings().name)
+    kept = None if keep is None else [name for part in keep.split(",") if (name := part.strip())]
+    limits, told = params.serving.batch, service_settings.read()
+    for line in batch.run(model, limits, told, source, target, kept):
+        print(line)
+
+
+@app.command(rich_help_panel=SERVE)
 def deploy(
     environment: Annotated[Environment, typer.Argument(help="staging or production")],
     image: Annotated[str, typer.Argument(help="HOST[:PORT]/PATH@sha256:DIGEST")],

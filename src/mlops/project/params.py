@@ -94,6 +94,17 @@ def _threshold(value: Any) -> Any:
 # From which probability on a row is the positive class, or what to choose it by.
 Threshold = Annotated[float | dict[str, float] | None, BeforeValidator(_threshold)]
 
+
+def _rejects(value: Any) -> Any:
+    count = type(value) is int and value >= 0
+    if count or (isinstance(value, str) and PERCENT.fullmatch(value)):
+        return value
+    raise ValueError("expected a share of the rows, such as 1%, or a number of rows")
+
+
+# A text such as "1%", or a number of rows.
+Rejects = Annotated[int | str, BeforeValidator(_rejects)]
+
 # Keys by their old name, as in `gate.margins: gate.margin`: who has one is told the new name.
 RENAMED: dict[str, str] = {}
 
@@ -307,12 +318,28 @@ class Canary(Section):
     rows: Literal["log", "holdout"] = "log"
 
 
+class Batch(Section):
+    """How tables are predicted (``mlops predict``); docs/batch.md says more.
+
+    ``rejects``: so many rows, or such a share of them, may be put aside as bad.
+    """
+
+    rejects: Rejects = "1%"
+
+    def most(self, rows: int) -> int:
+        """Return how many of ``rows`` rows may be rejected."""
+        if isinstance(self.rejects, int):
+            return self.rejects
+        return int(rows * float(_from_percent(self.rejects)))
+
+
 class Serving(Section):
     runtime: Runtime = "onnx"
     threshold: Threshold = None
     target: Target = "image"
     latency_ms: Positive = 50.0
     canary: Canary = Canary()
+    batch: Batch = Batch()
     former_images: list[str] = []  # such as ghcr.io/owner/name, before the repository was renamed
 
 

@@ -32,7 +32,7 @@ def folder_of(uri: str) -> Path | None:
     return Path(unquote(urlsplit(uri).path)) if uri.startswith("file://") else None
 
 
-def connect(uri: str) -> tuple[Any, str]:
+def connect(uri: str, setting: str = "PREDICTION_LOG_URI") -> tuple[Any, str]:
     """Return the fsspec file system that ``uri`` is on, and its path there.
 
     Raises
@@ -52,7 +52,7 @@ def connect(uri: str) -> tuple[Any, str]:
             return files, rest.rstrip("/")
         files, path = fsspec.core.url_to_fs(uri, use_listings_cache=False)
     except (ImportError, ValueError) as error:
-        raise _unknown(uri, error) from None
+        raise _unknown(uri, setting, error) from None
     return files, str(path).rstrip("/")
 
 
@@ -78,7 +78,7 @@ def open_upload(uri: str) -> Callable[[Path], object]:
     try:
         store = from_url(f"{scheme}://{bucket}", **_patience())
     except ValueError as error:
-        raise _unknown(uri, error) from None
+        raise _unknown(uri, "PREDICTION_LOG_URI", error) from None
     prefix = f"{folder}/" if folder else ""
     return lambda path: obstore.put(store, f"{prefix}{path.name}", path)
 
@@ -92,9 +92,9 @@ def _patience() -> dict[str, Any]:
     }
 
 
-def _unknown(uri: str, error: Exception) -> MlopsError:
+def _unknown(uri: str, setting: str, error: Exception) -> MlopsError:
     return MlopsError(
-        f"PREDICTION_LOG_URI is {uri}, and nothing that is installed can write there "
+        f"{setting} is {uri}, and nothing that is installed can write there "
         f"({' '.join(str(error).split())}); give a folder, or install the package"
     )
 

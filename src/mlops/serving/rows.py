@@ -93,7 +93,7 @@ class RowType:
             if column.nullable:
                 self._nullable.append(number)
             if column.type == "datetime":
-                self._periods.append((number, *_period(column)))
+                self._periods.append((number, *period(column)))
         self.type = row_struct(columns, unknown_fields)
         self.example = {column.name: column.example for column in columns}
         many = Annotated[list[self.type], Meta(min_length=1)]  # type: ignore[name-defined]
@@ -213,7 +213,7 @@ class RowType:
         return self._at(row or 0, name, problem)
 
 
-def _period(column: Column) -> tuple[datetime, datetime]:
+def period(column: Column) -> tuple[datetime, datetime]:
     """Return the first and the last time that a column may hold."""
     # What NumPy can count in nanoseconds since 1970 and, by what ISO 8601 can say, in microseconds.
     first, last = ("1678", "2261") if column.dtype == "datetime64[ns]" else ("0001", "9999")
@@ -262,7 +262,7 @@ def row_struct(columns: list[Column], unknown_fields: UnknownFields) -> Any:
     """Return a :class:`msgspec.Struct` with a field for each column, in their order."""
     fields = []
     for number, column in enumerate(columns):
-        kind: Any = Annotated[TYPES[column.type], _meta(column)]
+        kind: Any = Annotated[TYPES[column.type], limits(column)]
         default = {"default": None} if column.nullable else {}
         fields.append(
             (
@@ -275,7 +275,8 @@ def row_struct(columns: list[Column], unknown_fields: UnknownFields) -> Any:
     return msgspec.defstruct("Row", fields, kw_only=True, gc=False, forbid_unknown_fields=strict)
 
 
-def _meta(column: Column) -> Meta:
+def limits(column: Column) -> Meta:
+    """Return what msgspec holds a column's values to: their bounds, and of times the zone."""
     bounds: dict[str, Any] = {}
     if column.type == "integer":
         held = np.iinfo(column.dtype) if column.dtype[0] in "iu" else INT64

@@ -3,7 +3,6 @@
 import csv
 import difflib
 import gzip
-import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,10 +14,11 @@ from typing import Any
 
 import pandas as pd
 
+from mlops.project import database
+from mlops.project.database import ADDRESS
 from mlops.project.errors import MlopsError, first_line
 from mlops.project.user_code import shortened
 
-ADDRESS = "DATABASE_URL"  # the variable with a database's address, which no file may hold
 SEPARATORS = ",;\t|"
 # What stands for a missing number in many files; "?" does so among texts, too.
 GAPS = ("?", "-", "--", ".")
@@ -127,22 +127,8 @@ def _readable(file: Path) -> Iterator[None]:
 def _asked(query: str) -> pd.DataFrame:
     import sqlalchemy
 
-    if not (address := os.environ.get(ADDRESS)):
-        raise MlopsError(
-            f"the variable {ADDRESS} is not set; set it to the database's address, such as "
-            "postgresql://user:password@host/name, and nothing will write it down"
-        )
-    try:
-        with sqlalchemy.create_engine(address).connect() as connection:
-            return pd.read_sql_query(sqlalchemy.text(query), connection)
-    except ModuleNotFoundError as error:
-        raise MlopsError(
-            f"{error.name}, with which this database is asked, is not installed; add its package "
-            "to the dependencies in pyproject.toml, and run `make lock setup`"
-        ) from None
-    except Exception as error:  # of any driver; its words may hold the address
-        said = first_line(error).replace(address, ADDRESS)
-        raise MlopsError(f"the database does not answer the query ({said}); correct it") from None
+    with database.connected() as connection:
+        return pd.read_sql_query(sqlalchemy.text(query), connection)
 
 
 def _csv_options(file: Path, encoding: str) -> dict[str, Any]:

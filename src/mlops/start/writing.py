@@ -23,12 +23,13 @@ import pandas as pd
 from mlops.pipeline import validate
 from mlops.pipeline.ingest import check_table
 from mlops.project import files, params
+from mlops.project.database import ADDRESS
 from mlops.project.errors import MlopsError
 from mlops.project.user_code import running, shortened
 from mlops.start import plan as planning
 from mlops.start import reading as looking
 from mlops.start.plan import Plan
-from mlops.start.reading import ADDRESS, Reading
+from mlops.start.reading import Reading
 
 HERE = Path(__file__).parent
 # The example's files as they come, by their MD5; a test of the template says when they change.
