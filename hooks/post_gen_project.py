@@ -19,6 +19,9 @@ BASES = {
 }
 # Not at the full hour: then GitHub has most to do, and starts late or leaves out.
 SCHEDULES = {"weekly": "23 5 * * 1", "daily": "23 5 * * *", "hourly": "23 * * * *"}
+# Before the drift checks, which look at what was predicted.
+BATCHES = {"weekly": "43 4 * * 1", "daily": "43 4 * * *", "hourly": "43 * * * *"}
+BATCH = ".github/workflows/batch.yml"
 # When the alert says that nobody checks: so many seconds for two checks, and then as long as one.
 # Where GitHub has much to do, it starts some of the hourly ones late and leaves others out.
 MISSED = {
@@ -34,6 +37,7 @@ def main() -> None:
     write_answers()
     delete_other_targets(ANSWERS["deploy_target"])
     delete_other_orchestrators(ANSWERS["orchestrator"])
+    schedule_batches(ANSWERS["batch_schedule"])
     if not Path(".git").exists():
         make_repository()
     lock_remote(ANSWERS["dvc_remote_url"])
@@ -119,6 +123,15 @@ def delete_other_orchestrators(chosen: str) -> None:
             replace_line("deploy/README.md", rf"- \[.*\]\({page}\).*\n", "")
     if chosen == "none":
         Path("orchestration").rmdir()
+
+
+def schedule_batches(often: str) -> None:
+    """Say when a batch is predicted; where none is, leave nothing of the workflow."""
+    if often == "none":
+        Path(BATCH).unlink()
+        replace_all(".github/security-model.md", r"\| `batch\.yml: .*\n", "")
+    else:
+        replace_line(BATCH, r"    - cron: .*$", f'    - cron: "{BATCHES[often]}"')
 
 
 def replace_line(file: str, pattern: str, text: str) -> None:

@@ -6,6 +6,7 @@ named.
 
 import sys
 
+import batch
 import bootstrap
 import drift
 import estimators
@@ -18,7 +19,8 @@ import shift
 import start
 import workflows
 
-modules = (pipeline, start, workflows, serving, shift, bootstrap, gate, retraining, rows, drift)
+modules = (pipeline, start, workflows, serving, batch, shift, bootstrap, gate)
+modules += (retraining, rows, drift)
 measures = {it.__name__: it for it in (*modules, estimators)}
 for name in sys.argv[1:] or [it.__name__ for it in modules]:
     for line in measures[name].run():

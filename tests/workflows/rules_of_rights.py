@@ -56,7 +56,9 @@ NO_FORK = "github.event.pull_request.head.repo.full_name == github.repository"
 REACHES = re.compile(
     r"\bmake pull-repro\b|\bdvc (repro --pull|pull|push)\b"
     r"|\bmlops (pull-data|ingest|store mend|drift|compare|judge|register|promote|rollback)\b"
+    r"|\bmlops predict\b"
 )
+PREDICTS = re.compile(r"\bmlops predict\b")
 SECRET = re.compile(r"\bsecrets\.(\w+)")
 READS = "DATA_READ"  # a secret that only reads the data, for jobs that write nothing
 SETUP = "./.github/actions/setup"
@@ -164,13 +166,16 @@ def credentials_do_not_stay(repository: Repository) -> Iterator[str]:
 
 
 def who_reaches_the_data_has_credentials(repository: Repository) -> Iterator[str]:
-    """What writes is for jobs that make a new store, and only on main."""
+    """What writes is for jobs that make a new store or write predictions, and only on main."""
     for name, workflow in repository.workflows.items():
         by_pull_requests = "pull_request" in repository.events(name)
         for job in workflow.jobs.values():
             action = OF_THE_BASE if by_pull_requests and not of_the_base(job) else CREDENTIALS
-            makes = any(step.makes_a_store for step in job.steps)
-            role = "write" if makes and not by_pull_requests else "read"
+            writes = any(
+                step.makes_a_store or PREDICTS.search(step.data.get("run", ""))
+                for step in job.steps
+            )
+            role = "write" if writes and not by_pull_requests else "read"
             wanted = {"role": role, "secret": f"${{{{ secrets.DATA_{role.upper()} }}}}"}
             given = False
             for step in job.steps:

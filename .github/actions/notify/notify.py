@@ -22,6 +22,7 @@ EVENTS = {
     "bad-data": "refused data",
     "deployment": "a failed deployment",
     "rollback": "a failed rollback",
+    "batch": "a failed batch of predictions",
 }
 TIMEOUT = 10  # seconds, for all of it
 LONGEST = 500  # characters of the sentence

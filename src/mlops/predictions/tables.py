@@ -17,7 +17,7 @@ from mlops.project import database
 from mlops.project.errors import MlopsError, first_line
 from mlops.serving import log_file
 
-ROWS = 32_768  # of a batch: enough that what one costs is its rows, few enough for memory
+ROWS = 16_384  # of a batch: enough that what one costs is its rows, few enough for memory
 SUFFIXES = (".parquet", ".csv")
 
 
