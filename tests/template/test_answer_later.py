@@ -88,6 +88,20 @@ def made(start: Path, tmp_path: Path) -> Made:
     return made
 
 
+def test_batches_are_scheduled_and_no_longer(made: Made) -> None:
+    before = made.state()[1]
+    changes = {".cruft.json", ".github/security-model.md", ".github/workflows/batch.yml"}
+    for often in ("daily", "hourly", "none"):
+        said = made.change(f"batch_schedule={often}")
+        changed = set(said.partition("changed:\n")[2].partition("Next: ")[0].split())
+        assert changed <= changes
+        commit(made.project, often)
+    after = made.state()[1]
+    assert {name for name in before | after if before.get(name) != after.get(name)} <= {
+        ".cruft.json"
+    }
+
+
 def test_a_target_is_changed_to_and_fro(made: Made, tmp_path: Path) -> None:
     answers = {"author": "Ada L", "github_owner": "ada"}
     said = made.change("deploy_target=kubernetes", "author=Ada L", "github_owner=ada")

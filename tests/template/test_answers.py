@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from cookiecutter.exceptions import FailedHookException
-from generation import ROOT, Generate, succeed
+from generation import ROOT, Generate, succeed, tracked
 
 QUESTIONS = json.loads((ROOT / "cookiecutter.json").read_text())
 CHOICES = {name: values for name, values in QUESTIONS.items() if isinstance(values, list)}
@@ -80,6 +80,17 @@ def test_every_choice_generates(generate: Generate, row: int) -> None:
     readme = (project / "README.md").read_text()
     for question in ("python_version", "drift_schedule", "deploy_target", "license"):
         assert re.search(rf"^- [A-Za-z ]+: {chosen[question]}$", readme, re.MULTILINE)
+
+
+def test_a_schedule_of_batches_is_one_file(generate: Generate, tmp_path: Path) -> None:
+    without = generate()
+    daily = generate(folder=tmp_path / "daily", batch_schedule="daily")
+    assert set(tracked(daily)) - set(tracked(without)) == {".github/workflows/batch.yml"}
+    assert set(tracked(without)) <= set(tracked(daily))
+    assert "batch.yml" not in (without / ".github/security-model.md").read_text()
+    assert "| `batch.yml: predict` | " in (daily / ".github/security-model.md").read_text()
+    workflow = yaml.safe_load((daily / ".github/workflows/batch.yml").read_text())
+    assert workflow[True]["schedule"] == [{"cron": "43 4 * * *"}]
 
 
 def test_defaults_keep_the_built_in_store(generate: Generate) -> None:

@@ -7,7 +7,7 @@ import pytest
 import recorded
 from act_run import Run
 from hosted import Hosted
-from projects import copy_from_root
+from projects import Project, copy_from_root
 from watching import conclusions
 from webhook import Webhook
 
@@ -24,10 +24,12 @@ class Batches:
 
 
 @pytest.fixture(scope="module")
-def batches(deployed: Hosted, tmp_path_factory: pytest.TempPathFactory) -> Batches:
+def batches(
+    deployed: Hosted, trained: Project, tmp_path_factory: pytest.TempPathFactory
+) -> Batches:
     hosted = deployed.copy(tmp_path_factory.mktemp("batches") / "hosted")
     copy_from_root(WORKFLOW, hosted.project.folder)
-    table = pd.read_parquet(hosted.project / "data/holdout.parquet").head(ROWS)
+    table = pd.read_parquet(trained / "data/holdout.parquet").head(ROWS)
     table.loc[table.index[1], "distance"] = -7
     table.to_csv(hosted.project / "data/today.csv", index=False, date_format="%Y-%m-%dT%H:%M:%SZ")
     with hosted.github as github, Webhook() as webhook:
