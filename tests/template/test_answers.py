@@ -162,7 +162,7 @@ def test_names_that_hurt_are_made_safe(
 
 def test_a_typed_template_expression_stays_text(template: Path, tmp_path: Path) -> None:
     """Typed at the prompt, as people do, with Enter for every other question."""
-    typed = "{{ 7*7 }} {% raw %}\n" + "\n" * 11
+    typed = "{{ 7*7 }} {% raw %}\n" + "\n" * 12
     home = tmp_path / "home"
     home.mkdir()
     said = succeed("cookiecutter", str(template), cwd=home, typed=typed)
