@@ -140,6 +140,10 @@ def test_a_model_that_dvc_brought_has_no_clock_and_the_commit_of_this_folder(
     run = client.get_run(told["run_id"])
     assert run.data.metrics == {"roc_auc": 0.7}
     assert not {"trained_in_run", "python", "platform"} & set(run.data.tags)
+    exported = Path("exported")
+    export.run(client, project.params, exported, str(version))
+    written = (exported / files.MODEL_CARD.name).read_text(encoding="utf-8")
+    assert "How long training took is not known" in written
 
 
 def test_a_model_with_foreign_types_is_refused(project: ToyProject) -> None:
