@@ -107,6 +107,16 @@ def test_a_span_of_time_is_read_from_the_files_that_hold_it(
     assert found.skipped == 0
 
 
+def test_what_trials_asked_is_not_read(tmp_path: Path) -> None:
+    asked = [record(f"{n}", FIRST, **({"trial": True} if n % 2 else {})) for n in range(4)]
+    write(tmp_path / "log", FIRST, *asked)
+    found = prediction_log.read(str(tmp_path / "log"), *FOREVER)
+    assert list(found.records["id"]) == ["0", "2"]
+    assert len(found.scores) == len(found.features) == 2
+    assert list(found.features) == list(asked[0]["features"])
+    assert found.skipped == 0
+
+
 def test_another_processs_file_does_not_end_this_ones(tmp_path: Path) -> None:
     late = FIRST + timedelta(days=2)
     write(tmp_path / "log", FIRST, record("a", FIRST), record("b", late), process="a" * 12)

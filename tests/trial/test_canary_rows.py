@@ -13,12 +13,13 @@ from written_log import eventually
 from mlops.project.errors import MlopsError
 from mlops.project.params import Canary, load
 from mlops.registry import export
-from mlops.trial import asked_rows, canary, canary_gate
-from mlops.trial.service_client import Service
+from mlops.trial import asked_log, asked_rows, canary, canary_gate
+from mlops.trial.service_client import JSON, Service
 
 EXAMPLE = Path(__file__).parents[1] / "example" / "params.yaml"
 LIMITS = Canary(requests=100, latency_ratio=1000.0)
 OTHERS = 150
+USER = {"X-Request-ID": "of-a-user"}
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +27,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("API_KEY", raising=False)
     monkeypatch.delenv("PREDICTION_LOG_URI", raising=False)
     monkeypatch.setattr(canary_gate, "RESAMPLES", 200)
-    monkeypatch.setattr(asked_rows, "PAUSE", 0)
+    monkeypatch.setattr(asked_log, "PAUSE", 0)
     monkeypatch.chdir(tmp_path)
 
 
@@ -46,7 +47,8 @@ def others(sample: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def fill(service: str, log: Path, *asked: list[dict[str, Any]]) -> None:
     with Service(service) as client:
         for rows in asked:
-            assert client.predict(rows).status == 200
+            body = json.dumps(rows).encode()
+            assert client.ask("POST", "/predict", body, JSON | USER).status == 200
     wanted = sum(map(len, asked))
     eventually(lambda: sum(p.read_bytes().count(b"\n") for p in log.glob("*.jsonl")) >= wanted)
 
@@ -55,7 +57,10 @@ def fill(service: str, log: Path, *asked: list[dict[str, Any]]) -> None:
 def logging(
     exported: Path, sample: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, Path]]:
-    """A champion, and a log of it with rows of users, and between them those of a smoke test."""
+    """A champion, and a log of it with rows of users, and between them those of trials.
+
+    Those of an older service's trial have no mark.
+    """
     folder = tmp_path_factory.mktemp("logging")
     log = folder / "log"
     log.mkdir()
@@ -63,6 +68,9 @@ def logging(
     champion = RunningService(exported / "model", folder, **settings).wait()
     rows = others(sample)
     fill(champion.url, log, rows[:70], sample[:100], rows[70:], rows[:20])
+    with Service(champion.url) as client:
+        assert client.predict([{**rows[0], "distance": 4000 + n} for n in range(50)]).status == 200
+    eventually(lambda: b'"trial":true' in next(log.glob("*.jsonl")).read_bytes())
     kept = Path(shutil.copytree(log, folder / "kept"))  # as a canary's own requests are logged
     yield champion.url, kept
     champion.kill()
@@ -74,7 +82,7 @@ def columns(url: str) -> list[dict[str, Any]]:
 
 
 def chosen(url: str, exported: Path, limits: Canary = LIMITS) -> asked_rows.Asked:
-    return asked_rows.choose(export.read(exported), columns(url), limits)
+    return asked_rows.choose(export.read(exported), columns(url), columns(url), limits)
 
 
 @pytest.fixture
@@ -166,21 +174,21 @@ def test_too_few_rows_and_the_setting_are_said(
     for path in (tmp_path / "log").glob("*.jsonl"):
         path.write_bytes(path.read_bytes() + b'{"id": "torn')
     said = chosen(logging[0], exported).said
-    assert said.endswith("has 0 other rows that the champion takes, and 100 are needed")
+    assert said.endswith("has 0 other rows that both services take, and 100 are needed")
 
 
 @pytest.mark.usefixtures("_log")
 def test_a_log_that_fails_once_is_read_again_and_then_it_is_an_error(
     logging: tuple[str, Path], exported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listed, failures = asked_rows._listed, [TimeoutError("timed out")] * 2
+    listed, failures = asked_log._listed, [TimeoutError("timed out")] * 2
 
-    def failing(uri: str) -> list[str]:
+    def failing(uri: str) -> Iterator[tuple[str, int]]:
         if failures:
             raise failures.pop()
         return listed(uri)
 
-    monkeypatch.setattr(asked_rows, "_listed", failing)
+    monkeypatch.setattr(asked_log, "_listed", failing)
     assert chosen(logging[0], exported).source == "prediction log"
     for error, tries in ((TimeoutError("timed out"), 3), (PermissionError("403: denied"), 1)):
         failures[:] = [error] * 3

@@ -21,7 +21,8 @@ NAMED = 5  # slices in a sentence; the table has them all
 class Check:
     """One check of the policy; ``reason`` says in a sentence how it came out.
 
-    One that could not be ``judged`` keeps nobody, and so is ``passed``.
+    Of one that could not be ``judged``, the policy says whether it is ``passed``: where models are
+    compared it keeps nobody, in a canary a person is asked.
     """
 
     name: str
@@ -29,7 +30,7 @@ class Check:
     limit: str
     passed: bool
     reason: str
-    judged: bool = True  # False: nobody could say; it neither passed nor failed
+    judged: bool = True  # False: nobody could say
 
 
 def judge(

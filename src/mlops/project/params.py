@@ -305,6 +305,7 @@ class Canary(Section):
 
     ``rows``: which are asked, those of the prediction log (where this machine can read one) or
     those of the holdout. ``requests``: one row each, to either, spread over at least ``seconds``.
+    ``shadow``: whether the candidate is also asked, for as many seconds, what users ask meanwhile.
     ``error_rate``: largest share of requests that only the candidate fails. ``latency_ratio``:
     largest latency relative to the champion's. ``shift``: largest distance of its predictions from
     the champion's, see :mod:`mlops.trial.canary`.
@@ -316,6 +317,13 @@ class Canary(Section):
     latency_ratio: Annotated[float, Field(gt=1)] = 1.5
     shift: Positive = 0.25
     rows: Literal["log", "holdout"] = "log"
+    shadow: bool = False
+
+    @model_validator(mode="after")
+    def _listens(self) -> "Canary":
+        if self.shadow and not self.seconds:
+            raise ValueError("shadow needs seconds: how long to listen to what users ask")
+        return self
 
 
 class Batch(Section):

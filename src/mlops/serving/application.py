@@ -187,7 +187,7 @@ class Service:
             predicted = await self._batching.predict(rows)
             logged = False
             if self.prediction_log:
-                lines = self.predictor.records(predicted)
+                lines = self.predictor.records(predicted, exchange.trial)
                 logged = self.prediction_log.append(lines, len(predicted.rows))
                 logged = logged and await self.prediction_log.sync()
             exchange.rows, exchange.predictions = predicted.rows, predicted.predictions

@@ -17,6 +17,9 @@ PATTERN = "predictions-*.jsonl"
 NAME = re.compile(r"predictions-(\d{8}T\d{6}Z)-([0-9a-f]+)-(\d+)\.jsonl")
 TIME, READ_TIME = "%Y%m%dT%H%M%SZ", "%Y%m%dT%H%M%S%z"
 
+# Requests of smoke tests and canaries have ids that begin like this; what they asked is marked.
+TRIAL = b"mlops-trial-"
+
 CLOUDS = {"s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss"}  # what obstore writes to
 
 # The smallest page of a page cache. A writer's bytes become visible page by page, so a line within

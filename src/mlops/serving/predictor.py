@@ -66,7 +66,10 @@ class ClassAnswer(msgspec.Struct, gc=False):
 
 
 class Record(msgspec.Struct, gc=False, omit_defaults=True):
-    """A line of the prediction log; ``left_out`` and ``hashed`` name columns, if there are any."""
+    """A line of the prediction log; ``left_out`` and ``hashed`` name columns, if there are any.
+
+    ``trial`` is there where a smoke test or a canary asked, and not a user.
+    """
 
     id: str
     time: datetime
@@ -75,6 +78,7 @@ class Record(msgspec.Struct, gc=False, omit_defaults=True):
     features: Any
     left_out: list[str] = []
     hashed: list[str] = []
+    trial: bool = False
 
 
 class ClassRecord(msgspec.Struct, gc=False, omit_defaults=True):
@@ -87,6 +91,7 @@ class ClassRecord(msgspec.Struct, gc=False, omit_defaults=True):
     features: Any
     left_out: list[str] = []
     hashed: list[str] = []
+    trial: bool = False
 
 
 @dataclass
@@ -161,18 +166,19 @@ class Predictor:
             ]
         return Predicted(rows, table, scores, predictions)
 
-    def records(self, predicted: Predicted) -> bytes:
+    def records(self, predicted: Predicted, trial: bool = False) -> bytes:
         """Return the lines of the prediction log."""
         now, version = datetime.now(UTC), self._version
         left_out, hashed = self.withheld.left_out, self.withheld.hashed
         pairs = zip(predicted.predictions, self.withheld.without(predicted.rows), strict=True)
         if self._classes is None:
             lines: list[Any] = [
-                Record(one.id, now, version, one.score, row, left_out, hashed) for one, row in pairs
+                Record(one.id, now, version, one.score, row, left_out, hashed, trial)
+                for one, row in pairs
             ]
         else:
             lines = [
-                ClassRecord(one.id, now, version, one.scores, row, left_out, hashed)
+                ClassRecord(one.id, now, version, one.scores, row, left_out, hashed, trial)
                 for one, row in pairs
             ]
         return self._encoder.encode_lines(lines)

@@ -9,6 +9,8 @@ from typing import Any, Literal
 import msgspec
 from starlette.types import Message, Receive, Scope, Send
 
+from mlops.serving import log_file
+
 JSON = b"application/json"
 INFERENCE = "/v2/"  # of the Open Inference Protocol, which has a form of errors of its own
 GONE = 499  # the client left before the answer; nginx counts it under this number, too
@@ -168,6 +170,11 @@ class Exchange:
         self.message = ""
         self.rows: list[Any] = []
         self.predictions: list[Any] = []
+
+    @property
+    def trial(self) -> bool:
+        """Whether a smoke test or a canary asks."""
+        return self.request_id.startswith(log_file.TRIAL)
 
     async def answer(
         self, send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]] | None = None

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,48 +17,25 @@ from mlops.project.params import Canary, Params
 from mlops.project.progress import counting
 from mlops.registry import export
 from mlops.registry.export import Exported
-from mlops.trial import asked_rows, canary_gate
+from mlops.trial import asked_rows, canary_gate, shadow
 from mlops.trial.canary_gate import Side, Window
-from mlops.trial.service_client import NoAnswerError, Service, scores
+from mlops.trial.party import Party
+from mlops.trial.service_client import Service
 
 # A machine that has other work slows one of two processes for a second or so, which no interval of
 # that second shows. A service whose p99 is bad is bad whenever it is looked at.
 LOOKS = 3
 PAUSE = 1.0  # seconds
 WARMING = 10  # requests that do not count: the first ones open connections and load libraries
-GIVEN_UP = 20  # failures of one service, at least; asking on would tell no more
-
-
-@dataclass(frozen=True)
-class Party:
-    """One of the two services, and how to speak its language.
-
-    ``columns`` are its inputs; where a row lacks one, it gets the example of it.
-    """
-
-    service: Service
-    columns: list[dict[str, Any]]
-    classes: list[str] | None
-
-    def row(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        return {it["name"]: _sent(row.get(it["name"], it["example"]), it) for it in self.columns}
-
-
-def _sent(value: Any, column: Mapping[str, Any]) -> Any:
-    """Return a value as its column takes it; a champion may be older than a way to say it."""
-    if isinstance(value, bool | float) and column["type"] in ("number", "boolean"):
-        return float(value) if column["type"] == "number" else bool(value)
-    if column["type"] == "datetime" and isinstance(value, str):
-        return value.removesuffix("Z") + ("Z" if column.get("zoned", True) else "")
-    return value
 
 
 def run(params: Params, champion_url: str, candidate_url: str, directory: Path) -> dict[str, Any]:
     """Compare two running services, print how, and write ``reports/canary.json``.
 
     ``directory`` is an export of the version that the candidate serves; its sample is what both
-    are asked where there is no prediction log. Returns what was written: ``finding``,
-    ``findings``, ``passed``, ``reasons``, ``asked``, ``notes``, ``checks``, ``measured`` and who
+    are asked where there is no prediction log. Where the answers are too few to tell, it asks on.
+    Returns what was written: ``finding``, ``findings``, ``outcome`` (passed, stopped or
+    inconclusive), ``passed``, ``reasons``, ``asked``, ``notes``, ``checks``, ``measured`` and who
     was compared.
 
     Raises
@@ -80,25 +57,31 @@ def run(params: Params, champion_url: str, candidate_url: str, directory: Path) 
             Party(one, known["champion"]["columns"], expected.classes),
             Party(other, known["candidate"]["columns"], expected.classes),
         )
-        asked = asked_rows.choose(expected, parties[0].columns, limits)
+        asked = asked_rows.choose(expected, parties[0].columns, parties[1].columns, limits)
         unknown = asked.lacks(parties[0].columns)
+        window, stalled = Window(Side(), Side()), False
         for look in range(1, LOOKS + 1):
             with counting(f"Asking both {limits.requests} times", limits.requests) as progress:
-                window = watch(parties, asked.rows, limits, params.seed + look, progress)
+                newest = watch(parties, asked.rows, limits, params.seed + look, progress)
+            window = newest if stalled else window + newest
             measures = canary_gate.measure(window, params.seed, comparable=not unknown)
-            checks = canary_gate.checks(window, measures, limits)
-            if look == LOOKS or not _may_be_a_stall(checks):
+            checks = canary_gate.checks(window, measures, limits, params.serving.latency_ms / 1000)
+            stalled = _may_be_a_stall(checks)
+            if look == LOOKS or not (stalled or canary_gate.outcome(checks) == "inconclusive"):
                 break
             time.sleep(PAUSE)
+        if measures.p50 is None and not gate.reasons(checks):
+            raise _too_few(champion_url, window)
+        if limits.shadow and canary_gate.outcome(checks) != "stopped":
+            version = str(known["champion"].get("version"))
+            checks += shadow.checks(parties[1], parties[0].columns, version, params)
     found = canary_gate.findings(measures, limits)
-    reasons = gate.reasons(checks)
-    if measures.p50 is None and not reasons:
-        raise _too_few(champion_url, window)
     report = {
         "finding": found[0],
         "findings": found,
-        "passed": not reasons,
-        "reasons": reasons,
+        "outcome": canary_gate.outcome(checks),
+        "passed": canary_gate.outcome(checks) == "passed",
+        "reasons": gate.reasons(checks),
         "asked": {"source": asked.source, "said": asked.said},
         "notes": _notes(window, unknown),
         "checks": [asdict(check) for check in checks],
@@ -131,18 +114,17 @@ def watch(
     rng = np.random.default_rng(seed)
     window = Window(Side(), Side())
     sides = (window.champion, window.candidate)
-    enough = max(GIVEN_UP, 2 * limits.error_rate * limits.requests)
     for at in _rows(rng, len(rows), WARMING):
         for party in parties:
-            _ask(party, rows[at], Side())
+            party.ask(rows[at], Side())
     started = time.monotonic()
     for done, at in enumerate(_rows(rng, len(rows), limits.requests)):
         due = started + done * limits.seconds / limits.requests
         time.sleep(max(0.0, due - time.monotonic()))
         for turn in rng.permutation(2):
-            _ask(parties[turn], rows[at], sides[turn])
+            parties[turn].ask(rows[at], sides[turn])
         progress(done + 1)
-        if any(side.failed >= enough for side in sides):
+        if any(canary_gate.hopeless(side, limits.requests, limits) for side in sides):
             break
     return window
 
@@ -154,24 +136,9 @@ def _rows(rng: np.random.Generator, available: int, wanted: int) -> list[int]:
     return [int(at) for at in order[:wanted]]
 
 
-def _ask(party: Party, row: Mapping[str, Any], side: Side) -> None:
-    clock = time.perf_counter()
-    try:
-        answer = party.service.predict(party.row(row))
-        side.scores.append(scores(answer, 1, party.classes)[0])
-        side.answered.append(True)
-        side.seconds.append(answer.seconds)
-    except MlopsError as error:
-        reason = "no answer" if isinstance(error, NoAnswerError) else str(error)
-        side.failures[reason] += 1
-        side.scores.append([])
-        side.answered.append(False)
-        side.seconds.append(time.perf_counter() - clock)
-
-
 def _may_be_a_stall(checks: list[Check]) -> bool:
     """Return whether only the slowest answers are too slow, of a service that does answer."""
-    failed = {check.name for check in checks if not check.passed}
+    failed = {check.name for check in checks if check.judged and not check.passed}
     return canary_gate.P99 in failed and not failed & {canary_gate.P50, canary_gate.ERRORS}
 
 
@@ -232,10 +199,11 @@ def _notes(window: Window, unknown: list[str]) -> list[str]:
 
 
 def _say(report: dict[str, Any]) -> None:
-    passed = "passed" if report["passed"] else "stopped"
-    print(f"finding: {report['finding']}, canary {passed} after {report['requests']} requests each")
+    outcome, requests = report["outcome"], report["requests"]
+    print(f"finding: {report['finding']}, canary {outcome} after {requests} requests each")
     print(f"- {report['asked']['said']}")
     for check in report["checks"]:
-        print(f"{'-' if check['passed'] else '!'} {check['reason']}")
+        mark = "-" if check["passed"] else "!" if check["judged"] else "?"
+        print(f"{mark} {check['reason']}")
     for note in report["notes"]:
         print(f"- {note}")

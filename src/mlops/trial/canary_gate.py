@@ -3,10 +3,14 @@
 The finding is what the measurement shows beyond its noise: ``failing`` (the candidate fails
 requests that the champion answers), ``shifted`` (its predictions are distributed otherwise),
 ``slower``, or ``equal``; the gravest when several hold. The policy (``serving.canary`` in
-``params.yaml``) says how much of it is too much.
+``params.yaml``) says how much of it is too much. A check stops the candidate when all of its
+interval is beyond the limit, and passes when none of it is; between the two it is not judged, and
+the canary is *inconclusive*: an interval that is too wide lets nobody pass.
 
 **Errors**: share of requests without a valid prediction, candidate minus champion.
-**Latency**: candidate's p50 and p99 divided by the champion's.
+**Latency**: candidate's p50 and p99 divided by the champion's. A p99 whose ratio is uncertain, as
+where a busy machine delays one answer of a hundred, is good enough when it is surely below what is
+promised (``serving.latency_ms``).
 **Predictions**: the Kolmogorov-Smirnov distance: of the rows whose score is below some threshold,
 the share differs between the two by this much at most, whatever the threshold. 0 is the same
 distribution, 1 is no overlap; the number of rows and the unit of the scores do not matter. With
@@ -29,7 +33,7 @@ two independent samples.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -42,12 +46,14 @@ from mlops.project.params import Canary
 from mlops.project.words import percent
 
 Finding = Literal["equal", "slower", "shifted", "failing"]
+Outcome = Literal["passed", "stopped", "inconclusive"]
 Float = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
 RESAMPLES = 2000
 AT_ONCE = 1_000_000  # row numbers in memory
 CONFIDENCE = 0.99  # there are four intervals, and at 95% one of them would often be off
+GIVEN_UP = 20  # failures of one service, at least; asking on would tell no more
 FEWEST = 50  # requests that both answered; with fewer, their p99 is the slowest one
 # There, but too little to call it a finding; a limit that is smaller still comes first.
 SLIGHTLY_SLOWER = 1.2
@@ -65,6 +71,14 @@ class Side:
     scores: list[list[float]] = field(default_factory=list)
     failures: Counter[str] = field(default_factory=Counter)
 
+    def __add__(self, other: "Side") -> "Side":
+        return Side(
+            self.answered + other.answered,
+            self.seconds + other.seconds,
+            self.scores + other.scores,
+            self.failures + other.failures,
+        )
+
     @property
     def failed(self) -> int:
         return self.failures.total()
@@ -81,6 +95,10 @@ class Window:
 
     champion: Side
     candidate: Side
+
+    def __add__(self, other: "Window") -> "Window":
+        pairs = (self.champion, other.champion), (self.candidate, other.candidate)
+        return Window(*(one + two for one, two in pairs))
 
     @property
     def requests(self) -> int:
@@ -117,38 +135,46 @@ class Measured:
 class Measures:
     """``errors`` is a difference, ``p50`` and ``p99`` are ratios, ``shift`` is a distance.
 
-    Those but ``errors`` are None when too few requests were answered by both, ``shift`` also when
-    the two cannot be asked the same.
+    ``slowest`` is the candidate's own p99, in seconds. Those but ``errors`` are None when too few
+    requests were answered by both, or what they need is not there.
     """
 
     errors: Measured
     p50: Measured | None
     p99: Measured | None
+    slowest: Measured | None
     shift: Measured | None
 
 
-def measure(window: Window, seed: int, *, comparable: bool = True) -> Measures:
-    """Measure the window; the same seed gives the same intervals."""
+def measure(window: Window, seed: int, *, comparable: bool = True, timed: bool = True) -> Measures:
+    """Measure the window; the same seed gives the same intervals.
+
+    Parameters
+    ----------
+    comparable, timed : bool
+        Whether the scores of both are there to be compared, and the seconds.
+    """
     rng = np.random.default_rng(seed)
     failed = [1.0 - np.array(side.answered) for side in (window.champion, window.candidate)]
     only = failed[1] - failed[0]
     (errors,) = _bootstrap(lambda rows: only[rows].mean(axis=1), len(only), rng)
     if window.both.sum() < FEWEST:
-        return Measures(errors, None, None, None)
+        return Measures(errors, None, None, None, None)
     champion, candidate = window.seconds(window.champion), window.seconds(window.candidate)
 
-    def ratios(rows: Rows) -> Float:
+    def latencies(rows: Rows) -> Float:
         ours, theirs = (
             np.quantile(seconds[rows], [0.5, 0.99], axis=1) for seconds in (candidate, champion)
         )
-        return np.asarray(ours / theirs).T
+        return np.vstack([ours / theirs, ours[1:]]).T
 
-    p50, p99 = _bootstrap(ratios, len(champion), rng)
-    if not comparable:
-        return Measures(errors, p50, p99, None)
-    scores = window.scores(window.champion), window.scores(window.candidate)
-    (shift,) = _bootstrap(lambda rows: _distances(*scores, rows), len(champion), rng)
-    return Measures(errors, p50, p99, shift)
+    p50 = p99 = slowest = shift = None
+    if timed:
+        p50, p99, slowest = _bootstrap(latencies, len(champion), rng)
+    if comparable:
+        scores = window.scores(window.champion), window.scores(window.candidate)
+        (shift,) = _bootstrap(lambda rows: _distances(*scores, rows), len(champion), rng)
+    return Measures(errors, p50, p99, slowest, shift)
 
 
 def distance(champion: Float, candidate: Float) -> float:
@@ -204,6 +230,11 @@ def _table(values: Float) -> Float:
     return values.reshape(len(values), -1)
 
 
+def hopeless(side: Side, requests: int, limits: Canary) -> bool:
+    """Return whether a service fails so often that the rest of its requests are not needed."""
+    return side.failed >= max(GIVEN_UP, 2 * limits.error_rate * requests)
+
+
 def findings(measures: Measures, limits: Canary) -> list[Finding]:
     """Return all that is found, the gravest first; ``equal`` when nothing is."""
     slower = min(SLIGHTLY_SLOWER, limits.latency_ratio)
@@ -216,52 +247,91 @@ def findings(measures: Measures, limits: Canary) -> list[Finding]:
     return [name for name, holds in found.items() if holds] or ["equal"]
 
 
-def checks(window: Window, measures: Measures, limits: Canary) -> list[Check]:
-    """Return the policy's checks of what was measured, each with its sentence."""
+def checks(window: Window, measures: Measures, limits: Canary, promised: float) -> list[Check]:
+    """Return the policy's checks of what was measured, each with its sentence.
+
+    Parameters
+    ----------
+    promised : float
+        Seconds that 99 of 100 answers take at most.
+    """
     done = [_errors(window, measures.errors, limits.error_rate)]
-    for name, ratio, quantile, said in (
-        (P50, measures.p50, 0.5, "half of its"),
-        (P99, measures.p99, 0.99, "99 of 100"),
-    ):
-        if ratio:
-            done.append(_latency(window, name, quantile, said, ratio, limits.latency_ratio))
+    if measures.p50:
+        done.append(_latency(window, P50, 0.5, "half of its", measures.p50, limits))
+    if measures.p99 and measures.slowest:
+        kept = measures.slowest.high <= promised
+        done.append(_latency(window, P99, 0.99, "99 of 100", measures.p99, limits, kept=kept))
     if measures.shift:
         done.append(_predictions(window, measures.shift, limits.shift))
     return done
 
 
+def outcome(checks: Sequence[Check]) -> Outcome:
+    """Return what follows from the checks: one that failed counts more than one not judged."""
+    failed = [check for check in checks if not check.passed]
+    if not failed:
+        return "passed"
+    return "stopped" if any(check.judged for check in failed) else "inconclusive"
+
+
 def _errors(window: Window, errors: Measured, limit: float) -> Check:
     ours, theirs, n = window.candidate.failed, window.champion.failed, window.requests
-    passed = ours / n <= limit or errors.low <= 0
     why = f" ({window.candidate.most_often})" if ours else ""
     reason = f"it fails {ours} of {n} requests{why}, the champion {theirs}"
-    reason += "" if passed else f"; {percent(limit)} may fail"
-    return Check(ERRORS, f"{ours / n:.2%}", f"≤ {percent(limit)}", passed, reason)
+    more = f"; {percent(limit)} may fail"
+    shown = ERRORS, f"{ours / n:.2%}", f"≤ {percent(limit)}"
+    if ours / n > limit and errors.low > 0:
+        return Check(*shown, False, reason + more)
+    if errors.high <= limit:
+        return Check(*shown, True, reason)
+    doubt = f"{reason}, which may be {errors.high:.1%} more of all{more}"
+    return Check(*shown, False, doubt, judged=False)
 
 
 def _latency(
-    window: Window, name: str, quantile: float, said: str, ratio: Measured, limit: float
+    window: Window,
+    name: str,
+    quantile: float,
+    said: str,
+    ratio: Measured,
+    limits: Canary,
+    *,
+    kept: bool = False,
 ) -> Check:
     ours, theirs = (
         1000 * np.quantile(window.seconds(side), quantile)
         for side in (window.candidate, window.champion)
     )
-    passed = ratio.low <= limit
     reason = (
         f"{said} answers take up to {ours:.1f} ms, {ratio.value:.2f} times the champion's "
-        f"{theirs:.1f} ms ({ratio}{'' if passed else f'; {limit:g} is allowed'})"
+        f"{theirs:.1f} ms"
     )
-    return Check(name, f"{ratio.value:.2f}x", f"≤ {limit:g}x", passed, reason)
+    shown = name, f"{ratio.value:.2f}x", f"≤ {limits.latency_ratio:g}x"
+    return _held(shown, reason, ratio, limits.latency_ratio, enough=kept)
 
 
 def _predictions(window: Window, shift: Measured, limit: float) -> Check:
     ours, theirs = (
         window.scores(side).mean(axis=0) for side in (window.candidate, window.champion)
     )
-    passed = shift.low <= limit
     mean = f", {ours[0]:.3g} on average instead of {theirs[0]:.3g}" if len(ours) == 1 else ""
     reason = (
         f"its scores are at a Kolmogorov-Smirnov distance of {shift.value:.2f} from the champion's"
-        f"{mean} ({shift}{'' if passed else f'; {limit:g} is allowed'})"
+        f"{mean}"
     )
-    return Check(PREDICTIONS, f"{shift.value:.2f}", f"≤ {limit:g}", passed, reason)
+    return _held((PREDICTIONS, f"{shift.value:.2f}", f"≤ {limit:g}"), reason, shift, limit)
+
+
+def _held(
+    shown: tuple[str, str, str],
+    reason: str,
+    measured: Measured,
+    limit: float,
+    *,
+    enough: bool = False,
+) -> Check:
+    """Hold an interval against a limit; where it is on both sides, ``enough`` decides."""
+    if measured.low <= limit and (enough or measured.high <= limit):
+        return Check(*shown, True, f"{reason} ({measured})")
+    reason = f"{reason} ({measured}; {limit:g} is allowed)"
+    return Check(*shown, False, reason, judged=measured.low > limit)

@@ -11,6 +11,7 @@ from typing import Any, Self
 import urllib3
 
 from mlops.project.errors import MlopsError
+from mlops.serving.log_file import TRIAL
 
 TIMEOUT = 10.0  # seconds for one answer; the service's own TIMEOUT_SECONDS by default
 KEY = "API_KEY"
@@ -98,7 +99,8 @@ class Service:
         NoAnswerError
             When there is no service, or it does not answer in time.
         """
-        sent = {"X-Request-ID": uuid.uuid4().hex, **self._headers, **(headers or {})}
+        request_id = f"{TRIAL.decode()}{uuid.uuid4().hex}"
+        sent = {"X-Request-ID": request_id, **self._headers, **(headers or {})}
         clock = time.perf_counter()
         try:
             got = self._pool.urlopen(
