@@ -468,7 +468,9 @@ def canary(
 
     judged = canary.run(settings(), champion_url, candidate_url, directory)
     if not judged["passed"]:
-        raise MlopsError(f"the canary stops the candidate: {'; '.join(judged['reasons'])}")
+        doubts = judged["outcome"] == "inconclusive"
+        so = "is inconclusive" if doubts else "stops the candidate"
+        raise MlopsError(f"the canary {so}: {'; '.join(judged['reasons'])}")
 
 
 @app.command(rich_help_panel=SERVE)
@@ -551,6 +553,9 @@ def deploy(
         bool, typer.Option(help="In production, compare with what serves before the switch.")
     ] = True,
     look: Annotated[bool, typer.Option(help="Only ask what serves there now.")] = False,
+    accept_inconclusive: Annotated[
+        bool, typer.Option("--accept-inconclusive", help="Go on where the canary cannot decide.")
+    ] = False,
 ) -> None:
     """Start an image beside what serves, smoke-test it, compare the two, and switch.
 
@@ -562,7 +567,8 @@ def deploy(
     if look:
         print(deploy.ask(settings(), environment, image))
     else:
-        deploy.run(settings(), environment, image, directory, champion or None, canary)
+        named = champion or None
+        deploy.run(settings(), environment, image, directory, named, canary, accept_inconclusive)
 
 
 @app.command(rich_help_panel=SERVE)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from projects import EXAMPLE, ROOT
-from tiny_export import write_export
+from tiny_export import FEATURES, write_export
 
 from mlops.delivery import checks, deploy
 from mlops.delivery.tunnel import free_port
@@ -26,11 +26,21 @@ from mlops.trial.service_client import NoAnswerError, Service
 
 DOUBLES = ROOT / "tests" / "doubles"
 REPOSITORY = "ghcr.io/ada/flight-delays"
-CHAMPION, CANDIDATE, SHIFTED, BROKEN = "1", "2", "3", "4"
+CHAMPION, CANDIDATE, SHIFTED, BROKEN, FAILING = "1", "2", "3", "4", "5"
+ASKED = {"a": 0.25, "b": 0.5}  # by users
+
+FAILS = FEATURES.replace(
+    "    return",
+    """    if (columns["a"] == 0.25).any():
+        raise ValueError("nobody has tried this")
+    return""",
+)
 
 
 class Images:
-    """Four versions in a registry: two alike, one whose scores are shifted, one that cannot start.
+    """Versions in a registry: two alike, and others.
+
+    One has shifted scores, one cannot start, and one fails for what users ask.
 
     ``folder`` is the project that they were built from.
     """
@@ -42,20 +52,22 @@ class Images:
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "src" / "mlops", folder / "src" / "mlops", ignore=ignored)
         self.references = {}
-        for version in (CHAMPION, CANDIDATE, SHIFTED, BROKEN):
+        for version in (CHAMPION, CANDIDATE, SHIFTED, BROKEN, FAILING):
             export = write_export(self.export(version), int(version), 3.0 * (version == SHIFTED))
             context = folder / "build" / "image"
             shutil.rmtree(context, ignore_errors=True)
             shutil.copytree(export, context)
             if version == BROKEN:
                 (context / "model" / "model.json").write_text("{}")
+            if version == FAILING:
+                (context / "model" / "features.py").write_text(FAILS)
             told = folder / "metadata.json"
             command = ["build", "--push", "--metadata-file", str(told), "--tag"]
             command += [f"{REPOSITORY}:{version}", "--file", "deploy/Dockerfile", "."]
             run_double(*command, cwd=str(folder), DOCKER_DOUBLE=str(self.state))
             digest = json.loads(told.read_text())["containerimage.digest"]
             self.references[version] = f"{REPOSITORY}@{digest}"
-        assert len(set(self.references.values())) == 4
+        assert len(set(self.references.values())) == 5
         # Its bytecode is what the places then need not make again.
         docker = {"DOCKER_DOUBLE": str(self.state)}
         run_double("run", "--detach", "--name", "warm", self.references[CHAMPION], **docker)
@@ -249,7 +261,7 @@ class Users:
         with Service(self.url) as service:
             while not self._end.is_set():
                 try:
-                    answer = service.predict({"a": 0.5, "b": 0.5})
+                    answer = service.predict(ASKED)
                 except NoAnswerError as error:
                     self.failures.append(str(error))
                     continue

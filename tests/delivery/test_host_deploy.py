@@ -14,6 +14,7 @@ from places import (
     BROKEN,
     CANDIDATE,
     CHAMPION,
+    FAILING,
     SHIFTED,
     Images,
     Place,
@@ -23,7 +24,7 @@ from places import (
 )
 from projects import ROOT
 
-from mlops.delivery import compose
+from mlops.delivery import checks
 
 NAME = "flight-delays-production"
 
@@ -66,7 +67,8 @@ def test_the_first_deployment_on_an_empty_host(place: Place) -> None:
     assert said["look"] == f"{NAME}: nothing runs yet on local"
     assert said["canary"] == "skipped: nothing serves yet that it could be compared with"
     assert said["switch"] == "requests go to blue"
-    assert re.fullmatch(r"ready all \d+ times that it was asked", said["watch"])
+    held = r"ready all \d+ times that it was asked; errors 0.00%, p99 0.00%"
+    assert re.fullmatch(held, said["watch"])
     assert said["settle"] == "there was nothing before it"
     assert version_at(url(place)) == CHAMPION
     assert serving_colour(place) == "blue"
@@ -106,15 +108,28 @@ def test_whatever_fails_the_champion_serves_on(
 def test_one_that_dies_while_it_is_watched_gives_way_to_the_champion(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ask = compose.keeps_ready
+    look = checks.Watch.__call__
 
-    def dies(url: str, until: float) -> str:
+    def dies(watch: checks.Watch, url: str) -> str:
         place.docker("kill", f"{NAME}-green-1")
-        return ask(url, until)
+        return look(watch, url)
 
-    monkeypatch.setattr(compose, "keeps_ready", dies)
+    monkeypatch.setattr(checks.Watch, "__call__", dies)
     said = place.refused(CANDIDATE, canary=False, quick=True)
     assert said.startswith("production: step 'watch' failed: it stopped being ready: ")
+    assert version_at(url(place)) == CHAMPION
+    assert serving_colour(place) == "blue"
+
+
+def test_one_that_fails_what_its_users_ask_gives_way_to_the_champion(place: Place) -> None:
+    with Users(url(place)) as users:
+        said = place.refused(FAILING, canary=False, quick=True)
+    assert re.match(
+        r"production: step 'watch' failed: the rule 'errors' spoke: (\d+) of \1 requests failed "
+        r"since the switch; 1% may fail; blue serves ghcr\.io/",
+        said,
+    )
+    assert {failure.split(":")[0] for failure in users.failures} == {"500 internal"}
     assert version_at(url(place)) == CHAMPION
     assert serving_colour(place) == "blue"
 

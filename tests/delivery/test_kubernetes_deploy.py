@@ -14,7 +14,7 @@ import pytest
 from places import BROKEN, CANDIDATE, CHAMPION, DOUBLES, SHIFTED, Images, Place, version_at
 from projects import ROOT
 
-from mlops.delivery import kubernetes
+from mlops.delivery import checks
 from mlops.delivery.kubernetes import KubernetesTarget, PortForward
 
 NAMESPACE = "flight-delays-production"
@@ -140,14 +140,14 @@ def test_a_cancelled_workflow_leaves_the_champion(place: Place, step: str) -> No
 def test_one_that_fails_while_it_is_watched_gives_way_to_the_champion(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ask = kubernetes.keeps_ready
+    look = checks.Watch.__call__
 
-    def dies(url: str, until: float) -> str:
+    def dies(watch: checks.Watch, url: str) -> str:
         (pod,) = [name for name in place.running() if name.startswith(SERVICE)]
         place.docker("kill", pod)
-        return ask(url, until)
+        return look(watch, url)
 
-    monkeypatch.setattr(kubernetes, "keeps_ready", dies)
+    monkeypatch.setattr(checks.Watch, "__call__", dies)
     said = place.refused(CANDIDATE, canary=False, quick=True)
     assert said.startswith("production: step 'watch' failed: ")
     assert version_for_users(place) == CHAMPION

@@ -191,8 +191,8 @@ def test_a_rare_failure_is_a_doubt_too(served: str, exported: Path) -> None:
     assert (report["outcome"], report["requests"]) == ("inconclusive", 450)
     (reason,) = report["reasons"]
     assert re.fullmatch(
-        r"it fails [345] of 450 requests \(.+\), the champion 0, which may be [12]\.\d% more of all; "
-        r"1% may fail",
+        r"it fails [345] of 450 requests \(.+\), the champion 0, which may be [12]\.\d% more of "
+        r"all; 1% may fail",
         reason,
     )
 

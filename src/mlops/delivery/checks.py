@@ -3,12 +3,16 @@
 import os
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from mlops.delivery.command import Command
+from mlops.judgement.gate import Check
+from mlops.project import actions
 from mlops.project.errors import MlopsError
 from mlops.project.params import Params
-from mlops.trial import canary, smoke
+from mlops.trial import canary, counters, smoke
+from mlops.trial.counters import Counted
 from mlops.trial.service_client import Service
 
 ATTESTED = "ATTESTED"  # true or false; not set outside a workflow
@@ -17,6 +21,11 @@ TIMES = 20
 WATCH_SECONDS = "DEPLOY_WATCH_SECONDS"
 WATCH_DEFAULT = "30"
 PAUSE = 0.5
+ACCEPT = "deploy with --accept-inconclusive"
+
+
+class InconclusiveError(MlopsError):
+    """A canary could neither pass nor stop the candidate."""
 
 
 def built_here(image: str) -> str:
@@ -64,19 +73,83 @@ def smoke_test(url: str, export: Path, params: Params) -> str:
     return "; ".join(report["said"])
 
 
-def compare(champion: str, candidate: str, export: Path, params: Params) -> str:
+def compare(
+    champion: str,
+    candidate: str,
+    export: Path,
+    params: Params,
+    accepted_by: Callable[[], str | None],
+) -> str:
     """Run the canary.
+
+    Parameters
+    ----------
+    accepted_by : callable
+        Returns who has accepted that it cannot decide; asked only where it cannot.
 
     Raises
     ------
+    InconclusiveError
+        With its reasons, when it cannot decide, and nobody has accepted that.
     MlopsError
         With its reasons, when the candidate did not pass.
     """
     report = canary.run(params, champion, candidate, export)
     finding, asked = repr(report["finding"]), report["asked"]["said"]
-    if not report["passed"]:
-        raise MlopsError(f"finding {finding}: {'; '.join(report['reasons'])} ({asked})")
-    return f"finding {finding}, as good as the champion; {asked}"
+    if report["outcome"] == "passed":
+        return f"finding {finding}, as good as the champion; {asked}"
+    why = f"{'; '.join(report['reasons'])} ({asked})"
+    if report["outcome"] == "stopped":
+        raise MlopsError(f"finding {finding}: {why}")
+    if who := accepted_by():
+        return f"inconclusive, which {who} has accepted: {why}"
+    how = "let the failed jobs of this run run again" if actions.may_ask() else ACCEPT
+    raise InconclusiveError(
+        f"inconclusive, so a person has to decide: {why}; to accept it, {how}; to know more, raise "
+        "serving.canary.requests in params.yaml"
+    )
+
+
+class Watch:
+    """What is watched after the switch: readiness, and what the service counts of its users."""
+
+    def __init__(self, params: Params) -> None:
+        self.serving = params.serving
+        self.seconds = watch_seconds()
+        self.champion: Counted | None = None
+
+    def hold_against(self, url: str) -> None:
+        """Note what the champion has counted so far."""
+        with Service(url) as service:
+            self.champion = counters.read(service)
+
+    def __call__(self, url: str) -> str:
+        """Look for a while whether the service stays ready, and no rule speaks.
+
+        Raises
+        ------
+        MlopsError
+            At the first answer that is none, or with the first rule that does not hold.
+        """
+        until, asked = time.monotonic() + self.seconds, 0
+        held: list[Check] = []
+        with Service(url) as service:
+            start = counters.read(service)
+            while not asked or time.monotonic() < until:
+                answer = service.get("/ready")
+                asked += 1
+                if answer.status != 200:
+                    raise MlopsError(f"it stopped being ready: GET /ready answers {answer.error}")
+                if start and (now := counters.read(service)):
+                    held = list(counters.rules(now - start, self.champion, self.serving))
+                for rule in held:
+                    if not rule.passed:
+                        raise MlopsError(f"the rule {rule.name!r} spoke: {rule.reason}")
+                time.sleep(PAUSE)
+        said = f"ready all {asked} times that it was asked"
+        if not held:
+            return f"{said}; its metrics cannot be read there, so no rule could speak"
+        return f"{said}; {', '.join(f'{rule.name} {rule.value}' for rule in held)}"
 
 
 def watch_seconds() -> float:
@@ -86,22 +159,3 @@ def watch_seconds() -> float:
         return float(text)
     except ValueError:
         raise MlopsError(f"{WATCH_SECONDS} is {text!r}; expected a number of seconds") from None
-
-
-def keeps_ready(url: str, until: float) -> str:
-    """Ask until the moment ``until`` (of ``time.monotonic``) whether the service is ready.
-
-    Raises
-    ------
-    MlopsError
-        At the first answer that is none, or another than 200.
-    """
-    asked = 0
-    with Service(url) as service:
-        while not asked or time.monotonic() < until:
-            answer = service.get("/ready")
-            asked += 1
-            if answer.status != 200:
-                raise MlopsError(f"it stopped being ready: GET /ready answers {answer.error}")
-            time.sleep(PAUSE)
-    return f"ready all {asked} times that it was asked"

@@ -8,11 +8,10 @@ import csv
 import io
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlops.delivery.checks import keeps_ready, watch_seconds
 from mlops.delivery.docker import PORT, PULL_SECONDS, Docker, wait_until_ready
 from mlops.delivery.tunnel import HOST, Tunnel
 from mlops.project.errors import MlopsError
@@ -47,7 +46,6 @@ class ComposeTarget:
         self.candidate_url = self.champion_url = self.url = ""
         self.serving, self.idle = NONE, COLOURS[0]
         self.started = self.switched = False
-        self.watch_seconds = watch_seconds()
         self._tunnel: Tunnel | None = None
         self.docker = Docker()
         self.proxy = Proxy(self.docker, self.container("proxy"))
@@ -107,8 +105,8 @@ class ComposeTarget:
             raise MlopsError(f"{serving} serves, expected {self.idle}")
         return f"the proxy sends to {self.idle}"
 
-    def watch(self) -> str:
-        return keeps_ready(self.url, time.monotonic() + self.watch_seconds)
+    def watch(self, look: Callable[[str], str]) -> str:
+        return look(self.url)
 
     def settle(self) -> str:
         if self.serving == NONE:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mlops.delivery import checks
+from mlops.delivery.checks import Watch
 from mlops.project import actions, files, images
 from mlops.project.errors import MlopsError
 from mlops.project.params import Environment, Params
@@ -51,8 +52,8 @@ class Target(Protocol):
     def confirm(self) -> str:
         """Check from outside that what serves is the new version."""
 
-    def watch(self) -> str:
-        """Look for a while whether the new version keeps serving; only where ``url`` is known."""
+    def watch(self, look: Callable[[str], str]) -> str:
+        """Let ``look`` watch for a while how users fare; only where ``url`` is known."""
 
     def settle(self) -> str:
         """End what served before, after the new version has proved itself."""
@@ -118,6 +119,7 @@ def run(
     export: Path,
     champion: str | None = None,
     canary: bool = True,
+    accept: bool = False,
 ) -> dict[str, Any]:
     """Start ``image`` beside what serves, check it, let it serve, check again.
 
@@ -134,6 +136,9 @@ def run(
         Image of the champion: used where the place itself cannot tell what serves.
     canary : bool
         In production, compare with what serves before the switch.
+    accept : bool
+        Whether to go on where the canary cannot decide. In a workflow, whoever lets its failed jobs
+        run again has accepted that.
 
     Raises
     ------
@@ -143,7 +148,12 @@ def run(
     for reference in filter(None, (image, champion)):
         images.check(reference, params.serving.former_images)
     version = files.read_json(export / "model" / "version.json", f"mlops export {export}")
-    steps = Steps()
+    steps, watch = Steps(), Watch(params)
+    doubt = f"inconclusive-{image[-12:]}"
+
+    def accepted_by() -> str | None:
+        return "whoever deploys" if accept else actions.accepted_by(doubt)
+
     target = open_target(params, environment, image, champion, str(version["version"]))
     record: dict[str, Any] = {
         "environment": environment,
@@ -160,11 +170,14 @@ def run(
         try:
             if os.environ.get(checks.ATTESTED):
                 steps.take("verify", lambda: checks.built_here(image))
-            take_all(steps, target, params, export, environment == "production" and canary)
+            compared = environment == "production" and canary
+            take_all(steps, target, params, export, watch, compared, accepted_by)
             record["passed"] = True
             return record
         except (Exception, KeyboardInterrupt) as error:
             record["failed"] = failed = steps.failed.name if steps.failed else "deploy"
+            if isinstance(error, checks.InconclusiveError):
+                actions.outputs(inconclusive=doubt)
             back = put_back(steps, target)
             expected = isinstance(error, MlopsError | OSError | KeyboardInterrupt)
             why = f"{environment}: step {failed!r} failed: {reason(error)}; {back}"
@@ -208,7 +221,15 @@ def open_target(
     return KubernetesTarget(params.name, environment, image, version)
 
 
-def take_all(steps: Steps, target: Target, params: Params, export: Path, canary: bool) -> None:
+def take_all(
+    steps: Steps,
+    target: Target,
+    params: Params,
+    export: Path,
+    watch: Watch,
+    canary: bool,
+    accepted_by: Callable[[], str | None],
+) -> None:
     """Take the steps in order; the first one that fails ends it."""
     steps.take("look", target.look)
     steps.take("start", target.start)
@@ -217,9 +238,12 @@ def take_all(steps: Steps, target: Target, params: Params, export: Path, canary:
         steps.take("canary", lambda: "skipped: nothing serves yet that it could be compared with")
     elif canary:
         steps.take("start champion", target.start_champion)
+        watch.hold_against(target.champion_url)
         steps.take(
             "canary",
-            lambda: checks.compare(target.champion_url, target.candidate_url, export, params),
+            lambda: checks.compare(
+                target.champion_url, target.candidate_url, export, params, accepted_by
+            ),
         )
     # Before: whoever ends the process from here on must find where it serves.
     actions.outputs(url=os.environ.get("DEPLOY_URL", ""))
@@ -227,7 +251,7 @@ def take_all(steps: Steps, target: Target, params: Params, export: Path, canary:
     steps.take("confirm", target.confirm)
     if target.url:
         steps.take("smoke at the address", lambda: checks.smoke_test(target.url, export, params))
-        steps.take("watch", target.watch)
+        steps.take("watch", lambda: target.watch(watch))
     # Nothing is undone any more: the new version serves, and has proved it.
     ignore_signals()
     with suppress(MlopsError):

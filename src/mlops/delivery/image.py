@@ -4,6 +4,8 @@ The tag is named as the environment. Whoever runs the service pulls it; this mac
 image long enough to check it. Nothing has to be configured.
 """
 
+from collections.abc import Callable
+
 from mlops.delivery.docker import Container, Docker, UnknownImageError
 from mlops.project.errors import MlopsError
 
@@ -53,7 +55,7 @@ class ImageTarget:
             raise MlopsError(f"{self.tag} is {found}, expected {self.digest}")
         return f"the registry answers {self.digest} for {self.tag}"
 
-    def watch(self) -> str:
+    def watch(self, look: Callable[[str], str]) -> str:
         return "nothing to watch: nobody serves from here"
 
     def settle(self) -> str:

@@ -10,15 +10,13 @@ import shutil
 import subprocess
 import tempfile
 import threading
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
 
 import yaml
 
-from mlops.delivery.checks import keeps_ready, watch_seconds
 from mlops.delivery.command import Command
 from mlops.project import actions
 from mlops.project.errors import MlopsError
@@ -48,7 +46,6 @@ class KubernetesTarget:
         self.objects: list[Manifest] = []
         self.revision = ""
         self.started = self.switched = False
-        self.watch_seconds = watch_seconds()
         self._forwards: list[PortForward] = []
         self._folder = Path(tempfile.mkdtemp(prefix="mlops-"))
         self.kubectl = Command("kubectl", self._access(), ("--namespace", self.namespace))
@@ -106,9 +103,8 @@ class KubernetesTarget:
             raise MlopsError(f"Deployment {SERVICE} is not of {self.image}")
         return f"Deployment {SERVICE} is of {self.image}"
 
-    def watch(self) -> str:
-        until = time.monotonic() + self.watch_seconds
-        said = keeps_ready(self.url, until)
+    def watch(self, look: Callable[[str], str]) -> str:
+        said = look(self.url)
         self.rolled_out(SERVICE)
         return said
 

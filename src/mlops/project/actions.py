@@ -61,6 +61,24 @@ def approvers(environment: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def accepted_by(artifact: str) -> str | None:
+    """Return who lets this run run again after it had kept ``artifact``, which says what was amiss.
+
+    None where nobody has: it runs for the first time, had kept no such thing, or a robot starts it.
+
+    Raises
+    ------
+    MlopsError
+        When GitHub does not say.
+    """
+    who = os.environ.get("GITHUB_TRIGGERING_ACTOR", "")
+    if not may_ask() or os.environ.get("GITHUB_RUN_ATTEMPT", "1") == "1" or who.endswith("[bot]"):
+        return None
+    kept = ask(f"actions/artifacts?name={quote(artifact)}&per_page=100")["artifacts"]
+    runs = {str(it["workflow_run"]["id"]) for it in kept}  # other runs may use the same name
+    return who if os.environ["GITHUB_RUN_ID"] in runs else None
+
+
 def was_on_default_branch(path: str, content: bytes) -> bool:
     """Say whether this is what a file holds on the default branch, or once held.
 
