@@ -17,7 +17,7 @@ GRANTED: dict[str, dict[str, str]] = {
     "deploy.yml: image": {"contents": "read", "packages": "write"},
     "deploy.yml: attest": {"id-token": "write", "attestations": "write"},
     "deploy.yml: staging": DEPLOYS,
-    "deploy.yml: production": DEPLOYS,
+    "deploy.yml: production": {**DEPLOYS, "actions": "read"},
     "deploy.yml: promote": {"contents": "read", "actions": "read"},
     "deploy.yml: save-promotion": {"contents": "write"},
     "deploy.yml: put-back": DEPLOYS,

@@ -4,13 +4,17 @@ One push, whose failed jobs run again and again: what it costs is one training.
 """
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import recorded
 from act_run import Run
 from cancelling import Cancellation
@@ -18,6 +22,11 @@ from hosted import JUNE, Hosted
 from overtaking import overtaken
 from projects import Project
 from webhook import Webhook
+
+from mlops.artifact import model_folder
+from mlops.artifact.table import to_columns
+from mlops.project.params import Canary
+from mlops.trial.canary_gate import distance
 
 FOUND = {"id": "CVE-2026-1", "package": "numpy", "severity": "HIGH", "fixed": "9.9", "image": ":v2"}
 DEPLOY = "exec mlops deploy"
@@ -106,8 +115,12 @@ def bring_to_production(version: SecondVersion) -> None:
         with changed(champions_features(hosted), lambda text: text + ODD):
             run = note("other predictions", github.rerun(run, failed=True))
         note("without an image", github.dispatch("rollback.yml", version="2"))
-        github.actions.cancellation = Cancellation("production", DEPLOY, "confirm ...", "deploy")
-        run = note("cancelled", github.rerun(run, failed=True))
+        features, export = champions_features(hosted), run.artifacts["image"]
+        with changed(features, lambda text: text + half_as_odd(features.parent, export)):
+            run = note("undecided", github.rerun(run, failed=True))
+            ends = Cancellation("production", DEPLOY, "confirm ...", "deploy")
+            github.actions.cancellation = ends
+            run = note("cancelled", github.rerun(run, failed=True))
         (hosted.docker / "kill").write_text("imagetools create .*:production")
         github.variables["ATTEST"] = "false"
         run = note("killed", github.rerun(run, job="attest"))
@@ -153,6 +166,30 @@ def replaced(file: Path, content: bytes) -> Iterator[None]:
 def other_scores(sample: str) -> str:
     told = json.loads(sample)
     return json.dumps({**told, "scores": [1 - score for score in told["scores"]]})
+
+
+def half_as_odd(champion: Path, export: Path) -> str:
+    """Return what makes the champion as odd as a canary just lets pass, or just does not.
+
+    Below some distance of a flight, it predicts as with ``ODD``.
+    """
+    asked = pd.DataFrame(json.loads((export / "sample.json").read_text())["rows"])
+    asked["time_hour"] = pd.to_datetime(asked["time_hour"], utc=True)
+    columns = to_columns(asked)
+    with TemporaryDirectory() as folder:
+        shutil.copytree(champion, folder, dirs_exist_ok=True)
+        (Path(folder) / "features.py").write_text((champion / "features.py").read_text() + ODD)
+        folders = champion, Path(folder), export / "model"
+        usual, odd, theirs = (model_folder.load(it).predict(columns) for it in folders)
+
+    def beyond(cut: float) -> float:
+        champions = np.where(columns["distance"] < cut, odd, usual)
+        return abs(distance(champions[:, None], theirs[:, None]) - Canary().shift)
+
+    cut = min(np.unique(columns["distance"]), key=beyond)
+    assert beyond(cut) < 0.01
+    below = f"np.where(columns['distance'] < {cut}, 0 * values, values)"
+    return ODD.replace("values * 0", below)
 
 
 def champions_features(hosted: Hosted) -> Path:

@@ -17,6 +17,10 @@ STOPPED = {
     "vulnerable": ("build", "step scan: vulnerabilities that the champion's image does not have"),
     "other scores": ("build", "step smoke: "),
     "other predictions": ("production", "step deploy: production: step 'canary' failed: "),
+    "undecided": (
+        "production",
+        "step deploy: production: step 'canary' failed: inconclusive: ",
+    ),
     "not saved": ("save promotion", "step save: somebody else has saved mlflow.db in mlops-store"),
 }
 
@@ -192,6 +196,8 @@ def test_a_deployment_that_is_cancelled_after_the_switch_undoes_it(
     assert run.conclusion == "cancelled"
     assert run.jobs["production"].conclusion == "cancelled"
     assert "step 'confirm' failed: stopped by signal SIGINT" in run.jobs["production"].log
+    # Run again, the canary could decide no better, and whoever let it run has accepted that.
+    assert "canary: inconclusive, which ada has accepted: " in run.jobs["production"].log
     assert scene.tags["production"] == scene.tags["v1"]
     assert scene.aliases == {"champion": 1, "challenger": 2}
     steps = {it.name: it.conclusion for it in run.jobs["production"].steps}
@@ -224,6 +230,7 @@ def test_the_record_of_it(second_version: SecondVersion) -> None:
     assert [(it.environment, it.state) for it in deployments(second_version, run)] == [
         ("staging", "success"),
         ("production", "failure"),  # the canary
+        ("production", "failure"),  # a canary that could not decide
         ("production", "failure"),  # a rollback to a version that never served
         ("production", "failure"),  # cancelled
         ("staging", "success"),

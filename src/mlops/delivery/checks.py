@@ -98,16 +98,13 @@ def compare(
     finding, asked = repr(report["finding"]), report["asked"]["said"]
     if report["outcome"] == "passed":
         return f"finding {finding}, as good as the champion; {asked}"
-    why = f"{'; '.join(report['reasons'])} ({asked})"
+    why = "; ".join(report["reasons"])
     if report["outcome"] == "stopped":
-        raise MlopsError(f"finding {finding}: {why}")
+        raise MlopsError(f"finding {finding}: {why} ({asked})")
     if who := accepted_by():
-        return f"inconclusive, which {who} has accepted: {why}"
-    how = "let the failed jobs of this run run again" if actions.may_ask() else ACCEPT
-    raise InconclusiveError(
-        f"inconclusive, so a person has to decide: {why}; to accept it, {how}; to know more, raise "
-        "serving.canary.requests in params.yaml"
-    )
+        return f"inconclusive, which {who} has accepted: {why} ({asked})"
+    how = "re-run the failed jobs" if actions.may_ask() else ACCEPT
+    raise InconclusiveError(f"inconclusive: {why}; to accept that, {how}")
 
 
 class Watch:
