@@ -8,6 +8,7 @@ import sys
 
 import batch
 import bootstrap
+import canary
 import drift
 import estimators
 import gate
@@ -19,8 +20,8 @@ import shift
 import start
 import workflows
 
-modules = (pipeline, start, workflows, serving, batch, shift, bootstrap, gate)
-modules += (retraining, rows, drift)
+modules = (pipeline, start, workflows, serving, batch, shift, canary, bootstrap)
+modules += (gate, retraining, rows, drift)
 measures = {it.__name__: it for it in (*modules, estimators)}
 for name in sys.argv[1:] or [it.__name__ for it in modules]:
     for line in measures[name].run():

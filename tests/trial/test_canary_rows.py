@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from running_service import RunningService
+from s3_server import BUCKET, READER, S3, s3_server
 from written_log import eventually
 
 from mlops.project.errors import MlopsError
@@ -195,3 +196,38 @@ def test_a_log_that_fails_once_is_read_again_and_then_it_is_an_error(
         with pytest.raises(MlopsError, match=rf"the prediction log in .* cannot be read \({error}"):
             chosen(logging[0], exported)
         assert len(failures) == 3 - tries
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    with s3_server(tmp_path_factory.mktemp("s3") / "files") as server:
+        yield server
+
+
+def test_a_log_in_a_bucket(
+    logging: tuple[str, Path], exported: Path, s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read by whoever may only read; one who may not read stops it, and no holdout takes over."""
+    for name, value in {**READER, "AWS_ENDPOINT": s3.address, "AWS_ALLOW_HTTP": "true"}.items():
+        monkeypatch.setenv(name, value)
+    uri = f"s3://{BUCKET}/predictions"
+    monkeypatch.setenv("PREDICTION_LOG_URI", uri)
+    asked = chosen(logging[0], exported)
+    assert asked.said.endswith(f"there is no prediction log in {uri} that this machine can see")
+
+    (kept,) = logging[1].glob("*.jsonl")
+    lines = kept.read_bytes().splitlines(keepends=True)
+    s3.client.put_object(Bucket=BUCKET, Key=f"predictions/{kept.name}", Body=b"".join(lines))
+    asked = chosen(logging[0], exported)
+    assert asked.said == f"asked 100 of the newest {OTHERS} rows of the prediction log"
+
+    tail = asked_log.Tail(uri)
+    assert list(tail.new()) == []
+    later = kept.name.replace("predictions-2", "predictions-3")
+    s3.client.put_object(Bucket=BUCKET, Key=f"predictions/{later}", Body=b"".join(lines[:3]))
+    assert [record["id"] for record in tail.new()] == [json.loads(line)["id"] for line in lines[:3]]
+    assert list(tail.new()) == []
+
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
+    with pytest.raises(MlopsError, match=r"cannot be read .* so the canary cannot ask what users"):
+        chosen(logging[0], exported)
