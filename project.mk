@@ -71,7 +71,7 @@ lint: .venv/setup ## Check format, lint, types and workflows; change nothing
 	check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
 	check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml $(wildcard deploy/host/compose.yaml)
-	hadolint --failure-threshold warning deploy/Dockerfile $(wildcard deploy/host/proxy/Dockerfile)
+	hadolint --failure-threshold warning deploy/Dockerfile $(wildcard deploy/*/*/Dockerfile)
 
 LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
 lock: .venv/bin/uv ## Write the locks anew after a change of pyproject.toml (UPGRADE=--upgrade: newest versions)

@@ -22,6 +22,11 @@ SCHEDULES = {"weekly": "23 5 * * 1", "daily": "23 5 * * *", "hourly": "23 * * * 
 # Before the drift checks, which look at what was predicted.
 BATCHES = {"weekly": "43 4 * * 1", "daily": "43 4 * * *", "hourly": "43 * * * *"}
 BATCH = ".github/workflows/batch.yml"
+# The folder of each answer, with a page that deploy/README.md links to.
+TARGETS = {"compose": "deploy/host", "kubernetes": "deploy/kubernetes"}
+ORCHESTRATORS = {name: f"orchestration/{name}" for name in ("airflow", "kubeflow")}
+CLOUDS = ("sagemaker", "vertex-ai", "azure-ml", "kserve", "cloud-run", "lambda")
+ENDPOINTS = {name: f"deploy/endpoint/{name}" for name in CLOUDS}
 # When the alert says that nobody checks: so many seconds for two checks, and then as long as one.
 # Where GitHub has much to do, it starts some of the hourly ones late and leaves others out.
 MISSED = {
@@ -35,8 +40,12 @@ def main() -> None:
     refuse_checkout_without_links()
     refuse_name_of_a_library(ANSWERS["project_slug"])
     write_answers()
-    delete_other_targets(ANSWERS["deploy_target"])
-    delete_other_orchestrators(ANSWERS["orchestrator"])
+    delete_others(ANSWERS["deploy_target"], TARGETS)
+    delete_others(ANSWERS["orchestrator"], ORCHESTRATORS)
+    if ANSWERS["orchestrator"] == "none":
+        Path("orchestration").rmdir()
+    delete_others(ANSWERS["endpoint"], ENDPOINTS)
+    name_the_endpoint(ANSWERS["endpoint"], ANSWERS["project_slug"])
     schedule_batches(ANSWERS["batch_schedule"])
     if not Path(".git").exists():
         make_repository()
@@ -102,27 +111,26 @@ def write_answers() -> None:
         replace_line(".dvc/config", r"    url = .*$", f"    url = {remote}")
 
 
-def delete_other_targets(target: str) -> None:
-    """Delete what only a target that was not chosen needs."""
-    for other, folder in (("compose", "deploy/host"), ("kubernetes", "deploy/kubernetes")):
-        if other != target:
+def delete_others(chosen: str, folders: dict[str, str]) -> None:
+    """Delete what only an answer that was not chosen needs."""
+    for other, folder in folders.items():
+        if other != chosen:
             shutil.rmtree(folder)
             # Where Dependabot finds nothing to look at, it ends with an error, every week.
             replace_all(".github/dependabot.yml", rf" +- /{folder}(/.*)?\n", "")
             # Its page went with the folder, and so goes the line that links to it.
-            page = f"{folder.removeprefix('deploy/')}/README.md"
+            page = os.path.relpath(f"{folder}/README.md", "deploy")
             replace_line("deploy/README.md", rf"- \[.*\]\({page}\).*\n", "")
 
 
-def delete_other_orchestrators(chosen: str) -> None:
-    """Delete what only an orchestrator that was not chosen needs, and the line that names it."""
-    for other in ("airflow", "kubeflow"):
-        if other != chosen:
-            shutil.rmtree(f"orchestration/{other}")
-            page = f"../orchestration/{other}/README.md"
-            replace_line("deploy/README.md", rf"- \[.*\]\({page}\).*\n", "")
+def name_the_endpoint(chosen: str, name: str) -> None:
+    """Put the project's name into the commands and files of its endpoint; none leaves no folder."""
     if chosen == "none":
-        Path("orchestration").rmdir()
+        shutil.rmtree("deploy/endpoint")
+        return
+    for path in Path("deploy/endpoint").rglob("*.*"):
+        text = path.read_text(encoding="utf-8").replace("flight-delays", name)
+        path.write_text(text, encoding="utf-8")
 
 
 def schedule_batches(often: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from string import Template
@@ -17,24 +18,29 @@ from botocore.validate import ParamValidator
 from moto import mock_aws
 from projects import ROOT
 
-PAGES = ROOT / "template/platforms"
+FOLDER = ROOT / "deploy/endpoint"
+PAGES = sorted(FOLDER.glob("*/README.md"))
+SIGN_IN = FOLDER / "sign-in.md"
 COMMANDS = 7  # at most, to the first answer
 DIGEST = f"sha256:{'0' * 64}"
 NOT_IN_MOTO = {"update-endpoint"}
 WAITS_BY = {"sagemaker": "DescribeEndpoint", "lambda": "GetFunction"}
 
 
+def blocks(page: Path, language: str) -> list[str]:
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
 def consoles(page: Path) -> list[list[str]]:
     """Return the commands of each console of a page, without the lines that only set variables."""
-    text = page.read_text(encoding="utf-8")
-    blocks = re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     return [
         [
             line.removeprefix("$ ")
             for line in block.replace("\\\n", " ").splitlines()
             if line.startswith("$ ") and not line.startswith("$ export ")
         ]
-        for block in blocks
+        for block in blocks(page, "console")
     ]
 
 
@@ -120,7 +126,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.usefixtures("aws")
 def test_the_commands_of_sagemaker_make_an_endpoint_that_serves_the_image() -> None:
-    page = PAGES / "sagemaker.md"
+    page = FOLDER / "sagemaker/README.md"
     known = variables(page)
     deploy, back = consoles(page)
     for command in [*deploy, *back]:
@@ -137,7 +143,7 @@ def test_the_commands_of_sagemaker_make_an_endpoint_that_serves_the_image() -> N
 
 @pytest.mark.usefixtures("aws")
 def test_the_commands_of_lambda_are_as_aws_describes_them() -> None:
-    page = PAGES / "lambda.md"
+    page = FOLDER / "lambda/README.md"
     known = variables(page)
     commands = [it for block in consoles(page) for it in block if it.startswith("aws ")]
     assert len(commands) == 10
@@ -146,9 +152,7 @@ def test_the_commands_of_lambda_are_as_aws_describes_them() -> None:
 
 
 def test_the_container_of_kserve_is_one_of_kubernetes() -> None:
-    text = (PAGES / "kserve.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    service = yaml.safe_load(block)
+    service = yaml.safe_load((FOLDER / "kserve/inferenceservice.yaml").read_text(encoding="utf-8"))
     assert (service["apiVersion"], service["kind"]) == (
         "serving.kserve.io/v1beta1",
         "InferenceService",
@@ -174,23 +178,48 @@ def test_a_command_that_aws_does_not_know_is_found(command: str, error: type[Exc
         run(command, {"AWS_DEFAULT_REGION": "eu-central-1"})
 
 
-@pytest.mark.parametrize("page", sorted(PAGES.glob("*.md")), ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
 def test_a_page_says_what_was_not_run_and_needs_few_commands(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert re.search(r"^Not run ", "\n".join(text.splitlines()[:6]), re.MULTILINE)
-    deploy, *_ = consoles(page)
+    deploy = next(it for it in consoles(page) if len(it) > 1)
     assert 0 < len(deploy) <= COMMANDS
     assert re.search(r"^## .*[Rr]oll back", text, re.MULTILINE)
 
 
 def test_the_policies_of_the_pages_are_policies_and_give_no_more_than_they_need() -> None:
-    for page in PAGES.glob("*.md"):
-        text = page.read_text(encoding="utf-8")
-        for block in re.findall(r"^```json\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-            policy = json.loads(block)
-            for statement in policy.get("Statement", []):
-                actions = statement["Action"]
-                for action in [actions] if isinstance(actions, str) else actions:
-                    assert "*" not in action
-                    wide = statement.get("Resource") == "*"
-                    assert not wide or action == "ecr:GetAuthorizationToken"  # has no resource
+    files = [path.read_text(encoding="utf-8") for path in FOLDER.glob("*/*.json")]
+    assert len(files) == 3
+    for policy in map(json.loads, [*files, *blocks(SIGN_IN, "json")]):
+        for statement in policy["Statement"]:
+            actions = statement["Action"]
+            for action in [actions] if isinstance(actions, str) else actions:
+                assert "*" not in action
+                wide = statement.get("Resource") == "*"
+                assert not wide or action == "ecr:GetAuthorizationToken"  # has no resource
+
+
+def test_the_workflow_is_one_that_github_takes(tmp_path: Path) -> None:
+    (workflow,) = blocks(SIGN_IN, "yaml")
+    path = tmp_path / "endpoint.yml"
+    for text, good in (
+        (workflow, True),
+        (workflow.replace("inputs.digest", "input.digest"), False),
+    ):
+        path.write_text(text, encoding="utf-8")
+        done = subprocess.run(["actionlint", path], capture_output=True, text=True, check=False)
+        assert (done.returncode == 0) == good, done.stdout
+
+
+def test_the_layer_for_lambda_asks_where_the_image_listens() -> None:
+    image, layer = (
+        (ROOT / "deploy" / name).read_text(encoding="utf-8")
+        for name in ("Dockerfile", "endpoint/lambda/Dockerfile")
+    )
+    (port,) = re.findall(r"\bPORT=(\d+)", image)
+    assert f"AWS_LWA_PORT={port} " in layer
+    assert "AWS_LWA_READINESS_CHECK_PATH=/ready " in layer
+    # The page has it looked up under the same name.
+    (adapter,) = re.findall(r"^FROM (\S+)@sha256:[0-9a-f]{64} AS adapter$", layer, re.MULTILINE)
+    page = (FOLDER / "lambda/README.md").read_text(encoding="utf-8")
+    assert f"imagetools inspect {adapter} " in page

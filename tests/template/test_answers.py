@@ -75,7 +75,7 @@ def test_every_choice_generates(generate: Generate, row: int) -> None:
     updates = yaml.safe_load((project / ".github" / "dependabot.yml").read_text())["updates"]
     docker = [it for it in updates if it["package-ecosystem"].startswith("docker")]
     looked_at = [directory for it in docker for directory in it["directories"]]
-    assert len(looked_at) == (4 if target == "compose" else 2)
+    assert len(looked_at) == 2 + 2 * (target == "compose") + (chosen["endpoint"] == "lambda")
     assert all((project / directory[1:]).is_dir() for directory in looked_at)
     readme = (project / "README.md").read_text()
     for question in ("python_version", "drift_schedule", "deploy_target", "license"):
@@ -162,7 +162,7 @@ def test_names_that_hurt_are_made_safe(
 
 def test_a_typed_template_expression_stays_text(template: Path, tmp_path: Path) -> None:
     """Typed at the prompt, as people do, with Enter for every other question."""
-    typed = "{{ 7*7 }} {% raw %}\n" + "\n" * 12
+    typed = "{{ 7*7 }} {% raw %}\n" + "\n" * 13
     home = tmp_path / "home"
     home.mkdir()
     said = succeed("cookiecutter", str(template), cwd=home, typed=typed)
