@@ -10,13 +10,16 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from docker_command import Docker
+from moto.server import ThreadedMotoServer
 from packaging.requirements import Requirement
 from projects import MAKEFILE, ROOT, Project, copy_from_root
 
@@ -118,22 +121,30 @@ class Service:
 
 @pytest.fixture
 def running(image: Image) -> Iterator[Service]:
-    docker = image.docker
+    volume = image.docker("volume", "create")
+    log = ("--volume", f"{volume}:/predictions", "--env", "PREDICTION_LOG_URI=/predictions")
+    with started(image.docker, "PORT", *log, "--env", "HOST=127.0.0.1", image.name) as service:
+        yield replace(service, volume=volume)
+    image.docker("volume", "rm", volume)
+
+
+@contextmanager
+def started(docker: Docker, port_is: str, *arguments: str) -> Iterator[Service]:
+    """Run a container, as closed as it can be, at a free port that a variable names."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    volume = docker("volume", "create")
     container = docker(
         *("run", "--detach", "--network", "host", "--read-only", "--tmpfs", "/tmp"),
         *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
-        *("--volume", f"{volume}:/predictions", "--env", "PREDICTION_LOG_URI=/predictions"),
-        *("--env", f"PORT={port}", "--env", "HOST=127.0.0.1", image.name),
+        *("--env", f"{port_is}={port}", *arguments),
     )
-    service = Service(container, volume, f"http://127.0.0.1:{port}")
-    wait_until_ready(service)
-    yield service
-    docker("rm", "--force", container)
-    docker("volume", "rm", volume)
+    service = Service(container, "", f"http://127.0.0.1:{port}")
+    try:
+        wait_until_ready(service)
+        yield service
+    finally:
+        docker("rm", "--force", container)
 
 
 def wait_until_ready(service: Service) -> None:
@@ -248,24 +259,46 @@ def test_it_serves_with_no_right_to_anything(image: Image, running: Service) -> 
 
 
 def test_sagemaker_starts_it_with_an_argument(image: Image) -> None:
-    docker = image.docker
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    container = docker(
-        *("run", "--detach", "--network", "host", "--read-only", "--tmpfs", "/tmp"),
-        *("--env", f"SAGEMAKER_BIND_TO_PORT={port}", image.name, "serve"),
-    )
-    service = Service(container, "", f"http://127.0.0.1:{port}")
-    try:
-        wait_until_ready(service)
+    with started(image.docker, "SAGEMAKER_BIND_TO_PORT", image.name, "serve") as service:
         assert service.ask("/ping") == (200, {"ready": True})
         status, answer = service.ask("/invocations", image.sample["rows"])
         assert status == 200, answer
         scores = [it["score"] for it in answer["predictions"]]
         assert scores == pytest.approx(image.sample["scores"], abs=1e-5)
+
+
+def test_with_the_layer_for_lambda_it_serves_and_writes_to_tmp_alone(
+    image: Image, tmp_path: Path
+) -> None:
+    """With a stand-in for the adapter, whose registry cannot be reached from here."""
+    docker, name = image.docker, f"{image.name}-lambda"
+    dockerfile = (ROOT / "deploy/endpoint/lambda/Dockerfile").read_text(encoding="utf-8")
+    stand_in = "FROM scratch AS adapter\nCOPY adapter /lambda-adapter"
+    dockerfile, found = re.subn(r"(?m)^FROM \S+ AS adapter$", stand_in, dockerfile)
+    assert found == 1
+    (tmp_path / "Dockerfile").write_text(dockerfile)
+    (tmp_path / "adapter").write_text("#!/bin/sh\n")
+    (tmp_path / "adapter").chmod(0o755)
+    docker("build", "--build-arg", f"IMAGE={image.name}", "--tag", name, str(tmp_path))
+    cloud = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    cloud.start()
+    url = f"http://127.0.0.1:{cloud.get_host_and_port()[1]}"
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    s3: Any = boto3.client("s3", endpoint_url=url, region_name="us-east-1", **keys)
+    s3.create_bucket(Bucket="bucket")  # as the Dockerfile names it
+    told = keys | {"aws_endpoint_url": url, "aws_default_region": "us-east-1", "host": "127.0.0.1"}
+    settings = [it for key, value in told.items() for it in ("--env", f"{key.upper()}={value}")]
+    try:
+        with started(docker, "PORT", *settings, name) as service:
+            docker("exec", service.container, "/opt/extensions/lambda-adapter")
+            status, answer = service.ask("/predict", image.sample["rows"])
+            assert (status, answer["logged"]) == (200, True)
+            docker("stop", service.container)
+        (entry,) = s3.list_objects_v2(Bucket="bucket", Prefix="predictions/")["Contents"]
+        assert entry["Size"] > 0
     finally:
-        docker("rm", "--force", container)
+        cloud.stop()
+        docker("image", "rm", name)
 
 
 def test_sigterm_ends_it_in_time_and_with_every_record(image: Image, running: Service) -> None:
