@@ -88,14 +88,27 @@ def made(start: Path, tmp_path: Path) -> Made:
     return made
 
 
-def test_batches_are_scheduled_and_no_longer(made: Made) -> None:
+@pytest.mark.parametrize(
+    ("question", "chosen", "changes"),
+    [
+        ("batch_schedule", ("daily", "hourly"), r".github/(security-model.md|workflows/batch.yml)"),
+        (
+            "endpoint",
+            ("lambda", "kserve"),
+            r"deploy/(README|endpoint/).+|.github/dependabot.yml",
+        ),
+    ],
+)
+def test_what_is_chosen_and_no_longer_leaves_nothing(
+    made: Made, question: str, chosen: tuple[str, ...], changes: str
+) -> None:
     before = made.state()[1]
-    changes = {".cruft.json", ".github/security-model.md", ".github/workflows/batch.yml"}
-    for often in ("daily", "hourly", "none"):
-        said = made.change(f"batch_schedule={often}")
-        changed = set(said.partition("changed:\n")[2].partition("Next: ")[0].split())
-        assert changed <= changes
-        commit(made.project, often)
+    for answer in (*chosen, "none"):
+        said = made.change(f"{question}={answer}")
+        changed = said.partition("changed:\n")[2].partition("Next: ")[0].split()
+        assert changed[0] == ".cruft.json"
+        assert [name for name in changed[1:] if not re.fullmatch(changes, name)] == []
+        commit(made.project, answer)
     after = made.state()[1]
     assert {name for name in before | after if before.get(name) != after.get(name)} <= {
         ".cruft.json"

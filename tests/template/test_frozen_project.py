@@ -95,6 +95,10 @@ def test_an_older_project_goes_through_the_update_and_around_the_loop(tmp_path: 
     assert left == [mine]
     assert [file.read_text() for file in (features, settings)] == yours
     assert '    "holidays",\n' in (project / "pyproject.toml").read_text()
+    # A question that it was never asked has its default.
+    answers = json.loads((project / ".cruft.json").read_text())["context"]["cookiecutter"]
+    assert answers["endpoint"] == "none"
+    assert not (project / "deploy/endpoint").exists()
     # Yours from then on, but one from before it was there gets it.
     assert (project / ".github/actions/credentials/action.yml").exists()
     commit(project, "Update")
