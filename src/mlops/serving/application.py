@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -24,14 +25,14 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.config import STARTUP_FAILURE
 
 from mlops.project.errors import MlopsError
-from mlops.serving import json_log, measures, openapi, served_model, settings
+from mlops.serving import json_log, measures, openapi, routes, served_model, settings
 from mlops.serving.json_log import RequestLog, logger
 from mlops.serving.measures import Measures
 from mlops.serving.openapi import Ready
 from mlops.serving.platforms import Envelope, Platforms
 from mlops.serving.prediction_log import Keep, LogState, PredictionLog
 from mlops.serving.predictor import Batching, Predictor
-from mlops.serving.request import BUSY, ClientGone, Exchange, Kind, Reader, Refusal, encode
+from mlops.serving.request import BUSY, STATUS, ClientGone, Exchange, Kind, Reader, Refusal, encode
 from mlops.serving.settings import Settings
 from mlops.serving.withheld import KEY
 
@@ -43,7 +44,7 @@ GUESSED = (
     f"{KEY} is not set: whoever reads the prediction log and guesses a value that is hashed can "
     "check the guess"
 )
-KINDS: dict[int, Kind] = {404: "not_found", 405: "method_not_allowed"}
+KINDS: dict[int, Kind] = {status: kind for kind, status in reversed(STATUS.items())}
 FAILURE = Refusal("internal", "the service failed; its log says why, under this id")
 
 
@@ -83,15 +84,12 @@ class Service:
         self.stopping_since = 0.0
         self._reader = Reader(settings.api_key, settings.max_body_bytes, settings.timeout_seconds)
         self._asked_ready = False
-        routes = self._routes()
+        self.own = routes.load()
+        pages = self._pages()
         self._predicting = frozenset(["/predict", *self.platforms.envelopes])
-        self._paths = self._predicting.union(route.path for route in routes)
+        self._paths = self._predicting.union(page.path for page in pages)
         self._probes = PROBES.union(self.platforms.ready)
-        self._others = Starlette(
-            routes=routes,
-            exception_handlers={HTTPException: _refuse, Exception: _fail},
-            lifespan=self._lifespan,
-        )
+        self._others = self._application(pages)
         self._others.router.redirect_slashes = False
         self._process = secrets.token_hex(8).encode()
         self._numbers = itertools.count(1)
@@ -109,7 +107,12 @@ class Service:
                 await self._predict(exchange, receive, send, envelope)
             else:
                 scope["exchange"] = exchange
-                await self._others(scope, receive, exchange.marked(send))
+                if self.own and scope["path"] not in self._paths:
+                    exchange.route = self.own.asked(scope["method"], scope["path"])
+                if exchange.route:
+                    await self._ask_own(exchange, receive, send)
+                else:
+                    await self._others(scope, receive, exchange.marked(send))
         finally:
             self._note(exchange)
 
@@ -117,7 +120,7 @@ class Service:
         """Refuse one request, whatever it asks: too many clients are connected."""
         exchange = Exchange(scope, self._request_id(scope))
         try:
-            await exchange.answer(send, BUSY.status, exchange.problem(BUSY), BUSY.headers)
+            await exchange.refuse(send, BUSY)
         finally:
             self._note(exchange)
 
@@ -133,10 +136,31 @@ class Service:
         """Return how the prediction log is."""
         return self.prediction_log.status() if self.prediction_log else LogState()
 
-    def _routes(self) -> list[Route]:
+    def _application(self, pages: list[Route]) -> Starlette:
+        """Return what answers all but predictions; FastAPI, where the user has pages for it."""
+        handlers: dict[Any, Any] = {HTTPException: _refuse, Exception: _fail}
+        if self.own is None:
+            return Starlette(routes=pages, exception_handlers=handlers, lifespan=self._lifespan)
+        from fastapi import FastAPI
+        from fastapi.exceptions import RequestValidationError
+
+        self.own.refuse_taken(self._paths)
+        handlers |= {RequestValidationError: _refuse_own, Refusal: _refuse_own}
+        application = FastAPI(
+            routes=list(pages),
+            exception_handlers=handlers,
+            lifespan=self._lifespan,
+            openapi_url=None,
+        )
+        application.include_router(self.own.router)
+        return application
+
+    def _pages(self) -> list[Route]:
         """Return the other pages; an answer that does not change is made once."""
         settings_that_count = {"unknown_fields": self.settings.unknown_fields}
         described = openapi.describe(self.model, self.predictor, self.settings, self.platforms)
+        if self.own:
+            self.own.add_to(described, bool(self.settings.api_key))
         answers = {
             "/live": _json(b'{"status":"live"}'),
             "/model": _json(encode(self.model.describe() | settings_that_count)),
@@ -183,26 +207,49 @@ class Service:
         try:
             if exchange.scope["method"] != "POST":
                 raise Refusal("method_not_allowed", f"{path} takes POST")
-            rows, answer = envelope(await self._reader.read(exchange.scope, receive))
-            predicted = await self._batching.predict(rows)
-            logged = False
-            if self.prediction_log:
-                lines = self.predictor.records(predicted, exchange.trial)
-                logged = self.prediction_log.append(lines, len(predicted.rows))
-                logged = logged and await self.prediction_log.sync()
-            exchange.rows, exchange.predictions = predicted.rows, predicted.predictions
-            if self.settings.log_features:
-                exchange.rows = self.predictor.withheld.without(predicted.rows)
-            await exchange.answer(send, 200, answer(predicted, logged))
+            body = await self._reader.read(exchange.scope, receive)
+            await exchange.answer(send, 200, await self._answer(exchange, envelope, body))
         except Refusal as refusal:
-            problem = exchange.problem(refusal)
-            await exchange.answer(send, refusal.status, problem, refusal.headers)
+            await exchange.refuse(send, refusal)
         except ClientGone:
             pass
         except Exception:
-            fields = {"request_id": exchange.request_id.decode()}
-            logger.exception("%s failed", path, extra={"fields": fields})
-            await exchange.answer(send, FAILURE.status, exchange.problem(FAILURE))
+            self._say_failed(exchange)
+            await exchange.refuse(send, FAILURE)
+
+    async def _answer(self, exchange: Exchange, envelope: Envelope, body: bytes) -> bytes:
+        """Predict and log what is asked; return the body of the answer."""
+        rows, answer = envelope(body)
+        predicted = await self._batching.predict(rows)
+        logged = False
+        if self.prediction_log:
+            lines = self.predictor.records(predicted, exchange.trial)
+            logged = self.prediction_log.append(lines, len(predicted.rows))
+            logged = logged and await self.prediction_log.sync()
+        shown = predicted.rows
+        if self.settings.log_features:
+            shown = self.predictor.withheld.without(shown)
+        exchange.rows += shown  # a page of the user's may ask several times
+        exchange.predictions += predicted.predictions
+        return answer(predicted, logged)
+
+    async def _ask_own(self, exchange: Exchange, receive: Receive, send: Send) -> None:
+        """Ask a page of the user's, which may ask the model."""
+        try:
+            body = await self._reader.read(exchange.scope, receive, any_type=True)
+            routes.asking.set(partial(self._answer, exchange, self.platforms.rows))
+            await self._others(exchange.scope, routes.again(body, receive), exchange.marked(send))
+        except Refusal as refusal:
+            await exchange.refuse(send, refusal)
+        except ClientGone:
+            pass
+        except Exception:  # which Starlette has answered, as far as it could
+            self._say_failed(exchange)
+
+    def _say_failed(self, exchange: Exchange) -> None:
+        fields = {"request_id": exchange.request_id.decode()}
+        path = exchange.route or exchange.scope["path"]
+        logger.exception("%s failed", path, extra={"fields": fields})
 
     def _request_id(self, scope: Scope) -> bytes:
         for name, value in scope["headers"]:
@@ -212,8 +259,8 @@ class Service:
 
     def _note(self, exchange: Exchange) -> None:
         seconds = time.perf_counter() - exchange.started
-        path, status = exchange.scope["path"], exchange.status
-        known = path if path in self._paths else "other"
+        path, status = exchange.route or exchange.scope["path"], exchange.status
+        known = path if exchange.route or path in self._paths else "other"
         self.measures.note(known, status, exchange.kind)
         if known in self._predicting:
             self.measures.note_seconds(seconds)
@@ -303,13 +350,21 @@ def _json(content: bytes, status: int = 200) -> Response:
 async def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     exchange: Exchange = request.scope["exchange"]
-    kind = KINDS.get(error.status_code, "malformed")
+    kind = KINDS.get(error.status_code, "invalid" if error.status_code < 500 else "internal")
     path = request.scope["path"]
     message = f"there is no {path}" if kind == "not_found" else f"{error.detail}: {path} takes GET"
+    if exchange.route:
+        message = str(error.detail)
     content = exchange.problem(Refusal(kind, message))
     answer = _json(content, error.status_code)
     answer.headers.update(error.headers or {})
     return answer
+
+
+async def _refuse_own(request: Request, error: Any) -> Response:
+    exchange: Exchange = request.scope["exchange"]
+    refusal = error if isinstance(error, Refusal) else routes.unfit(error.errors())
+    return _json(exchange.problem(refusal), refusal.status)
 
 
 async def _fail(request: Request, error: Exception) -> Response:

@@ -92,19 +92,19 @@ def describe(
                     "parameters": [REQUEST_ID],
                     "requestBody": _body(row, settings.max_rows, predictor.row_type.example),
                     "responses": {
-                        "200": _response("Predictions in the order of the request.", answer),
+                        "200": response("Predictions in the order of the request.", answer),
                         **_refusals(error, bool(settings.api_key)),
                     },
                 }
             },
-            "/live": _get("Whether the process answers", {"200": _response("It does.", {})}),
+            "/live": _get("Whether the process answers", {"200": response("It does.", {})}),
             "/ready": _get(
                 "Whether requests should be sent here",
-                {"200": _response("Yes.", ready), "503": _response("It is stopping.", ready)},
+                {"200": response("Yes.", ready), "503": response("It is stopping.", ready)},
             ),
             "/model": _get(
                 "What is served: version, lineage, window, metrics, columns",
-                {"200": _response("The model.", {"type": "object"})},
+                {"200": response("The model.", {"type": "object"})},
             ),
             "/metrics": _get(
                 "Metrics for Prometheus",
@@ -154,9 +154,9 @@ def _of_platforms(
     """Return the pages that managed endpoints ask."""
     paths: Json = {}
     for path in (*platforms.ready, *platforms.pages):
-        responses = {"200": _response("Yes, or what it is.", {})}
+        responses = {"200": response("Yes, or what it is.", {})}
         if path in platforms.ready:
-            responses["503"] = _response("It is stopping.", {})
+            responses["503"] = response("It is stopping.", {})
         paths[path] = _get("What a platform asks", responses)
         paths[path]["get"]["tags"] = [_platform(path)]
     for path in platforms.envelopes:
@@ -168,7 +168,7 @@ def _of_platforms(
             "parameters": [REQUEST_ID],
             "requestBody": {"required": True, "content": {"application/json": {"schema": asked}}},
             "responses": {
-                "200": _response("Predictions in the order of the request.", answered),
+                "200": response("Predictions in the order of the request.", answered),
                 **_refusals(refused, bool(settings.api_key)),
             },
         }
@@ -201,13 +201,14 @@ def _body(row: Json, max_rows: int, example: Json) -> Json:
 
 def _refusals(error: Json, api_key: bool) -> dict[str, Json]:
     return {
-        str(STATUS[kind]): _response(said, error)
+        str(STATUS[kind]): response(said, error)
         for kind, said in REFUSALS.items()
         if kind != "unauthorized" or api_key
     }
 
 
-def _response(description: str, schema: Json) -> Json:
+def response(description: str, schema: Json) -> Json:
+    """Return what the document says of one status of a page."""
     return {
         "description": description,
         "headers": {"X-Request-ID": {"schema": {"type": "string"}, "required": True}},

@@ -111,8 +111,8 @@ class Reader:
         self._max_bytes = max_bytes
         self._seconds = seconds
 
-    async def read(self, scope: Scope, receive: Receive) -> bytes:
-        """Return the body.
+    async def read(self, scope: Scope, receive: Receive, any_type: bool = False) -> bytes:
+        """Return the body, which is JSON, or of ``any_type``.
 
         Raises
         ------
@@ -121,7 +121,7 @@ class Reader:
         ClientGone
             When it does not wait.
         """
-        self._check(dict(scope["headers"]))
+        self._check(dict(scope["headers"]), any_type)
         body, more = b"", True
         try:
             async with asyncio.timeout(self._seconds):
@@ -139,12 +139,12 @@ class Reader:
             raise Refusal("busy", "the service is stopping; ask again") from None
         return body
 
-    def _check(self, headers: dict[bytes, bytes]) -> None:
+    def _check(self, headers: dict[bytes, bytes], any_type: bool) -> None:
         if self._authorization is not None and not hmac.compare_digest(
             headers.get(b"authorization", b""), self._authorization
         ):
             raise Refusal("unauthorized", "send the header Authorization: Bearer API_KEY")
-        content_type = headers.get(b"content-type", b"")
+        content_type = JSON if any_type else headers.get(b"content-type", b"")
         if content_type != JSON and content_type.partition(b";")[0].strip().lower() != JSON:
             raise Refusal(
                 "unsupported_media_type", "send the header Content-Type: application/json"
@@ -164,6 +164,7 @@ class Exchange:
     def __init__(self, scope: Scope, request_id: bytes) -> None:
         self.scope = scope
         self.request_id = request_id
+        self.route = ""  # of a page of the user's: its path, with names in the place of values
         self.started = time.perf_counter()
         self.status = GONE
         self.kind: Kind | None = None
@@ -195,6 +196,10 @@ class Exchange:
         )
         await send({"type": "http.response.body", "body": body})
 
+    async def refuse(self, send: Send, refusal: Refusal) -> None:
+        """Send why there is no other answer."""
+        await self.answer(send, refusal.status, self.problem(refusal), refusal.headers)
+
     def problem(self, refusal: Refusal) -> bytes:
         """Note why the request is refused, and return the body that says so."""
         self.kind, self.message = refusal.kind, refusal.message
@@ -222,7 +227,7 @@ class Exchange:
             "message": "request",
             "request_id": self.request_id.decode("ascii"),
             "method": self.scope["method"],
-            "path": self.scope["path"],
+            "path": self.route or self.scope["path"],
             "status": self.status,
             "milliseconds": round(seconds * 1000, 3),
         }
