@@ -82,11 +82,12 @@ lock: .venv/bin/uv ## Write the locks anew after a change of pyproject.toml (UPG
 	$(LOCK_MORE)
 
 # The group becomes one more line of a list, which updates of the template merge well.
-add: .venv/bin/uv ## Lock in what only some projects need: GROUP=lightgbm, xgboost, s3, gs, azure, ssh, notebook, wandb or kubeflow
+add: .venv/bin/uv ## Lock in what only some projects need: GROUP=routes, lightgbm, xgboost, s3, gs, azure, ssh, notebook, wandb or kubeflow
 	@case "$$GROUP" in \
+	    routes) list=serve ;; \
 	    lightgbm | xgboost) list=serve-skops ;; \
 	    s3 | gs | azure | ssh | notebook | wandb | kubeflow) list=dev ;; \
-	    *) echo "make add: GROUP is '$$GROUP'; expected lightgbm, xgboost, s3, gs, azure, ssh, notebook, wandb or kubeflow" >&2; \
+	    *) echo "make add: GROUP is '$$GROUP'; expected routes, lightgbm, xgboost, s3, gs, azure, ssh, notebook, wandb or kubeflow" >&2; \
 	        exit 1 ;; \
 	esac; \
 	line="    { include-group = \"$$GROUP\" },"; \

@@ -22,7 +22,7 @@ from projects import EXAMPLE, copy_from_root
 from tiny_export import write_export
 
 NAMESPACE = "cluster-trial-production"
-CONTEXT = ["deploy", ".dockerignore", "src/mlops"]
+CONTEXT = ["deploy", ".dockerignore", "src/mlops", "src/model/__init__.py"]
 LOCKS = ["requirements-serve.txt", "requirements-serve-skops.txt"]
 SHIFT = 3.0
 

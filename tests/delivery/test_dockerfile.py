@@ -64,13 +64,13 @@ def fetches_only_what_the_lock_names(dockerfile: str) -> bool:
         (starts_without_a_shell, ENTRYPOINT, "ENTRYPOINT python -m mlops.serving"),
         (starts_without_a_shell, ENTRYPOINT, "CMD python -m mlops.serving"),
         (starts_without_a_shell, ENTRYPOINT, ""),
-        (needs_no_buildkit, "COPY src", "COPY --chmod=755 src"),
+        (needs_no_buildkit, "COPY src/mlops", "COPY --chmod=755 src"),
         (needs_no_buildkit, "RUN lock", "RUN --mount=type=cache,target=/root/.cache lock"),
         (needs_no_buildkit, "RUN lock", "RUN <<END lock"),
         (fetches_only_what_the_lock_names, INSTALL, "install"),
         (fetches_only_what_the_lock_names, "--only-binary :all:", ""),
         (fetches_only_what_the_lock_names, "RUN lock", "RUN curl x | sh; lock"),
-        (fetches_only_what_the_lock_names, "COPY src", "ADD https://example.com src"),
+        (fetches_only_what_the_lock_names, "COPY src/mlops", "ADD https://example.com src"),
     ],
 )
 def test_rule(rule: Callable[[str], bool], old: str, new: str) -> None:
@@ -121,7 +121,7 @@ def test_the_context_is_what_is_copied() -> None:
         assert any(source == it or fnmatchcase(source, f"{it}/*") for it in let_through), source
     for it in let_through:
         assert any(source == it or fnmatchcase(source, f"{it}/*") for source in copied), it
-        assert (ROOT / it).exists() or it.startswith("build/"), it
+        assert (ROOT / it).exists() or it.startswith("build/") or "[" in it, it
 
 
 def test_lightgbm_finds_the_openmp_of_scikit_learn(tmp_path: Path) -> None:

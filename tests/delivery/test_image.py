@@ -193,6 +193,7 @@ def test_of_the_project_it_holds_the_machinery_and_the_exported_model(image: Ima
         for path in source.rglob("*"):
             if path.is_file() and path.suffix != ".pyc":
                 expected[f"{name}/{path.relative_to(source)}"] = path
+    expected["src/model/__init__.py"] = image.project / "src/model/__init__.py"
     found = {name: md5 for name, md5 in image.content["files"].items() if ".pyc" not in name}
     assert set(found) == set(expected)
     told = json.loads(expected["model/model.json"].read_text())

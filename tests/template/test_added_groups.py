@@ -96,6 +96,21 @@ def test_a_booster_is_locked_for_training_and_for_an_image_with_skops(generate: 
     assert locked(project, "lightgbm") == "4.7.0"
 
 
+def test_fastapi_is_locked_for_every_image_and_moves_no_other_library(generate: Generate) -> None:
+    project = generate()
+    before = (project / "requirements.txt").read_bytes()
+    assert all(locked(project, "fastapi", lock) is None for lock in IMAGES)
+    assert make_add(project, "routes").returncode == 0
+    assert groups(project)["serve"][0] == {"include-group": "routes"}
+    version = locked(project, "fastapi")
+    assert version
+    assert all(locked(project, "fastapi", lock) == version for lock in IMAGES)
+    now = (project / "requirements.txt").read_text()
+    assert "".join(re.findall(r"^[a-z].*\n", now, re.MULTILINE)) == "".join(
+        re.findall(r"^[a-z].*\n", before.decode(), re.MULTILINE)
+    )
+
+
 def test_jupyter_is_locked_for_the_laptop_and_for_no_image(generate: Generate) -> None:
     project = generate()
     other = {name: (project / name).read_bytes() for name in LOCKS[1:]}
@@ -132,7 +147,7 @@ def test_a_group_that_there_is_not_is_refused(generate: Generate, group: str) ->
     assert done.returncode != 0
     assert done.stderr.splitlines()[0] == (
         f"make add: GROUP is '{group}'; "
-        "expected lightgbm, xgboost, s3, gs, azure, ssh, notebook, wandb or kubeflow"
+        "expected routes, lightgbm, xgboost, s3, gs, azure, ssh, notebook, wandb or kubeflow"
     )
     assert (project / "pyproject.toml").read_bytes() == before
 

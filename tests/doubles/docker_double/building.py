@@ -55,6 +55,9 @@ def build(options: argparse.Namespace) -> None:
             if not (context / source).is_dir():
                 fail(f'ERROR: failed to solve: "/{source}": not found')
             shutil.copytree(context / source, new / target, ignore=no_bytecode)
+        if (routes := context / "src/model/routes.py").is_file():
+            (new / "src/model").mkdir()
+            shutil.copy(routes, new / "src/model")
     elif (context / "haproxy.cfg").is_file():
         shutil.copytree(context, new, dirs_exist_ok=True)
     else:
