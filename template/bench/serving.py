@@ -33,6 +33,16 @@ ENVIRONMENTS = ROOT / "build/bench"
 ROUNDS, SECONDS, CONNECTIONS, BATCH, FEW = 3, 4, 16, 100, 4
 PORT = 18080
 SERVER_CORE, CLIENT_CORE = "0", "1"
+ROUTES = """
+from fastapi import APIRouter
+from mlops.serving.routes import predict
+
+router = APIRouter()
+
+@router.post("/twice")
+async def twice(row: dict[str, object]) -> dict[str, object]:
+    return await predict([row, row])
+"""
 
 
 @dataclass
@@ -45,6 +55,7 @@ class Server:
     batch: list[Any] = field(default_factory=list)
     path: str = "/predict"
     settings: dict[str, str] = field(default_factory=dict)
+    folder: Path | None = None  # in which it starts; that of the others, by default
     rates: list[float] = field(default_factory=list)
     batch_rates: list[float] = field(default_factory=list)
     few: list[Any] = field(default_factory=list)
@@ -89,6 +100,11 @@ def prepare(folder: Path) -> dict[str, Server]:
         environment(f"-r {ROOT / 'requirements-serve.txt'} --require-hashes", "serve"),
         *(environment(line, re.split(r"\W", line)[0]) for line in peers()),
     )
+    locked = f"-r {ROOT / 'requirements-serve.txt'} -c {ROOT / 'requirements.txt'}"
+    fastapi = environment(f"{locked} fastapi", "serve-routes")
+    file = folder / "routes/src/model/routes.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(ROUTES)
     model = project.folder / "models"
     settings = {"MODEL_DIR": str(model), "PORT": str(PORT), "PYTHONPATH": str(ROOT / "src")}
     logged = settings | {"PREDICTION_LOG_URI": str(folder / "log")}
@@ -120,6 +136,13 @@ def prepare(folder: Path) -> dict[str, Server]:
     listed = [
         Server("ours, prediction log on", start, *plain, settings=logged),
         Server("ours, prediction log off", start, *plain, settings=settings),
+        Server(
+            "ours, with routes.py",
+            [str(fastapi), *start[1:]],
+            *plain,
+            settings=logged,
+            folder=file.parents[2],
+        ),
         Server("an empty uvicorn app", [str(ours), *uvicorn, "empty:app"], plain[0]),
         Server(
             "LitServe", [str(lit), str(PEERS / "lit.py"), str(PORT)], *wrapped, settings=folder_of
@@ -145,7 +168,18 @@ def prepare(folder: Path) -> dict[str, Server]:
             path="/invocations",
         ),
     ]
-    names = ("ours", "no log", "empty", "lit", "bento", "mlserver", "ray", "mlflow", "stock")
+    names = (
+        "ours",
+        "no log",
+        "routes",
+        "empty",
+        "lit",
+        "bento",
+        "mlserver",
+        "ray",
+        "mlflow",
+        "stock",
+    )
     servers = dict(zip(names, listed, strict=True))
     single = plain[0]
     servers["ours"].few = [single[at : at + FEW] for at in range(0, len(single), FEW)]
@@ -216,7 +250,7 @@ def started(server: Server, folder: Path, cores: str) -> Iterator[None]:
         process = subprocess.Popen(
             ["taskset", "--cpu-list", cores, *server.command],
             env=environ,
-            cwd=folder,
+            cwd=server.folder or folder,
             stdout=said,
             stderr=said,
             start_new_session=True,
@@ -313,6 +347,11 @@ def ratios(servers: dict[str, Server]) -> Iterator[str]:
     )
     share = ours.rate / servers["no log"].rate
     yield f"with the prediction log: {share:.0%} of the throughput without (goal: at least 92%)"
+    own = servers["routes"]
+    yield (
+        f"with routes.py: {own.rate / ours.rate:.0%} of the throughput without (goal: at least "
+        f"97%), first answer after {statistics.median(own.starts):.2f} s (goal: at most 1.3 s)"
+    )
     yield (
         f"first answer after {statistics.median(ours.starts):.2f} s (goal: at most 1 s), p99 "
         f"{statistics.median(ours.p99):.1f} ms (goal: at most 15 ms), memory "

@@ -18,6 +18,7 @@ from projects import ROOT, Project
 from running_service import JSON, PATIENCE, RunningService
 from schemathesis import GenerationMode
 from uvicorn.config import STARTUP_FAILURE
+from written_log import eventually
 
 from mlops.serving.routes import GROUP, predict
 
@@ -148,7 +149,7 @@ def test_the_page_s_example_asks_the_model_as_predict_does(routes: Start, tmp_pa
 def test_whatever_fastapi_does_works_and_errors_have_the_service_s_form(routes: Start) -> None:
     service = routes().wait()
     assert service.request("GET", "/sizes/3").json() == {"size": 6, "kind": "blue"}
-    assert service.request("GET", "/lines").body == b"6\n"
+    eventually(lambda: service.request("GET", "/lines").body == b"6\n")  # the task has run
     put = service.request("PUT", "/sizes/1", b'{"size": 1}', JSON)
     assert (put.status, put.json()) == (201, [{"size": 1, "kind": "small"}])
     both = post(service, "/both", service.example()).json()
