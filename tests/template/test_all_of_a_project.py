@@ -9,7 +9,7 @@ sys.path.insert(0, str(ROOT / "template"))
 import size
 
 # What a default project may consist of.
-LIMITS = {"files": 262, "lines of code": 32_500, "packages": 236}
+LIMITS = {"files": 267, "lines of code": 33_300, "packages": 236}
 
 
 def test_a_project_passes_its_own_tests(tmp_path: Path) -> None:
