@@ -97,6 +97,17 @@ def test_few_rows_are_no_shift() -> None:
     assert spoke(scores(0.2, n=100), None) == []  # there was none
 
 
+def test_buckets_that_end_elsewhere_are_compared_as_far_as_they_tell() -> None:
+    def numbers(**shares: float) -> Counted:
+        ends = {end.strip("_").replace("_", "."): 500 * it for end, it in shares.items()}
+        return made({"200": 500.0}, scores=ends | {"+Inf": 500.0})
+
+    champion = numbers(_10_0=0.25, _20_0=0.5, _30_0=0.75)
+    assert spoke(numbers(_12_5=0.4, _22_5=0.6, _32_5=0.8), champion) == []
+    assert spoke(numbers(_12_5=0.0, _22_5=0.1, _32_5=0.2), champion) == ["predictions"]
+    assert spoke(numbers(_5_0=0.9, _8_0=1.0), champion) == ["predictions"]
+
+
 def test_classes_are_compared_by_their_shares() -> None:
     def classes(**shares: float) -> Counted:
         return Counted({"200": 400.0}, {}, {}, {name: 400 * it for name, it in shares.items()})

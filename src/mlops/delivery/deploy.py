@@ -237,8 +237,13 @@ def take_all(
     if canary and target.current is None:
         steps.take("canary", lambda: "skipped: nothing serves yet that it could be compared with")
     elif canary:
-        steps.take("start champion", target.start_champion)
-        watch.hold_against(target.champion_url)
+
+        def start_champion() -> str:
+            said = target.start_champion()
+            watch.hold_against(target.champion_url)
+            return said
+
+        steps.take("start champion", start_champion)
         steps.take(
             "canary",
             lambda: checks.compare(

@@ -136,13 +136,24 @@ def _by_chance(count: int, n: int, share: float) -> float:
 
 
 def _distance(one: Counted, other: Counted) -> tuple[float, int, int]:
-    """Return how far two distributions are from each other, and of how many rows each is."""
+    """Return how far two distributions are from each other at least, and of how many rows each is.
+
+    The buckets may end elsewhere, as where they follow the target's quantiles; other classes have
+    nothing in common.
+    """
     if one.classes:
-        counts = one.classes, other.classes
-        n, m = (int(sum(of.values())) for of in counts)
-    else:
-        counts = one.scores, other.scores
-        n, m = (int(of.get("+Inf", 0)) for of in counts)
-    if not n or not m or counts[0].keys() != counts[1].keys():
-        return 0.0, n, m  # other classes or buckets: there is nothing to hold them against
-    return max(abs(counts[0][key] / n - counts[1][key] / m) for key in counts[0]), n, m
+        n, m = (int(sum(of.classes.values())) for of in (one, other))
+        if not n or not m or one.classes.keys() != other.classes.keys():
+            return 0.0, n, m
+        away = (abs(one.classes[key] / n - other.classes[key] / m) for key in one.classes)
+        return max(away), n, m
+    n, m = (int(of.scores.get("+Inf", 0)) for of in (one, other))
+    if not n or not m:
+        return 0.0, n, m
+    shares = [(float(end), count / m) for end, count in other.scores.items()]
+    largest = 0.0
+    for end, count in one.scores.items():
+        at_least = max((share for edge, share in shares if edge <= float(end)), default=0.0)
+        at_most = min(share for edge, share in shares if edge >= float(end))
+        largest = max(largest, count / n - at_most, at_least - count / n)
+    return largest, n, m
