@@ -24,7 +24,7 @@ from mlops.serving.routes import GROUP, predict
 
 PAGE = (ROOT / "deploy/settings.md").read_text(encoding="utf-8")
 (SHOWN,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-MORE = r'''
+MORE = r"""
 import asyncio
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -44,10 +44,13 @@ router.lifespan_context = lifespan
 done = []
 
 
-class Row(BaseModel):
-    """A name that the service has, too."""
+class Problem(BaseModel):  # names that the service has, too
+    said: str
 
+
+class Row(BaseModel):
     size: int
+    problem: Problem | None = None
     kind: str = "small"
 
 
@@ -96,7 +99,7 @@ async def both(row: dict[str, Any]) -> Any:
 @router.post("/form", include_in_schema=False)
 async def form(request: Request) -> int:
     return len(await request.body())
-'''
+"""
 
 Start = Callable[..., RunningService]
 
@@ -148,10 +151,10 @@ def test_the_page_s_example_asks_the_model_as_predict_does(routes: Start, tmp_pa
 
 def test_whatever_fastapi_does_works_and_errors_have_the_service_s_form(routes: Start) -> None:
     service = routes().wait()
-    assert service.request("GET", "/sizes/3").json() == {"size": 6, "kind": "blue"}
+    assert service.request("GET", "/sizes/3").json() == {"size": 6, "problem": None, "kind": "blue"}
     eventually(lambda: service.request("GET", "/lines").body == b"6\n")  # the task has run
     put = service.request("PUT", "/sizes/1", b'{"size": 1}', JSON)
-    assert (put.status, put.json()) == (201, [{"size": 1, "kind": "small"}])
+    assert (put.status, put.json()) == (201, [{"size": 1, "problem": None, "kind": "small"}])
     both = post(service, "/both", service.example()).json()
     assert [len(one["predictions"]) for one in both] == [1, 2]
     form = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -227,7 +230,12 @@ def test_the_description_is_one_and_true(routes: Start, key: str) -> None:
     assert not document["paths"].keys() & {"/both", "/form"}
     schemas = document["components"]["schemas"]
     assert "distance" in schemas["Row"]["properties"]
-    assert schemas["routes.Row"]["properties"].keys() == {"size", "kind"}
+    assert schemas["routes.Row"]["properties"].keys() == {"size", "problem", "kind"}
+    assert schemas["routes.Problem"]["properties"].keys() == {"said"}
+    assert schemas["Problem"]["properties"].keys() == {"kind", "message", "request_id"}
+    references = re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document))
+    assert set(references) <= schemas.keys()
+    assert "routes.Problem" in references
     sizes = document["paths"]["/sizes/{size}"]
     (body,) = sizes["put"]["requestBody"]["content"].values()
     assert body["schema"] == {"$ref": "#/components/schemas/routes.Row"}
@@ -281,7 +289,7 @@ FILE = "src/model/routes.py"
         ),
         (
             PAGE_AT.format('websocket("/talk")'),
-            f"{FILE}: /talk is no page that FastAPI's router describes",
+            f"{FILE}: /talk is no page of HTTP; write it with router.get, post or put",
         ),
         (
             PAGE_AT.format('get("/a", operation_id="x")')

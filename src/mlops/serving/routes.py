@@ -60,8 +60,9 @@ class Routes:
         self._pages = list(iter_route_contexts(router.routes))
         for page in self._pages:
             if page.methods is None:
-                raise MlopsError(f"{FILE}: {page.path} is no page that FastAPI's router describes")
-        self.paths = [str(page.path_format) for page in self._pages]
+                raise MlopsError(
+                    f"{FILE}: {page.path} is no page of HTTP; write it with router.get, post or put"
+                )
 
     def refuse_taken(self, taken: frozenset[str]) -> None:
         """Refuse a page that would answer at a path of the service's own.
@@ -98,10 +99,15 @@ class Routes:
         with running("its description"), warnings.catch_warnings():
             warnings.filterwarnings("error", "Duplicate Operation ID")
             theirs = get_openapi(title="", version="", routes=self.router.routes)
-        ours, components = document["components"], theirs.get("components", {})
-        for name in ours["schemas"].keys() & components.get("schemas", {}).keys():
-            components["schemas"][f"routes.{name}"] = components["schemas"].pop(name)
-            theirs = _renamed(theirs, name, f"routes.{name}")
+        text, ours = msgspec.json.encode(theirs), document["components"]
+        for name in ours["schemas"]:  # which the user's may have, too
+            old, new = (f'"{REFERENCE.format(name=it)}"' for it in (name, f"routes.{name}"))
+            text = text.replace(old.encode(), new.encode())
+        theirs = msgspec.json.decode(text)
+        components = theirs.get("components", {})
+        schemas = components.get("schemas", {})
+        for name in schemas.keys() & ours["schemas"].keys():
+            schemas[f"routes.{name}"] = schemas.pop(name)
         error = response("Refused, or failed.", {"$ref": REFERENCE.format(name="ErrorAnswer")})
         for page in theirs["paths"].values():
             for operation in page.values():
@@ -113,7 +119,7 @@ class Routes:
                     others = operation.get("security") or [{}]
                     operation["security"] = [{**one, "key": []} for one in others]
         document["paths"] |= theirs["paths"]
-        for kind, found in theirs.get("components", {}).items():
+        for kind, found in components.items():
             ours[kind] = found | ours.get(kind, {})
 
 
@@ -164,10 +170,3 @@ def unfit(errors: list[Any]) -> Refusal:
         return Refusal("malformed", "the body is not JSON")
     where = ".".join(shortened(str(part), 60) for part in first["loc"])
     return Refusal("invalid", f"{where}: {shortened(first['msg'])}")
-
-
-def _renamed(document: Json, old: str, new: str) -> Json:
-    """Return a document whose references lead to a component under its new name."""
-    before, after = (b'"%s"' % REFERENCE.format(name=name).encode() for name in (old, new))
-    text = msgspec.json.encode(document).replace(before, after)
-    return msgspec.json.decode(text, type=dict[str, Any])
