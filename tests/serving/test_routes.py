@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import subprocess
 import sys
@@ -44,18 +45,27 @@ router.lifespan_context = lifespan
 done = []
 
 
-class Problem(BaseModel):  # names that the service has, too
-    said: str
-
-
-class Row(BaseModel):
+class Row(BaseModel):  # names that the service has, too
     size: int
-    problem: Problem | None = None
+    problem: "Problem | None" = None
     kind: str = "small"
+
+
+class Problem(BaseModel):
+    said: str
 
 
 def twice(size: int) -> int:
     return 2 * size
+
+
+@router.delete("/{things}/9", include_in_schema=False)
+async def delete(things: str) -> None: ...
+
+
+@router.get("/unfit", include_in_schema=False)
+async def unfit() -> Any:
+    return await predict(Row(size=1))
 
 
 @router.get("/sizes/{size}", tags=["Sizes"])
@@ -153,6 +163,7 @@ def test_whatever_fastapi_does_works_and_errors_have_the_service_s_form(routes: 
     service = routes().wait()
     assert service.request("GET", "/sizes/3").json() == {"size": 6, "problem": None, "kind": "blue"}
     eventually(lambda: service.request("GET", "/lines").body == b"6\n")  # the task has run
+    assert service.request("GET", "/sizes/9").status == 200  # at a path of two pages
     put = service.request("PUT", "/sizes/1", b'{"size": 1}', JSON)
     assert (put.status, put.json()) == (201, [{"size": 1, "problem": None, "kind": "small"}])
     both = post(service, "/both", service.example()).json()
@@ -170,6 +181,7 @@ def test_whatever_fastapi_does_works_and_errors_have_the_service_s_form(routes: 
     assert said("PUT", "/sizes/1", b"{") == (400, "malformed", "the body is not JSON")
     assert said("PUT", "/sizes/409", b'{"size": 1}') == (409, "invalid", "there is one")
     assert said("DELETE", "/sizes/1") == (405, "method_not_allowed", "Method Not Allowed")
+    assert said("GET", "/unfit")[:2] == (422, "invalid")
     assert said("GET", "/sizes") == (404, "not_found", "there is no /sizes")
     status, kind, message = said("PUT", "/sizes/500", b'{"size": 1}')
     assert (status, kind) == (500, "internal")
@@ -181,7 +193,7 @@ def test_whatever_fastapi_does_works_and_errors_have_the_service_s_form(routes: 
     }
     assert counted == {
         f'serving_requests_total{{path="/sizes/{{size}}",status="{status}"}}': number
-        for status, number in ((200, 1), (201, 1), (400, 1), (405, 1), (409, 1), (422, 3), (500, 1))
+        for status, number in ((200, 2), (201, 1), (400, 1), (405, 1), (409, 1), (422, 3), (500, 1))
     }
     assert service.metrics()['serving_requests_total{path="other",status="404"}'] == 1
     assert service.stop() == 0
@@ -318,6 +330,7 @@ def test_without_fastapi_the_way_to_it_is_said(routes: Start) -> None:
     done = subprocess.run(
         [sys.executable, "-c", hidden + "load()"],
         cwd=file.parents[2],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
         text=True,
         check=False,
