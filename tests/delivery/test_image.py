@@ -323,7 +323,8 @@ def test_sigterm_ends_it_in_time_and_with_every_record(image: Image, running: Se
 
 def test_a_model_that_serves_as_skops_brings_its_own_lock(docker: Docker, tmp_path: Path) -> None:
     copy_context(docker, tmp_path)
-    copy_from_root("src/mlops/project/errors.py", tmp_path)
+    for path in ("src/mlops/project/errors.py", "src/model/__init__.py"):
+        copy_from_root(path, tmp_path)
     (tmp_path / "build/image/model").mkdir(parents=True)
     (tmp_path / "build/image/model/model.skops").write_bytes(b"a model")
     # One library stands for all, which take a minute; tests/template/test_lock.py knows them.
