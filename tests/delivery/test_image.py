@@ -321,10 +321,13 @@ def test_sigterm_ends_it_in_time_and_with_every_record(image: Image, running: Se
     assert len(ids) == 60
 
 
-def test_a_model_that_serves_as_skops_brings_its_own_lock(docker: Docker, tmp_path: Path) -> None:
+def test_a_model_of_skops_brings_its_own_lock_and_a_router_its_file(
+    docker: Docker, tmp_path: Path
+) -> None:
     copy_context(docker, tmp_path)
     for path in ("src/mlops/project/errors.py", "src/model/__init__.py"):
         copy_from_root(path, tmp_path)
+    (tmp_path / "src/model/routes.py").touch()
     (tmp_path / "build/image/model").mkdir(parents=True)
     (tmp_path / "build/image/model/model.skops").write_bytes(b"a model")
     # One library stands for all, which take a minute; tests/template/test_lock.py knows them.
@@ -335,4 +338,6 @@ def test_a_model_that_serves_as_skops_brings_its_own_lock(docker: Docker, tmp_pa
     built = subprocess.run(build, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
     name = built.stdout.strip().splitlines()[-1]
-    assert list(Image(docker, Project(tmp_path), name).content["installed"]) == ["threadpoolctl"]
+    content = Image(docker, Project(tmp_path), name).content
+    assert list(content["installed"]) == ["threadpoolctl"]
+    assert "src/model/routes.py" in content["files"]
