@@ -44,7 +44,7 @@ def champion(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 @contextmanager
 def users(champion: str, exported: Path) -> Iterator[list[int]]:
-    """Ask the champion twenty times a second, until the block ends; gives the statuses."""
+    """Ask the champion again and again until the block ends; gives the statuses."""
     sample = export.read(exported).sample
     assert sample
     statuses: list[int] = []
@@ -53,7 +53,7 @@ def users(champion: str, exported: Path) -> Iterator[list[int]]:
     def ask() -> None:
         with Service(champion) as client:
             for row in sample.rows * 10:
-                if done.wait(0.05):
+                if done.wait(0.01):
                     return
                 body = json.dumps(row).encode()
                 answer = client.ask("POST", "/predict", body, JSON | {"X-Request-ID": "user"})
